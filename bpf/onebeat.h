@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * The contract between the kernel programs and user space: sizes, offsets and
+ * numbers are defined here and nowhere else. bpf2go turns the structs into Go;
+ * bpf/layout_test.go compares the constants.
+ *
+ * All integers are little-endian, addresses are as on the wire (network order).
+ */
+#ifndef ONEBEAT_H
+#define ONEBEAT_H
+
+#define OB_LANES 16 /* lanes per node */
+#define OB_QUEUES 64 /* rx queues per NIC; XSKMAP slot = lane * OB_QUEUES + queue */
+#define OB_PATHS 3 /* counters per direction, see ob_path */
+
+/* --- the authority word: epoch << 32 | state --- */
+enum ob_state {
+	OB_INIT = 0,
+	OB_SYNCING = 1,
+	OB_STANDBY = 2,
+	OB_CANDIDATE = 3,
+	OB_ACTIVE = 4,
+	OB_FENCED = 5,
+};
+
+/* --- link frames --- */
+#define OB_MAGIC 0x31544231U /* "1BT1" */
+#define OB_VERSION 1
+#define OB_ETH_IP_UDP 42 /* bytes before the link header: Ethernet, IPv4 without options, UDP */
+#define OB_PAYLOAD_MAX 1536 /* records and ride together; multiple of OB_NH_STEP */
+#define OB_NH_STEP 32 /* bytes hashed per round; payload is zero padded to it */
+
+enum ob_type {
+	OB_MIRROR = 1, /* records, at most one ride; without records a heartbeat */
+	OB_ACK = 2, /* a MIRROR bounced back, with the receiver's view */
+	OB_STALE = 3, /* "your epoch is old": proves nothing */
+	OB_FENCED_FRAME = 4, /* the writer's own kernel: it cannot release in this epoch again */
+	OB_FORWARD = 5, /* FENCED, with an order frame the peer could not serve */
+	OB_PROBE = 6, /* a standby asks for life */
+	OB_LIFE = 7, /* the kernel's answer to PROBE */
+	OB_HELLO = 8, /* user space to user space: incarnations, keys, catch-up */
+};
+
+/* One counter per sending path, so that no two senders share one. */
+enum ob_path {
+	OB_PATH_ENGINE = 0, /* user space */
+	OB_PATH_LINK = 1, /* the link program's answers */
+	OB_PATH_STEER = 2, /* the steering program's FORWARDs */
+};
+
+/* Flags of a link header. */
+#define OB_F_FULL 1 /* ACK: no room before the reader */
+#define OB_F_GAP 2 /* ACK: position was beyond the tail */
+#define OB_F_CROSS 4 /* ACK: the records would cross the ring's end */
+
+/*
+ * Follows the UDP header. 96 bytes; the MAC is SipHash-2-4 over the first 88
+ * bytes and the NH hash of everything behind the header, keyed by direction.
+ */
+struct ob_link_hdr {
+	__u32 magic;
+	__u8 version;
+	__u8 type; /* ob_type */
+	__u8 lane;
+	__u8 node; /* the sender's node number */
+	__u32 epoch; /* the sender's epoch */
+	__u16 length; /* bytes of whole records behind the header */
+	__u16 ride; /* bytes of one finished frame behind the records */
+	__u8 path; /* ob_path */
+	__u8 flags;
+	__u16 reserved16;
+	__u32 successor; /* FENCED, FORWARD: node number it speaks to */
+	__u64 position; /* of the first record byte; ACK: as in the MIRROR it answers */
+	__u64 tail; /* the sender's tail */
+	__u64 applied; /* ACK: applied; MIRROR, FENCED, FORWARD: released */
+	__u64 authority; /* the sender's authority word: its state */
+	__u64 incarnation; /* the sender's ring */
+	__u64 output; /* lane output number of the ride */
+	__u64 echo; /* ACK, LIFE: the counter of the frame it answers */
+	__u64 counter; /* rises by path; a frame that is not above the last is refused */
+	__u64 mac;
+};
+
+/* --- records in the ring --- */
+/* Committed by a release-store of length; never crosses the ring's end. */
+struct ob_record_hdr {
+	__u32 length; /* header and payload, before padding to 8; 0: not committed */
+	__u16 type;
+	__u16 flags;
+	__u32 epoch;
+	__u32 crc32c; /* over the 32 header bytes with crc32c = 0, and the payload */
+	__u64 position;
+	__u64 time_ns; /* lane time */
+};
+
+/* --- the lane table --- */
+#define OB_CFG_AUTH 1 /* frames are authenticated */
+#define OB_CFG_SILENCE_PROMOTES 2 /* arbitration: silence on all links promotes */
+
+#define OB_LINE __attribute__((aligned(64)))
+
+/* Written by cold user space before the lane leaves INIT or SYNCING; read by all. */
+struct ob_lane_config {
+	__u32 used; /* 0: no such lane on this node */
+	__u32 flags;
+	__u32 node;
+	__u32 peer_node; /* 0: no peer */
+	__u64 incarnation;
+	__u64 peer_incarnation;
+	__u32 lane_ip; /* network order */
+	__u32 link_ip;
+	__u32 peer_link_ip;
+	__u16 link_port; /* network order, same on both sides */
+	__u16 link_frame_max; /* bytes of the longest Ethernet frame the link NIC takes */
+	__u8 order_mac[6];
+	__u8 link_mac[6];
+	__u8 peer_link_mac[6];
+	__u16 order_queue;
+	__u16 link_queue;
+	__u16 reserved16[3];
+	__u64 heartbeat_ns; /* T */
+	__u64 tick_ns; /* period of the timer */
+	__u32 hang_ticks; /* on-time ticks without progress that mean: hung */
+	__u32 silence_ticks; /* on-time ticks without a frame that mean: silent */
+	__u64 tx_key[2]; /* SipHash key for what this node sends */
+	__u64 rx_key[2]; /* and for what its peer sends */
+};
+
+/* Written by the engine's thread only. */
+struct ob_lane_engine {
+	__u64 progress_ns; /* CLOCK_MONOTONIC of the last published progress */
+	__u64 applied; /* ring position up to which the reader has applied */
+	__u64 released; /* position up to which outputs were let go */
+	__u64 tx_counter; /* OB_PATH_ENGINE */
+	__u64 records; /* appended or applied by this engine */
+	__u64 outputs; /* released by user space */
+};
+
+/* Written by the link program, under busy. */
+struct ob_lane_peer {
+	__u64 last_rx_ns; /* any authenticated frame of the peer */
+	__u64 standby_ns; /* last time the peer said it is STANDBY in our epoch */
+	__u64 authority; /* the peer's word */
+	__u64 tail; /* ACKed tail */
+	__u64 applied; /* ACKed applied */
+	__u64 echo; /* highest OB_PATH_ENGINE counter that came back */
+	__u64 flags; /* of the last ACK */
+	__u64 released; /* from FENCED, FORWARD */
+};
+
+/* Written by the timer and by fencing, rarely. */
+struct ob_lane_watch {
+	__u64 last_tick_ns;
+	__u64 last_progress_ns;
+	__u64 last_peer_rx_ns;
+	__u32 stuck_ticks;
+	__u32 silent_ticks;
+	__u64 late_ticks; /* ticks that were themselves late */
+	__u64 fenced_ns; /* when this kernel fenced its engine */
+	__u64 fenced_word; /* the word it took away */
+	__u64 candidate_ns; /* when this kernel became CANDIDATE */
+	__u64 candidate_why; /* ob_why */
+};
+
+enum ob_why {
+	OB_WHY_NONE = 0,
+	OB_WHY_SLOT_EMPTY = 1, /* the engine's socket is gone */
+	OB_WHY_STUCK = 2, /* no progress for hang_ticks */
+	OB_WHY_SILENT = 3, /* no frame for silence_ticks */
+	OB_WHY_FENCED = 4, /* FENCED or FORWARD received */
+	OB_WHY_HANDOVER = 5, /* the engine gave up its place */
+};
+
+struct ob_lane {
+	struct ob_lane_config cfg OB_LINE;
+	struct ob_lane_engine engine OB_LINE;
+	/* the kernel's in STANDBY, user space's in every other state */
+	__u64 tail OB_LINE;
+	/* 1 while the link program is inside for this lane */
+	__u64 busy OB_LINE;
+	struct ob_lane_peer peer OB_LINE;
+	/* next output to be released; advanced by compare-and-swap, by kernel or engine */
+	__u64 next_output OB_LINE;
+	/* link program: its own counter and the last seen of the peer's paths */
+	__u64 link_counter OB_LINE;
+	__u64 rx_counter[OB_PATHS];
+	__u64 steer_counter OB_LINE;
+	struct ob_lane_watch watch OB_LINE;
+} OB_LINE;
+
+/* NH key: one 32-bit word for each payload word (UMAC's NH, RFC 4418 section 5.2.2). */
+struct ob_nh_key {
+	__u32 word[OB_PAYLOAD_MAX / 4];
+};
+
+/* --- counted reasons, one u64 per CPU each --- */
+enum ob_reason {
+	OB_R_NONE = 0,
+	/* steer */
+	OB_R_ORDER_TO_ENGINE, /* order frame handed to the engine */
+	OB_R_ORDER_WAITS, /* handed over while CANDIDATE */
+	OB_R_ORDER_FORWARDED,
+	OB_R_ORDER_NOT_ACTIVE, /* dropped: this node does not serve the lane */
+	OB_R_ORDER_NO_ENGINE, /* dropped: engine dead and no successor */
+	OB_R_ORDER_TOO_LONG, /* cannot be forwarded within the link's MTU */
+	OB_R_ARP_ANSWERED,
+	OB_R_ARP_NOT_ACTIVE,
+	/* fencing and promotion */
+	OB_R_FENCED_BY_STEER,
+	OB_R_FENCED_BY_PROBE,
+	OB_R_CANDIDATE,
+	OB_R_CANDIDATE_REFUSED, /* own engine dead or hung, wrong state or successor */
+	/* link: refused before authentication */
+	OB_R_LINK_TRUNCATED,
+	OB_R_LINK_MAGIC,
+	OB_R_LINK_VERSION,
+	OB_R_LINK_LANE,
+	OB_R_LINK_LENGTH,
+	OB_R_LINK_ADDRESS,
+	OB_R_LINK_NODE,
+	OB_R_LINK_INCARNATION,
+	OB_R_LINK_TYPE,
+	OB_R_LINK_BUSY,
+	OB_R_LINK_MAC,
+	OB_R_LINK_REPLAY,
+	OB_R_LINK_NO_ENGINE, /* frame for user space, socket gone */
+	/* mirror */
+	OB_R_MIRROR_APPENDED,
+	OB_R_MIRROR_HEARTBEAT,
+	OB_R_MIRROR_REPEAT,
+	OB_R_MIRROR_GAP,
+	OB_R_MIRROR_FULL,
+	OB_R_MIRROR_CROSS,
+	OB_R_MIRROR_STALE, /* older epoch: answered STALE */
+	OB_R_MIRROR_NEWER, /* newer epoch: SYNCING */
+	OB_R_MIRROR_STATE, /* this node is not a standby */
+	OB_R_MIRROR_TO_ENGINE, /* SYNCING: user space appends */
+	/* ack and ride */
+	OB_R_ACK,
+	OB_R_ACK_STALE, /* wrong epoch, state or not ACTIVE here */
+	OB_R_RIDE_RELEASED,
+	OB_R_RIDE_UNCOVERED,
+	OB_R_RIDE_ORDER, /* not the next output */
+	OB_R_RIDE_FENCED, /* authority is not ACTIVE in the epoch */
+	OB_R_PROBE_ANSWERED,
+	OB_R_LIFE,
+	OB_R_STALE,
+	OB_R_FENCED_RECEIVED,
+	OB_R_FORWARD_RECEIVED,
+	OB_R_HELLO,
+	OB_R_MAX,
+};
+
+#endif /* ONEBEAT_H */

@@ -1,0 +1,58 @@
+package app
+
+// Verdict is what a machine wants done with one message.
+type Verdict uint8
+
+const (
+	// Drop: nothing to do; the reason is counted.
+	Drop Verdict = iota
+	// Commit: append the draft and apply it.
+	Commit
+	// Answered: an unsequenced reply stands in the outbox, no state changed.
+	Answered
+)
+
+// Datagram is one received UDP payload and where it came from. Payload aliases
+// the receive frame.
+type Datagram struct {
+	Payload []byte
+	From    Endpoint
+	// LocalPort is the port it was sent to: clients and venues speak to
+	// different ports of the lane address.
+	LocalPort uint16
+}
+
+// Machine is the replicated state of a lane: sessions and an application. The
+// engine loop drives it on the primary, and Apply alone on a standby.
+//
+// For each received datagram the loop calls Open, then for every message Admit
+// and, on Commit, appends the draft and calls Apply before it admits the next:
+//
+//	n := m.Open(dg, nowNs)
+//	for i := range n {
+//		if v, draft := m.Admit(i, nowNs, out); v == Commit { append; m.Apply(rec, out) }
+//	}
+//
+// None of these calls allocates.
+type Machine interface {
+	// Open splits a datagram into messages and finds its session. It returns
+	// the number of messages, 0 for a bad one; the reason is counted.
+	Open(dg *Datagram, nowNs int64) int
+	// Admit decides about message i of the opened datagram without changing
+	// replicated state. Unsequenced replies go to out.
+	Admit(i int, nowNs int64, out *Outbox) (Verdict, Draft)
+	// Apply executes one committed record. It is deterministic: of the record
+	// and the state alone. Outputs go to out.
+	Apply(rec *Record, out *Outbox)
+	// Poll runs timers on the primary: heartbeats to out, and at most one
+	// draft for an input that time brought about (a session expired); the loop
+	// commits it and calls again while the verdict is Commit.
+	Poll(nowNs int64, out *Outbox) (Verdict, Draft)
+	// Promote is called on the new primary once its epoch record is applied,
+	// before it serves: what was local to the old primary starts anew here.
+	Promote(nowNs int64, out *Outbox)
+	// Digest returns the hash of the replicated state.
+	Digest() uint64
+	// Counters calls visit for every counted reason with its name and count.
+	Counters(visit func(name string, count uint64))
+}

@@ -1,0 +1,139 @@
+package app
+
+import "onebeat/xdp/frame"
+
+// Endpoint is where a datagram came from or goes to.
+type Endpoint = frame.Endpoint
+
+const (
+	// SlotCount is how many outputs may wait for their release; a power of two.
+	SlotCount = 1024
+	// MaxDatagramBytes bounds one output's UDP payload: what fits, with its
+	// headers, beside a record into one mirror frame.
+	MaxDatagramBytes = 1024
+)
+
+// Slot is one output: a whole Ethernet frame and what its release depends on.
+type Slot struct {
+	Frame       [frame.HeaderBytes + MaxDatagramBytes]byte
+	LengthBytes int // of the whole frame
+	Remote      Endpoint
+	LocalPort   uint16
+	// RecordEnd is the position behind the record this output was derived
+	// from: it may leave when the log up to there may be seen.
+	RecordEnd uint64
+	// Echo is the link counter of the mirror frame that carried this output as
+	// its ride, 0 when none did.
+	Echo uint64
+	// Flow and NextSeqNo let a machine add a message to an output that is still
+	// open; 0 when it must not grow.
+	Flow      uint64
+	NextSeqNo uint64
+}
+
+// Outbox holds the outputs of a lane in order, by output number. The machine
+// opens and fills slots at the tail; the loop releases them at the head.
+// A muted outbox (a standby's) takes everything and keeps nothing.
+type Outbox struct {
+	Muted     bool
+	Local     Endpoint // source MAC and lane address of every output
+	RecordEnd uint64   // set by the loop before Apply
+
+	slots []Slot
+	head  uint64 // number of the oldest output not yet released
+	tail  uint64 // number of the next output
+	// sealed: outputs below it may not grow any more
+	sealed uint64
+	ip     frame.Template
+}
+
+// NewOutbox returns an empty outbox whose first output has the given number.
+func NewOutbox(local Endpoint, firstOutput uint64) *Outbox {
+	o := &Outbox{Local: local, slots: make([]Slot, SlotCount)}
+	o.Reset(firstOutput)
+	return o
+}
+
+// Reset drops all outputs and continues with the given number.
+func (o *Outbox) Reset(firstOutput uint64) {
+	o.head, o.tail, o.sealed = firstOutput, firstOutput, firstOutput
+}
+
+// SetLocal changes the source of all further outputs.
+func (o *Outbox) SetLocal(local Endpoint) { o.Local = local }
+
+// Room returns how many more outputs fit.
+func (o *Outbox) Room() int { return SlotCount - int(o.tail-o.head) }
+
+// Head returns the number of the oldest unreleased output.
+func (o *Outbox) Head() uint64 { return o.head }
+
+// Tail returns the number the next output will get.
+func (o *Outbox) Tail() uint64 { return o.tail }
+
+// At returns output n; Head() <= n < Tail().
+func (o *Outbox) At(n uint64) *Slot { return &o.slots[n&(SlotCount-1)] }
+
+// Open starts an output to remote and returns its payload buffer, at least
+// MaxDatagramBytes long. Close ends it. When the outbox is full or muted the
+// buffer is a scratch one and the output goes nowhere: the loop keeps Room
+// above what one record can cause, and the session layer recovers the rest.
+//
+// flow names a sequenced flow (a session, never 0) whose next messages may be
+// added with Grow; 0 for an output of its own.
+func (o *Outbox) Open(remote Endpoint, localPort uint16, flow uint64) []byte {
+	s := &o.slots[o.tail&(SlotCount-1)]
+	s.Remote, s.LocalPort, s.Flow = remote, localPort, flow
+	s.RecordEnd, s.Echo, s.NextSeqNo = o.RecordEnd, 0, 0
+	return s.Frame[frame.HeaderBytes:]
+}
+
+// Close ends the output that Open started: payloadBytes were written, the next
+// message of its flow has number nextSeqNo.
+func (o *Outbox) Close(payloadBytes int, nextSeqNo uint64) {
+	if o.Muted || o.Room() == 0 {
+		return
+	}
+	s := &o.slots[o.tail&(SlotCount-1)]
+	s.LengthBytes = frame.HeaderBytes + payloadBytes
+	s.NextSeqNo = nextSeqNo
+	o.tail++
+}
+
+// Grow returns the free rest of the newest output if it is still open, belongs
+// to flow and its next message has number seqNo; nil otherwise. Grown ends it.
+func (o *Outbox) Grow(flow, seqNo uint64) []byte {
+	if o.Muted || o.tail == o.sealed || flow == 0 {
+		return nil
+	}
+	s := &o.slots[(o.tail-1)&(SlotCount-1)]
+	if s.Flow != flow || s.NextSeqNo != seqNo {
+		return nil
+	}
+	return s.Frame[s.LengthBytes:]
+}
+
+// Grown adds messageBytes to the newest output; its flow's next message has
+// number nextSeqNo.
+func (o *Outbox) Grown(messageBytes int, nextSeqNo uint64) {
+	s := &o.slots[(o.tail-1)&(SlotCount-1)]
+	s.LengthBytes += messageBytes
+	s.NextSeqNo = nextSeqNo
+	s.RecordEnd = o.RecordEnd
+}
+
+// Seal writes the headers of all outputs since the last call; none of them
+// grows any more.
+func (o *Outbox) Seal() {
+	for ; o.sealed != o.tail; o.sealed++ {
+		s := &o.slots[o.sealed&(SlotCount-1)]
+		o.ip.Put(s.Frame[:], &o.Local, s.LocalPort, &s.Remote, s.LengthBytes-frame.HeaderBytes)
+	}
+}
+
+// Release drops the oldest outputs up to, not including, number n.
+func (o *Outbox) Release(n uint64) {
+	if n > o.head {
+		o.head = min(n, o.tail)
+	}
+}
