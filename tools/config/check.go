@@ -1,0 +1,232 @@
+package config
+
+import (
+	"fmt"
+	"math/bits"
+	"path/filepath"
+)
+
+// Bounds of a ring: at least a burst of records, at most what one map's value
+// may hold.
+const (
+	minRingSize = Size(1 << 20)
+	maxRingSize = Size(512 << 20)
+
+	// ticksPerHeartbeat is what a tick is by default; the silence of a peer is
+	// counted in ticks, so there must be a few.
+	ticksPerHeartbeat    = 5
+	minTicksPerHeartbeat = 4
+)
+
+// checker looks at what no single field shows.
+type checker struct {
+	*decoder
+	c *Config
+}
+
+// ok is whether none of the fields has an error: a rule over them would only
+// repeat it.
+func (k *checker) ok(paths ...string) bool {
+	for _, p := range paths {
+		if k.failed[p] {
+			return false
+		}
+	}
+	return true
+}
+
+func (k *checker) has(path string) bool { _, ok := k.places[path]; return ok }
+
+func (k *checker) check() {
+	n := &k.c.Node
+	if n.BPFFS == "" {
+		n.BPFFS = "/sys/fs/bpf/onebeat-" + n.Name
+	}
+	for path, dir := range map[string]string{"node.bpffs": n.BPFFS, "node.run_dir": n.RunDir} {
+		if !filepath.IsAbs(dir) && dir != "" {
+			k.fail(path, fmt.Sprintf("%q is not an absolute path", dir), "start it with /")
+		}
+	}
+	if n.Name != "" && filepath.Base(n.Name) != n.Name {
+		k.fail("node.name", fmt.Sprintf("%q cannot name a file", n.Name), "use letters, digits and -; sockets and pins carry the name")
+	}
+	k.nics()
+	k.link()
+	for i := range k.c.Lanes {
+		k.lane(&k.c.Lanes[i], fmt.Sprintf("lane[%d]", i))
+	}
+	k.unique()
+}
+
+// nics: each transport needs other fields of its NICs.
+func (k *checker) nics() {
+	if !k.ok("node.transport", "order") {
+		return
+	}
+	switch k.c.Node.Transport {
+	case TransportXDP:
+		if k.c.Order.Interface == "" {
+			k.fail("order.interface", "missing", "name the NIC that faces clients, or set node.transport = \"udp\"")
+		}
+	case TransportUDP:
+		if k.c.Order.Address.IsZero() {
+			k.fail("order.address", "missing with transport udp", "give the address to listen on")
+		}
+	}
+}
+
+func (k *checker) link() {
+	l := k.c.Link
+	if l == nil {
+		return
+	}
+	if k.c.Node.Transport == TransportXDP {
+		if l.Interface == "" {
+			k.fail("link.interface", "missing", "name the NIC on the cable to the peer")
+		}
+		if l.Interface != "" && l.Interface == k.c.Order.Interface && l.Queue == k.c.Order.Queue {
+			k.fail("link.queue", "order and link share one queue of "+l.Interface, "give the link its own NIC, or another queue")
+		}
+	}
+	if k.ok("link.address", "link.peer_address") && l.Address == l.PeerAddress {
+		k.fail("link.peer_address", "is this node's own link address", "give the other end of the cable")
+	}
+	switch {
+	case l.Auth && l.KeyFile == "":
+		k.fail("link.key_file", "missing", "make one with `openssl rand -hex 32`, the same on both nodes, or set link.auth = false")
+	case !l.Auth && l.KeyFile != "":
+		k.fail("link.key_file", "has no use with auth = false", "remove it, or set link.auth = true")
+	case l.Auth && k.ok("link.key_file"):
+		if problem, remedy := readKey(k.c.File, l.KeyFile, &l.Key); problem != "" {
+			k.fail("link.key_file", problem, remedy)
+		}
+	}
+}
+
+func (k *checker) lane(l *Lane, path string) {
+	at := func(name string) string { return join(path, name) }
+	k.replication(l, at)
+	k.timing(l, at)
+	if k.ok(at("ring_size")) {
+		if l.RingSize < minRingSize || l.RingSize > maxRingSize || bits.OnesCount64(uint64(l.RingSize)) != 1 {
+			k.fail(at("ring_size"), fmt.Sprintf("%v is not a power of two from %v to %v", l.RingSize, minRingSize, maxRingSize),
+				"the default is 16MiB")
+		}
+	}
+	switch {
+	case !k.ok(at("app")):
+	case l.App == AppGateway && l.Venue == nil && k.ok(at("venue")):
+		k.fail(at("venue"), "a gateway needs a venue", "add [lane.venue] with address, port, local_port, session and key")
+	case l.App == AppBook && l.Venue != nil:
+		k.fail(at("venue"), "a book is a venue itself", "remove [lane.venue], or use app = \"gateway\"")
+	}
+	if l.App == AppBook && k.has(at("risk")) {
+		k.fail(at("risk"), "a book makes no pre-trade checks", "remove [lane.risk], or use app = \"gateway\"")
+	}
+	if l.App == AppGateway && l.OrderLog != "" {
+		k.fail(at("order_log"), "only a book writes one", "set it at the venue")
+	}
+	if v := l.Venue; v != nil && k.ok(at("port"), at("venue.local_port")) && v.LocalPort == l.Port {
+		k.fail(at("venue.local_port"), fmt.Sprintf("%d is also the port clients use", l.Port), "use another port for the venue")
+	}
+	if l.Venue != nil && k.ok(at("venue.address"), at("address")) && l.Venue.Address == l.Address {
+		k.fail(at("venue.address"), "is the lane's own address", "give the venue's")
+	}
+}
+
+// replication: policy, peer, and what happens without an ACK belong together.
+func (k *checker) replication(l *Lane, at func(string) string) {
+	if l.Policy == "" && k.ok(at("policy")) {
+		l.Policy = PolicyNone
+		if l.Peer != 0 {
+			l.Policy = PolicyMirrored
+		}
+	}
+	if l.Peer != 0 && k.ok(at("peer"), "node.number") && l.Peer == k.c.Node.Number {
+		k.fail(at("peer"), "is this node's own number", "give the other node's")
+	}
+	if l.Peer != 0 && k.c.Link == nil && k.ok("link") {
+		k.fail("link", fmt.Sprintf("missing, but %s is set", at("peer")), "add the section [link], or remove the peer")
+	}
+	if l.Policy == PolicyMirrored && l.Peer == 0 && k.ok(at("policy"), at("peer")) {
+		k.fail(at("policy"), "mirrored needs a peer to mirror to", "set peer, or policy = \"none\"")
+	}
+	if l.Policy == PolicyNone {
+		for _, name := range []string{"wait", "on_timeout", "release"} {
+			if k.has(at(name)) {
+				k.fail(at(name), "policy none does not wait for an ACK", "remove it, or use policy = \"mirrored\"")
+			}
+		}
+	}
+	if l.Policy == PolicyMirrored && k.ok(at("wait"), at("on_timeout")) {
+		if l.Wait != WaitForever && l.OnTimeout == "" {
+			k.fail(at("on_timeout"), "missing, but wait ends", "say degrade, reject or stop")
+		}
+		if l.Wait == WaitForever && l.OnTimeout != "" {
+			k.fail(at("on_timeout"), "is never reached: wait is forever", "set wait to a duration, or remove it")
+		}
+	}
+	if l.Silence == SilenceLinks && l.OnTimeout == OnTimeoutDegrade {
+		k.fail(at("silence"), "links together with on_timeout = \"degrade\" lets both nodes serve when the link fails",
+			"without an arbiter choose one: promote on silence, or go on alone")
+	}
+}
+
+// timing: every budget must hold a few of the looks that it counts.
+func (k *checker) timing(l *Lane, at func(string) string) {
+	if l.Tick == 0 {
+		l.Tick = l.Heartbeat / ticksPerHeartbeat
+	}
+	if k.ok(at("heartbeat"), at("tick")) && l.Heartbeat < minTicksPerHeartbeat*l.Tick {
+		k.fail(at("heartbeat"), fmt.Sprintf("%v is less than %d ticks of %v", l.Heartbeat, minTicksPerHeartbeat, l.Tick),
+			"lengthen the heartbeat or shorten the tick")
+	}
+	if k.ok(at("hang_budget"), at("tick")) && l.HangBudget < 2*l.Tick {
+		k.fail(at("hang_budget"), fmt.Sprintf("%v is less than 2 ticks of %v", l.HangBudget, l.Tick),
+			"lengthen hang_budget or shorten the tick")
+	}
+	sleep := k.c.Loop.MaxSleep
+	if k.ok(at("hang_budget"), "loop.idle", "loop.max_sleep") && k.c.Loop.Idle == IdleBackoff && l.HangBudget < 2*sleep {
+		k.fail(at("hang_budget"), fmt.Sprintf("%v is less than twice loop.max_sleep = %v: an idle engine would look hung", l.HangBudget, sleep),
+			"lengthen hang_budget, shorten loop.max_sleep, or use idle = \"yield\"")
+	}
+	if k.ok(at("heartbeat"), "loop.idle", "loop.max_sleep") && k.c.Loop.Idle == IdleBackoff && l.Heartbeat < 4*sleep && l.Peer != 0 {
+		k.fail(at("heartbeat"), fmt.Sprintf("%v is less than four times loop.max_sleep = %v: an idle engine could not show life in time", l.Heartbeat, sleep),
+			"lengthen the heartbeat, shorten loop.max_sleep, or use idle = \"yield\"")
+	}
+}
+
+// unique refuses what may be there once only.
+func (k *checker) unique() {
+	seen := map[string]string{}
+	once := func(path, what, thing, remedy string) {
+		if !k.ok(path) {
+			return
+		}
+		key := what + " " + thing
+		if before, ok := seen[key]; ok {
+			k.fail(path, fmt.Sprintf("%s %s is already that of %s", what, thing, before), remedy)
+			return
+		}
+		seen[key] = path
+	}
+	for i := range k.c.Lanes {
+		l, path := &k.c.Lanes[i], fmt.Sprintf("lane[%d]", i)
+		once(path+".id", "lane id", fmt.Sprint(l.ID), "number lanes differently")
+		if !l.Address.IsZero() {
+			once(path+".address", "lane address", l.Address.String(), "give every lane an address of its own")
+		}
+		for j := range l.Sessions {
+			if s := &l.Sessions[j]; s.ID != (UUID{}) {
+				once(fmt.Sprintf("%s.session[%d].id", path, j), "session", s.ID.String(), "generate another with uuidgen")
+			}
+		}
+		if l.Venue != nil && l.Venue.Session != (UUID{}) {
+			once(path+".venue.session", "session", l.Venue.Session.String(), "generate another with uuidgen")
+		}
+		for j := range l.Symbols {
+			s := &l.Symbols[j]
+			once(fmt.Sprintf("%s.symbol[%d].id", path, j), fmt.Sprintf("in lane %d symbol", l.ID), fmt.Sprint(s.ID), "number symbols differently")
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package config
+
+// Transports of a node.
+const (
+	TransportXDP = "xdp" // AF_XDP and the kernel programs
+	TransportUDP = "udp" // UDP sockets and a mapped file: no privileges, slower
+)
+
+// XDP attach modes.
+const (
+	ModeNative  = "native"
+	ModeGeneric = "generic"
+)
+
+// Idle strategies of the engine loop.
+const (
+	IdleSpin    = "spin"
+	IdleYield   = "yield"
+	IdleBackoff = "backoff"
+)
+
+// Applications of a lane.
+const (
+	AppGateway = "gateway"
+	AppBook    = "book"
+)
+
+// Release policies, and what follows when the wait for an ACK ends.
+const (
+	PolicyNone     = "none"
+	PolicyMirrored = "mirrored"
+
+	OnTimeoutDegrade = "degrade"
+	OnTimeoutReject  = "reject"
+	OnTimeoutStop    = "stop"
+
+	ReleaseRide = "ride" // the link program releases the output with the ACK
+	ReleaseUser = "user" // the engine releases it after the ACK
+)
+
+// Arbitration and what silence of the peer means under it.
+const (
+	ArbitrationPair = "pair"
+
+	SilenceNever = "never"
+	SilenceLinks = "links"
+)
+
+// Config is one node's file.
+type Config struct {
+	// File is the path it was read from.
+	File string `toml:"-"`
+
+	Node  Node   `toml:"node" required:"true"`
+	Order Order  `toml:"order" required:"true"`
+	Link  *Link  `toml:"link"` // nil: this node has no peer
+	Loop  Loop   `toml:"loop"`
+	Lanes []Lane `toml:"lane" required:"true"`
+}
+
+// Node is what concerns the process as a whole.
+type Node struct {
+	Name   string `toml:"name" required:"true"`
+	Number int    `toml:"number" required:"true" range:"1..255"`
+	// BPFFS is the directory the maps, programs and links are pinned in.
+	BPFFS     string `toml:"bpffs"` // default /sys/fs/bpf/onebeat-<name>
+	RunDir    string `toml:"run_dir" default:"/run/onebeat"`
+	Transport string `toml:"transport" default:"xdp" oneof:"xdp|udp"`
+	LogLevel  string `toml:"log_level" default:"info" oneof:"debug|info|warn|error"`
+}
+
+// Order is the NIC that faces clients and venues.
+type Order struct {
+	Interface string `toml:"interface"` // transport xdp
+	Queue     int    `toml:"queue" default:"0" range:"0..63"`
+	Mode      string `toml:"mode" default:"native" oneof:"native|generic"`
+	Address   IP     `toml:"address"` // transport udp: the address to listen on
+}
+
+// Link is the NIC on the direct cable to the peer.
+type Link struct {
+	Interface   string `toml:"interface"` // transport xdp
+	Queue       int    `toml:"queue" default:"0" range:"0..63"`
+	Mode        string `toml:"mode" default:"native" oneof:"native|generic"`
+	Address     IP     `toml:"address" required:"true"`
+	PeerAddress IP     `toml:"peer_address" required:"true"`
+	Port        Port   `toml:"port" default:"7400"`
+	// KeyFile holds 32 bytes as 64 hexadecimal digits, the same on both nodes.
+	KeyFile string `toml:"key_file"`
+	Auth    bool   `toml:"auth" default:"true"`
+
+	// Key is what KeyFile holds; zero when Auth is false.
+	Key [KeyBytes]byte `toml:"-"`
+}
+
+// Loop is how the engine's thread runs.
+type Loop struct {
+	Idle string `toml:"idle" default:"backoff" oneof:"spin|yield|backoff"`
+	// MaxSleep bounds one sleep of the backoff strategy: a sleeping engine
+	// shows no progress.
+	MaxSleep Duration `toml:"max_sleep" default:"500us" range:"10us..1s"`
+	// Core pins the loop's thread; -1 leaves it to the scheduler.
+	Core       int  `toml:"core" default:"-1" range:"-1..1023"`
+	LockMemory bool `toml:"lock_memory" default:"true"`
+}
+
+// Lane is one replicated order stream this node takes part in.
+type Lane struct {
+	ID      int  `toml:"id" required:"true" range:"0..15"`
+	Address IP   `toml:"address" required:"true"`
+	Port    Port `toml:"port" required:"true"`
+	// First: this node seeds the lane when neither node has state of it.
+	First bool `toml:"first" default:"false"`
+	// Peer is the other node's number; 0: unreplicated.
+	Peer   int    `toml:"peer" default:"0" range:"0..255"`
+	App    string `toml:"app" required:"true" oneof:"gateway|book"`
+	Policy string `toml:"policy" oneof:"none|mirrored"` // default: mirrored with a peer, none without
+	// Wait is how long an output may wait for its ACK before OnTimeout.
+	Wait      Wait   `toml:"wait" default:"forever"`
+	OnTimeout string `toml:"on_timeout" oneof:"degrade|reject|stop"` // empty when Wait is forever
+	Release   string `toml:"release" default:"ride" oneof:"ride|user"`
+
+	// Heartbeat is T: silence of the peer for this long is death.
+	Heartbeat Duration `toml:"heartbeat" default:"5ms" range:"100us..10s"`
+	// Tick is the period of the kernel's timer.
+	Tick Duration `toml:"tick" range:"20us..2s"` // default: heartbeat / 5
+	// HangBudget is how long an engine may show no progress.
+	HangBudget Duration `toml:"hang_budget" default:"10ms" range:"100us..60s"`
+	RingSize   Size     `toml:"ring_size" default:"16MiB"`
+
+	Arbitration string `toml:"arbitration" default:"pair" oneof:"pair"`
+	Silence     string `toml:"silence" default:"never" oneof:"never|links"`
+
+	// OrderLog is where a book writes, at its end and on request, every order
+	// it accepted, as CSV; empty: nowhere.
+	OrderLog string `toml:"order_log"`
+
+	Sessions []Session `toml:"session" required:"true"`
+	Venue    *Venue    `toml:"venue"` // gateway only
+	Risk     Risk      `toml:"risk"`  // gateway only
+	Symbols  []Symbol  `toml:"symbol" required:"true"`
+}
+
+// Session is a client that may negotiate.
+type Session struct {
+	ID   UUID   `toml:"id" required:"true"`
+	Name string `toml:"name" required:"true"`
+	Key  string `toml:"key" required:"true"` // credentials of Negotiate
+}
+
+// Venue is where a gateway sends its accepted orders.
+type Venue struct {
+	Address   IP     `toml:"address" required:"true"`
+	Port      Port   `toml:"port" required:"true"`
+	LocalPort Port   `toml:"local_port" required:"true"` // of the lane address
+	Session   UUID   `toml:"session" required:"true"`
+	Key       string `toml:"key" required:"true"`
+}
+
+// Risk is the gateway's pre-trade limits; 0: that check is off.
+type Risk struct {
+	MaxQtyLots  int64 `toml:"max_qty_lots" default:"0" range:"0.."`
+	MaxNotional int64 `toml:"max_notional" default:"0" range:"0.."` // price ticks x lots
+	// CollarPercent is how far a price may be from its symbol's reference.
+	CollarPercent   int64 `toml:"collar_percent" default:"0" range:"0..100"`
+	MaxPositionLots int64 `toml:"max_position_lots" default:"0" range:"0.."`
+}
+
+// Symbol is a tradable instrument.
+type Symbol struct {
+	ID                  uint32 `toml:"id" required:"true"`
+	Name                string `toml:"name" required:"true"`
+	ReferencePriceTicks int64  `toml:"reference_price_ticks" default:"0" range:"0.."`
+}
+
+// Lane returns the lane with the given id, or nil.
+func (c *Config) Lane(id int) *Lane {
+	for i := range c.Lanes {
+		if c.Lanes[i].ID == id {
+			return &c.Lanes[i]
+		}
+	}
+	return nil
+}
