@@ -1,0 +1,133 @@
+package lane
+
+// Sizes of the lane table, as in bpf/onebeat.h.
+const (
+	Lanes      = 16
+	Paths      = 3
+	TableBytes = 768
+)
+
+// Sending paths (enum ob_path): a counter each, so that no two senders share one.
+const (
+	PathEngine = 0
+	PathLink   = 1
+	PathSteer  = 2
+)
+
+// Flags of Config.
+const (
+	ConfigAuth            = 1
+	ConfigSilencePromotes = 2
+)
+
+// Why says what made a kernel a candidate or fenced its engine (enum ob_why).
+type Why uint64
+
+const (
+	WhyNone Why = iota
+	WhySlotEmpty
+	WhyStuck
+	WhySilent
+	WhyFenced
+	WhyHandover
+)
+
+var whyNames = [...]string{"none", "slot-empty", "stuck", "silent", "fenced", "handover"}
+
+func (w Why) String() string {
+	if int(w) < len(whyNames) {
+		return whyNames[w]
+	}
+	return "unknown"
+}
+
+// Config is written by cold user space before the lane leaves INIT or SYNCING.
+type Config struct {
+	Used            uint32 // 0: no such lane on this node
+	Flags           uint32
+	Node            uint32
+	PeerNode        uint32 // 0: no peer
+	Incarnation     uint64
+	PeerIncarnation uint64
+	LaneIP          [4]byte
+	LinkIP          [4]byte
+	PeerLinkIP      [4]byte
+	LinkPort        [2]byte // network order
+	LinkFrameMax    uint16  // bytes of the longest Ethernet frame the link NIC takes
+	OrderMAC        [6]byte
+	LinkMAC         [6]byte
+	PeerLinkMAC     [6]byte
+	OrderQueue      uint16
+	LinkQueue       uint16
+	_               [3]uint16
+	HeartbeatNs     uint64 // T
+	TickNs          uint64 // period of the timer
+	HangTicks       uint32 // on-time ticks without progress that mean: hung
+	SilenceTicks    uint32 // on-time ticks without a frame that mean: silent
+	TxKey           [2]uint64
+	RxKey           [2]uint64
+}
+
+// Engine is written by the engine's thread only.
+type Engine struct {
+	ProgressNs uint64 // CLOCK_MONOTONIC of the last published progress
+	Applied    uint64 // position up to which the reader has applied
+	Released   uint64 // position up to which outputs were let go
+	TxCounter  uint64 // PathEngine
+	Records    uint64
+	Outputs    uint64 // released by user space
+}
+
+// Peer is written by the link program, under busy.
+type Peer struct {
+	LastRxNs  uint64 // any authenticated frame
+	StandbyNs uint64 // last time it said STANDBY in our epoch
+	Authority uint64
+	Tail      uint64 // ACKed
+	Applied   uint64 // ACKed
+	Echo      uint64 // highest PathEngine counter that came back
+	Flags     uint64 // of the last ACK
+	Released  uint64 // from FENCED, FORWARD
+}
+
+// Watch is written by the timer and by fencing, rarely.
+type Watch struct {
+	LastTickNs     uint64
+	LastProgressNs uint64
+	LastPeerRxNs   uint64
+	StuckTicks     uint32
+	SilentTicks    uint32
+	LateTicks      uint64 // ticks that were themselves late
+	FencedNs       uint64
+	FencedWord     uint64 // the word fencing took away
+	CandidateNs    uint64
+	CandidateWhy   uint64 // Why
+}
+
+// Table is struct ob_lane. Fields that several threads touch are accessed with
+// sync/atomic; the padding keeps each writer's fields on lines of their own.
+type Table struct {
+	Config Config
+	_      [56]byte
+	Engine Engine
+	_      [16]byte
+	// Tail is the kernel's in STANDBY, user space's in every other state.
+	Tail uint64
+	_    [56]byte
+	// Busy is 1 while the link program is inside for this lane.
+	Busy uint64
+	_    [56]byte
+	Peer Peer
+	// NextOutput is advanced by compare-and-swap, by kernel or engine.
+	NextOutput uint64
+	_          [56]byte
+	// LinkCounter and RxCounter: the link program's own counter and the last
+	// seen of the peer's paths.
+	LinkCounter  uint64
+	RxCounter    [Paths]uint64
+	_            [32]byte
+	SteerCounter uint64
+	_            [56]byte
+	Watch        Watch
+	_            [56]byte
+}

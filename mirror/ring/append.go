@@ -1,0 +1,70 @@
+package ring
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"sync/atomic"
+
+	"onebeat/engine/app"
+)
+
+// Offsets in struct ob_record_hdr.
+const (
+	offLength   = 0
+	offType     = 4
+	offFlags    = 6
+	offEpoch    = 8
+	offCRC      = 12
+	offPosition = 16
+	offTime     = 24
+)
+
+func lengthAt(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
+
+// Append writes a record at the tail and publishes it. It returns the record's
+// position and the new tail; ok is false, and nothing has changed, when the
+// record would pass the limit or its payload exceeds MaxPayloadBytes.
+func (r *Ring) Append(typ app.RecordType, epoch uint32, timeNs int64, payload []byte) (position, end uint64, ok bool) {
+	if len(payload) > MaxPayloadBytes {
+		return 0, 0, false
+	}
+	tail := atomic.LoadUint64(r.tail)
+	need := uint64(PaddedBytes(len(payload)))
+	position = tail
+	rest := r.size - tail&r.mask
+	if need > rest {
+		position += rest
+	}
+	end = position + need
+	if end > r.limit {
+		return 0, 0, false
+	}
+	if need > rest {
+		r.put(tail, app.RecordPadding, epoch, timeNs, nil, int(rest))
+	}
+	r.put(position, typ, epoch, timeNs, payload, HeaderBytes+len(payload))
+	r.epochFloor = epoch
+	atomic.StoreUint64(r.tail, end)
+	return position, end, true
+}
+
+// put writes one record of lengthBytes, its payload zero filled up to there and
+// on to the next multiple of AlignBytes: what the ring held before must neither
+// reach the peer nor look like a record. The tail's store publishes it.
+func (r *Ring) put(position uint64, typ app.RecordType, epoch uint32, timeNs int64, payload []byte, lengthBytes int) {
+	i := position & r.mask
+	b := r.mem[i : i+uint64(padded(lengthBytes))]
+	if len(payload) <= len(b)-HeaderBytes-AlignBytes {
+		clear(b[HeaderBytes:]) // padding record
+	}
+	// The last step first: payload then covers all but the padding.
+	last := (*[AlignBytes]byte)(b[len(b)-AlignBytes:])
+	*last = [AlignBytes]byte{}
+	h := (*[HeaderBytes]byte)(b)
+	binary.LittleEndian.PutUint64(h[offLength:], uint64(lengthBytes)|uint64(typ)<<32)
+	binary.LittleEndian.PutUint64(h[offEpoch:], uint64(epoch)) // crc32c = 0
+	binary.LittleEndian.PutUint64(h[offPosition:], position)
+	binary.LittleEndian.PutUint64(h[offTime:], uint64(timeNs))
+	copy(b[HeaderBytes:], payload)
+	binary.LittleEndian.PutUint32(h[offCRC:], crc32.Update(0, castagnoli, b[:lengthBytes]))
+}
