@@ -138,8 +138,7 @@ struct ob_lane_engine {
 
 /* Written by the link program, under busy. */
 struct ob_lane_peer {
-	__u64 last_rx_ns; /* any authenticated frame of the peer */
-	__u64 standby_ns; /* last time the peer said it is STANDBY in our epoch */
+	__u64 frames; /* authenticated frames of the peer; the timer looks for its change */
 	__u64 authority; /* the peer's word */
 	__u64 tail; /* ACKed tail */
 	__u64 applied; /* ACKed applied */
@@ -152,7 +151,8 @@ struct ob_lane_peer {
 struct ob_lane_watch {
 	__u64 last_tick_ns;
 	__u64 last_progress_ns;
-	__u64 last_peer_rx_ns;
+	__u64 last_frames;
+	__u64 last_heard_ns; /* last tick at which the peer had been heard since the one before */
 	__u32 stuck_ticks;
 	__u32 silent_ticks;
 	__u64 late_ticks; /* ticks that were themselves late */

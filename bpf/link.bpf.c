@@ -1,0 +1,357 @@
+//go:build ignore
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+/*
+ * The link NIC. On the standby it appends what the primary mirrors and bounces
+ * the frame back as its ACK; on the primary it turns an ACK into the release of
+ * the ride it carries. It answers PROBEs, and takes FENCED and FORWARD for the
+ * proof they are. User space sees what the kernel does not decide alone.
+ */
+#include "auth.h"
+#include "frame.h"
+#include "lane.h"
+#include "watch.h"
+
+/* One frame on its way through the program. */
+struct passage {
+	struct xdp_md *ctx;
+	struct ob_lane *l;
+	struct ob_authority *a;
+	__u64 word; /* authority as read once, under busy */
+	__u64 nh; /* of the payload */
+	__u32 lane;
+	__u32 bytes; /* of the payload */
+	enum ob_type type; /* of the answer */
+	__u8 flags;
+};
+
+/* Verdict of the steps below: send the answer. They only decide, so that the
+ * costly part of it stands in the program once.
+ */
+#define ANSWER (-1)
+
+static __always_inline int will_answer(struct passage *p, enum ob_type type, __u8 flags,
+				       enum ob_reason reason)
+{
+	count(reason);
+	p->type = type;
+	p->flags = flags;
+	return ANSWER;
+}
+
+static __always_inline struct ob_link_hdr *link_header(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data;
+	struct ob_link_hdr *h = data + OB_ETH_IP_UDP;
+
+	if ((void *)(h + 1) > (void *)(long)ctx->data_end)
+		return NULL;
+	return h;
+}
+
+static __always_inline int to_engine(struct passage *p, enum ob_reason reason)
+{
+	__u32 slot = p->lane * OB_QUEUES + (p->ctx->rx_queue_index & (OB_QUEUES - 1));
+
+	if (bpf_redirect_map(&xsks_link, slot, XDP_DROP) != XDP_REDIRECT)
+		return drop(OB_R_LINK_NO_ENGINE);
+	count(reason);
+	return XDP_REDIRECT;
+}
+
+/*
+ * Turns the frame in place into this kernel's answer and sends it back. What
+ * follows the header is kept only if it holds a ride.
+ */
+static __always_inline int answer(struct passage *p)
+{
+	struct ob_lane *l = p->l;
+	enum ob_type type = p->type;
+	struct ob_headers o;
+	struct ob_link_hdr *h;
+	void *data;
+
+	h = link_header(p->ctx);
+	if (!h)
+		return drop(OB_R_LINK_TRUNCATED);
+	if (p->bytes && (type != OB_ACK || !h->ride)) {
+		if (bpf_xdp_adjust_tail(p->ctx, -(int)p->bytes))
+			return drop(OB_R_LINK_TRUNCATED);
+		p->bytes = 0;
+		p->nh = 0;
+	}
+	data = (void *)(long)p->ctx->data;
+	o = headers_at(data);
+	h = link_header(p->ctx);
+	if (!h)
+		return drop(OB_R_LINK_TRUNCATED);
+	swap_direction(&o);
+	if (!p->bytes) {
+		set_lengths(&o, sizeof(*h));
+		/* position + length is what an ACK answers, with or without bytes. */
+		h->position += h->length;
+		h->length = 0;
+		h->output = 0;
+		h->ride = 0;
+	}
+	h->type = type;
+	h->node = l->cfg.node;
+	h->epoch = word_epoch(p->word);
+	h->path = OB_PATH_LINK;
+	h->flags = p->flags;
+	h->successor = type == OB_FENCED_FRAME ? l->cfg.peer_node : 0;
+	h->tail = l->tail;
+	h->applied = type == OB_ACK ? LOAD(l->engine.applied) : LOAD(l->engine.released);
+	h->authority = p->word;
+	h->incarnation = l->cfg.incarnation;
+	h->echo = h->counter;
+	h->counter = ++l->link_counter;
+	h->mac = l->cfg.flags & OB_CFG_AUTH ? frame_mac(h, p->nh, l->cfg.tx_key) : 0;
+	return XDP_TX;
+}
+
+/*
+ * The standby's half of the mirror. Position, not content, decides: a repeat is
+ * bounced again so that a lost ACK costs one resend, a gap is answered so that
+ * the sender goes back.
+ */
+static __always_inline int mirror(struct passage *p, struct ob_link_hdr *h)
+{
+	struct ob_lane *l = p->l;
+	__u64 position = h->position, length = h->length;
+	__u64 tail = l->tail, offset = position & (ring_size - 1);
+	__u32 zero = 0;
+	__u8 *ring;
+	void *inner;
+
+	if (word_state(p->word) == OB_SYNCING)
+		return to_engine(p, OB_R_MIRROR_TO_ENGINE);
+	if (word_state(p->word) != OB_STANDBY)
+		return drop(OB_R_MIRROR_STATE);
+	STORE(l->peer.authority, h->authority);
+	STORE(l->peer.released, h->applied);
+	if (!length && position == tail)
+		return will_answer(p, OB_ACK, 0, OB_R_MIRROR_HEARTBEAT);
+	if (position + length <= tail)
+		return will_answer(p, OB_ACK, 0, OB_R_MIRROR_REPEAT);
+	if (position != tail)
+		return will_answer(p, OB_ACK, OB_F_GAP, OB_R_MIRROR_GAP);
+	if (tail + length - LOAD(l->engine.applied) > ring_size)
+		return will_answer(p, OB_ACK, OB_F_FULL, OB_R_MIRROR_FULL);
+	if (offset + length > ring_size)
+		return will_answer(p, OB_ACK, OB_F_CROSS, OB_R_MIRROR_CROSS);
+	inner = bpf_map_lookup_elem(&rings, &p->lane);
+	if (!inner)
+		return drop(OB_R_LINK_LANE);
+	ring = bpf_map_lookup_elem(inner, &zero);
+	if (!ring)
+		return drop(OB_R_LINK_LANE);
+	/* Again for the verifier, after the compiler has forgotten the bounds. */
+	asm volatile("%0 &= 2047" : "+r"(length));
+	if (!length)
+		return drop(OB_R_LINK_LENGTH);
+	offset &= ring_size - 1;
+	if (bpf_xdp_load_bytes(p->ctx, OB_LINK_HEADERS, ring + offset, length))
+		return drop(OB_R_LINK_LENGTH);
+	/* The reader pairs its load of tail with this store (x86: a release). */
+	STORE(l->tail, tail + length);
+	return will_answer(p, OB_ACK, 0, OB_R_MIRROR_APPENDED);
+}
+
+/*
+ * The primary's half. The order matters: the output number is taken before the
+ * ACK is published, so that user space, which sees the ACK, never takes an
+ * output that this frame is about to release.
+ */
+static __always_inline int ack(struct passage *p, struct ob_link_hdr *h)
+{
+	struct ob_lane *l = p->l;
+	__u64 covered = h->position + h->length;
+	__u64 output = h->output;
+	__u32 strip = OB_LINK_HEADERS + h->length;
+	__u32 dev = p->lane * 2;
+	int release = 0;
+
+	if (word_state(p->word) != OB_ACTIVE || h->epoch != word_epoch(p->word) ||
+	    h->authority != make_word(h->epoch, OB_STANDBY)) {
+		if (h->ride)
+			count(OB_R_RIDE_FENCED);
+		return drop(OB_R_ACK_STALE);
+	}
+	if (h->ride) {
+		if (h->tail < covered)
+			count(OB_R_RIDE_UNCOVERED);
+		else if (__sync_val_compare_and_swap(&l->next_output, output, output + 1) != output)
+			count(OB_R_RIDE_ORDER);
+		else
+			release = 1;
+	}
+	STORE(l->peer.authority, h->authority);
+	STORE(l->peer.applied, h->applied);
+	STORE(l->peer.flags, h->flags);
+	if (h->tail > l->peer.tail)
+		STORE(l->peer.tail, h->tail);
+	if (h->echo > l->peer.echo)
+		STORE(l->peer.echo, h->echo);
+	if (!release)
+		return drop(OB_R_ACK);
+	if (bpf_xdp_adjust_head(p->ctx, strip))
+		return drop(OB_R_LINK_LENGTH);
+	count(OB_R_RIDE_RELEASED);
+	return bpf_redirect_map(&devs, dev, 0);
+}
+
+/* A standby asks for life; the kernel speaks for itself and for its engine. */
+static __always_inline int probe(struct passage *p, struct ob_link_hdr *h)
+{
+	struct ob_lane *l = p->l;
+	enum ob_why why = OB_WHY_STUCK;
+	int stuck = engine_stuck(l);
+
+	STORE(l->peer.authority, h->authority);
+	if (word_state(p->word) == OB_ACTIVE && (stuck || engine_gone(l, p->lane))) {
+		if (!stuck)
+			why = OB_WHY_SLOT_EMPTY;
+		if (fence(l, p->a, p->word, why))
+			count(OB_R_FENCED_BY_PROBE);
+		p->word = LOAD(p->a->word);
+	}
+	return will_answer(p, word_state(p->word) == OB_FENCED ? OB_FENCED_FRAME : OB_LIFE, 0,
+			   OB_R_PROBE_ANSWERED);
+}
+
+/* FENCED and FORWARD: the writer's kernel says its engine is through. */
+static __always_inline int fenced(struct passage *p, struct ob_link_hdr *h)
+{
+	struct ob_lane *l = p->l;
+	enum ob_reason reason = h->type == OB_FORWARD ? OB_R_FORWARD_RECEIVED :
+							OB_R_FENCED_RECEIVED;
+
+	if (h->successor != l->cfg.node)
+		return drop(OB_R_LINK_NODE);
+	if (h->authority != make_word(h->epoch, OB_FENCED))
+		return drop(OB_R_LINK_TYPE);
+	if (word_state(p->word) == OB_STANDBY && h->epoch == word_epoch(p->word)) {
+		STORE(l->peer.authority, h->authority);
+		STORE(l->peer.released, h->applied);
+		if (engine_gone(l, p->lane))
+			return drop(OB_R_CANDIDATE_REFUSED);
+		if (!become_candidate(l, p->a, p->word, OB_WHY_FENCED))
+			return XDP_DROP; /* counted there */
+	}
+	/* Also when ACTIVE already: orders go on arriving at the old address. */
+	return to_engine(p, reason);
+}
+
+static __always_inline int dispatch(struct passage *p, struct ob_link_hdr *h)
+{
+	__u32 epoch = word_epoch(p->word), state = word_state(p->word);
+
+	if (h->epoch > epoch) {
+		if (state != OB_INIT && state != OB_SYNCING)
+			word_swap(p->a, p->word, make_word(epoch, OB_SYNCING));
+		return to_engine(p, OB_R_MIRROR_NEWER);
+	}
+	switch (h->type) {
+	case OB_MIRROR:
+		if (h->epoch < epoch)
+			return will_answer(p, OB_STALE, 0, OB_R_MIRROR_STALE);
+		return mirror(p, h);
+	case OB_ACK:
+		return ack(p, h);
+	case OB_PROBE:
+		return probe(p, h);
+	case OB_LIFE:
+		if (h->epoch == epoch)
+			STORE(p->l->peer.authority, h->authority);
+		return drop(OB_R_LIFE);
+	case OB_STALE:
+		return to_engine(p, OB_R_STALE);
+	case OB_FENCED_FRAME:
+	case OB_FORWARD:
+		return fenced(p, h);
+	}
+	return drop(OB_R_LINK_TYPE);
+}
+
+/* Whole frame, sender's ring, and a counter that was not used before. */
+static __always_inline enum ob_reason authenticate(struct passage *p, struct ob_link_hdr *h)
+{
+	struct ob_lane *l = p->l;
+	__u32 path = h->path;
+
+	if (l->cfg.flags & OB_CFG_AUTH) {
+		if (nh_frame(p->ctx, p->lane, OB_LINK_HEADERS, p->bytes, &p->nh))
+			return OB_R_LINK_LENGTH;
+		if (frame_mac(h, p->nh, l->cfg.rx_key) != h->mac)
+			return OB_R_LINK_MAC;
+	}
+	if (path >= OB_PATHS)
+		return OB_R_LINK_TYPE;
+	if (h->counter <= l->rx_counter[path])
+		return OB_R_LINK_REPLAY;
+	l->rx_counter[path] = h->counter;
+	STORE(l->peer.frames, l->peer.frames + 1);
+	return OB_R_NONE;
+}
+
+static __always_inline int receive(struct passage *p, struct ob_link_hdr *h)
+{
+	enum ob_reason reason;
+	int verdict;
+
+	/* An exchange, not a store: a promoting engine that has changed the word
+	 * waits for 0 and may then read the tail.
+	 */
+	if (__sync_lock_test_and_set(&p->l->busy, 1))
+		return drop(OB_R_LINK_BUSY);
+	p->word = LOAD(p->a->word);
+	reason = authenticate(p, h);
+	verdict = reason ? drop(reason) : dispatch(p, h);
+	if (verdict == ANSWER)
+		verdict = answer(p);
+	STORE(p->l->busy, 0);
+	return verdict;
+}
+
+SEC("xdp")
+int ob_link(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
+	struct ob_headers o = headers_at(data);
+	struct passage p = { .ctx = ctx };
+	__u64 bytes = end - data;
+	struct ob_link_hdr *h;
+
+	if (data + OB_ETH_IP_UDP > end || o.eth->h_proto != bpf_htons(ETH_P_IP) || o.ip->ihl != 5 ||
+	    o.ip->protocol != IPPROTO_UDP || o.udp->dest != link_port)
+		return XDP_PASS;
+	h = link_header(ctx);
+	if (!h)
+		return drop(OB_R_LINK_TRUNCATED);
+	if (h->magic != OB_MAGIC)
+		return drop(OB_R_LINK_MAGIC);
+	if (h->version != OB_VERSION)
+		return drop(OB_R_LINK_VERSION);
+	p.lane = h->lane;
+	p.l = bpf_map_lookup_elem(&lanes, &p.lane);
+	p.a = bpf_map_lookup_elem(&authority, &p.lane);
+	if (!p.l || !p.a || !p.l->cfg.used || !p.l->cfg.peer_node)
+		return drop(OB_R_LINK_LANE);
+	p.bytes = h->length + h->ride;
+	if (p.bytes > OB_PAYLOAD_MAX || h->length % OB_NH_STEP)
+		return drop(OB_R_LINK_LENGTH);
+	if (bytes != OB_LINK_HEADERS + p.bytes)
+		return drop(OB_R_LINK_LENGTH);
+	if (o.ip->saddr != p.l->cfg.peer_link_ip || o.ip->daddr != p.l->cfg.link_ip)
+		return drop(OB_R_LINK_ADDRESS);
+	if (h->node != p.l->cfg.peer_node)
+		return drop(OB_R_LINK_NODE);
+	if (h->type == OB_HELLO) /* sets up the keys; user space authenticates it */
+		return to_engine(&p, OB_R_HELLO);
+	if (h->incarnation != p.l->cfg.peer_incarnation)
+		return drop(OB_R_LINK_INCARNATION);
+	return receive(&p, h);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
