@@ -1,0 +1,169 @@
+package sbe
+
+import "encoding/binary"
+
+// UUID identifies a session.
+type UUID [16]byte
+
+const (
+	// SOFHBytes is the Simple Open Framing Header.
+	SOFHBytes = 6
+	// HeaderBytes is the SBE message header.
+	HeaderBytes = 8
+	// PrefixBytes stand before every block.
+	PrefixBytes = SOFHBytes + HeaderBytes
+	// EncodingSBE is SBE 1.0 little-endian in the SOFH.
+	EncodingSBE = 0xEB50
+	// MaxMessageBytes bounds one message, framing included, so that its record
+	// stays far below the longest record and its copy in the server flow fits.
+	MaxMessageBytes = 256
+	// MaxDatagramBytes bounds a payload that Split accepts (Ethernet's MTU).
+	MaxDatagramBytes = 1472
+	// MaxMessages bounds the messages of one datagram.
+	MaxMessages = 64
+)
+
+// Reason says why a datagram is bad.
+type Reason uint8
+
+// Reasons of Split.
+const (
+	OK Reason = iota
+	Truncated
+	Oversized
+	BadEncoding
+	WrongSchema
+	WrongVersion
+	UnknownTemplate
+	BadBlockLength
+	TooManyMessages
+	ReasonCount
+)
+
+var reasonNames = [ReasonCount]string{"ok", "truncated", "oversized", "bad_encoding", "wrong_schema",
+	"wrong_version", "unknown_template", "bad_block_length", "too_many_messages"}
+
+// String returns the reason as counters name it.
+func (r Reason) String() string {
+	if r < ReasonCount {
+		return reasonNames[r]
+	}
+	return "unknown"
+}
+
+// TemplateName returns the message name of a template id.
+func TemplateName(template uint16) string {
+	if int(template) < len(templateNames) && templateNames[template] != "" {
+		return templateNames[template]
+	}
+	return "unknown"
+}
+
+// Message locates one message in a datagram.
+type Message struct {
+	Template uint16
+	Offset   uint16 // of the SBE header
+	End      uint16
+}
+
+// Raw returns header and block.
+func (m *Message) Raw(payload []byte) []byte { return payload[m.Offset:m.End] }
+
+// Block returns the block alone.
+func (m *Message) Block(payload []byte) []byte { return payload[m.Offset+HeaderBytes : m.End] }
+
+// Split finds the messages of a datagram. It is strict: one bad message makes
+// the whole datagram bad, and then it returns 0 messages and the reason. A
+// newer minor version may have longer blocks than ours, never shorter ones.
+func Split(payload []byte, messages *[MaxMessages]Message) (int, Reason) {
+	if len(payload) > MaxDatagramBytes {
+		return 0, Oversized
+	}
+	n := 0
+	for at := 0; at < len(payload); {
+		rest := payload[at:]
+		if len(rest) < PrefixBytes {
+			return 0, Truncated
+		}
+		if binary.BigEndian.Uint16(rest[4:]) != EncodingSBE {
+			return 0, BadEncoding
+		}
+		length := binary.BigEndian.Uint32(rest)
+		if length > MaxMessageBytes {
+			return 0, Oversized
+		}
+		if length < PrefixBytes || int(length) > len(rest) {
+			return 0, Truncated
+		}
+		template, reason := checkHeader(rest[SOFHBytes:length])
+		if reason != OK {
+			return 0, reason
+		}
+		if n == MaxMessages {
+			return 0, TooManyMessages
+		}
+		messages[n] = Message{Template: template, Offset: uint16(at + SOFHBytes), End: uint16(at + int(length))}
+		n++
+		at += int(length)
+	}
+	if n == 0 {
+		return 0, Truncated
+	}
+	return n, OK
+}
+
+// CheckRaw validates header and block of a message outside a datagram, as
+// records carry it.
+func CheckRaw(raw []byte) (template uint16, reason Reason) {
+	if len(raw) < HeaderBytes {
+		return 0, Truncated
+	}
+	return checkHeader(raw)
+}
+
+func checkHeader(raw []byte) (uint16, Reason) {
+	h := binary.LittleEndian.Uint64(raw)
+	block, template := uint16(h), uint16(h>>16)
+	schema, version := uint16(h>>32), uint16(h>>48)
+	if schema != SchemaID {
+		return 0, WrongSchema
+	}
+	if version>>8 != SchemaVersion>>8 {
+		return 0, WrongVersion
+	}
+	if int(template) >= len(blockBytes) || blockBytes[template] < 0 {
+		return 0, UnknownTemplate
+	}
+	ours := uint16(blockBytes[template])
+	if block < ours || (block > ours && version <= SchemaVersion) || int(block) != len(raw)-HeaderBytes {
+		return 0, BadBlockLength
+	}
+	return template, OK
+}
+
+// Put writes the framing of a message of the schema's own version at the start
+// of b and returns its block. The block keeps what b held.
+func Put(b []byte, template uint16, blockBytes int) []byte {
+	_ = b[PrefixBytes+blockBytes-1]
+	binary.BigEndian.PutUint32(b, uint32(PrefixBytes+blockBytes))
+	binary.BigEndian.PutUint16(b[4:], EncodingSBE)
+	PutHeader(b[SOFHBytes:], template, blockBytes)
+	return b[PrefixBytes : PrefixBytes+blockBytes]
+}
+
+// PutHeader writes the SBE header alone, as records carry it.
+func PutHeader(b []byte, template uint16, blockBytes int) {
+	binary.LittleEndian.PutUint64(b, uint64(uint16(blockBytes))|uint64(template)<<16|
+		uint64(SchemaID)<<32|uint64(SchemaVersion)<<48)
+}
+
+// BlockBytes returns the block length of a known template.
+func BlockBytes(template uint16) int { return int(blockBytes[template]) }
+
+// PutContext writes a whole Context message and returns its length.
+func PutContext(b []byte, session *UUID, nextSeqNo uint64) int {
+	c := AsContext(Put(b, TemplateContext, ContextBytes))
+	c.SetSessionID(session)
+	c.SetNextSeqNo(nextSeqNo)
+	return PrefixBytes + ContextBytes
+}
