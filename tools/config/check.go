@@ -174,8 +174,9 @@ func (k *checker) replication(l *Lane, at func(string) string) {
 
 // timing: every budget must hold a few of the looks that it counts.
 func (k *checker) timing(l *Lane, at func(string) string) {
-	if l.Tick == 0 {
+	if !k.has(at("tick")) {
 		l.Tick = l.Heartbeat / ticksPerHeartbeat
+		k.failed[at("tick")] = !k.ok(at("heartbeat"))
 	}
 	if k.ok(at("heartbeat"), at("tick")) && l.Heartbeat < minTicksPerHeartbeat*l.Tick {
 		k.fail(at("heartbeat"), fmt.Sprintf("%v is less than %d ticks of %v", l.Heartbeat, minTicksPerHeartbeat, l.Tick),

@@ -1,0 +1,265 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// withKey puts an example beside a key file, as a user would have it.
+func withKey(t *testing.T, name string) string {
+	t.Helper()
+	doc, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, doc, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "example.key"), []byte(strings.Repeat("a5", KeyBytes)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestExamplesLoad(t *testing.T) {
+	a, err := Load(withKey(t, "example-a.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Load(withKey(t, "example-b.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := Load("venue.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	la, lb := a.Lane(0), b.Lane(0)
+	if !la.First || lb.First || la.Peer != b.Node.Number || lb.Peer != a.Node.Number || a.Link.Key != b.Link.Key {
+		t.Errorf("the two examples are not each other's peers: %+v %+v", la, lb)
+	}
+	if a.Link.PeerAddress != b.Link.Address || b.Link.PeerAddress != a.Link.Address {
+		t.Error("the two examples do not share a cable")
+	}
+	if la.Venue.Session != v.Lanes[0].Sessions[0].ID || la.Venue.Key != v.Lanes[0].Sessions[0].Key || la.Venue.Address != v.Lanes[0].Address {
+		t.Error("the gateway of the examples could not log in at their venue")
+	}
+	if la.Heartbeat.Ns() != 5_000_000 || la.Tick.Ns() != 1_000_000 || la.RingSize.Bytes() != 16<<20 || la.Wait != WaitForever {
+		t.Errorf("wrong values: %+v", la)
+	}
+	if vl := v.Lanes[0]; vl.Policy != PolicyNone || vl.Tick.Ns() != 1_000_000 || v.Loop.Core != -1 || v.Loop.MaxSleep.Ns() != 500_000 {
+		t.Errorf("wrong defaults: %+v %+v", vl, v.Loop)
+	}
+}
+
+// base is a file with nothing wrong; tests replace lines of it.
+const base = `[node]
+name = "n"
+number = 1
+[order]
+interface = "eth1"
+[link]
+interface = "eth2"
+address = "10.99.0.1"
+peer_address = "10.99.0.2"
+auth = false
+[[lane]]
+id = 0
+address = "10.10.0.100"
+port = 9000
+peer = 2
+app = "gateway"
+[[lane.session]]
+id = "6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1a01"
+name = "c"
+key = "k"
+[lane.venue]
+address = "10.10.0.200"
+port = 9100
+local_port = 9001
+session = "6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1b01"
+key = "g"
+[[lane.symbol]]
+id = 1
+name = "S"
+`
+
+func TestRefusals(t *testing.T) {
+	if _, err := Parse("x.toml", []byte(base)); err != nil {
+		t.Fatalf("base file: %v", err)
+	}
+	const book = `app = "book"`
+	for _, c := range []struct{ name, old, new, want string }{
+		{"syntax", "number = 1", "number = = 1", "x.toml:3:10: "},
+		{"key twice", "number = 1", "number = 1\nnumber = 2", "x.toml:4:1: "},
+		{"unknown key", "number = 1", "number = 1\ncolour = 3", "x.toml:4:10: node.colour: unknown key; known here: name, number, "},
+		{"unknown section", "[order]", "[orders]\n[order]", "x.toml:4:2: orders: unknown key"},
+		{"wrong type", "number = 1", `number = "1"`, "x.toml:3:10: node.number: is a string, must be an integer"},
+		{"wrong section type", "[order]\ninterface = \"eth1\"", "[[order]]", "order: is a list, must be a table"},
+		{"missing field", "number = 1\n", "", "x.toml:1:2: node.number: missing; add number"},
+		{"missing section", "[order]\ninterface = \"eth1\"\n", "", "x.toml:1:1: order: missing; add the section [order]"},
+		{"missing list", "[[lane.symbol]]\nid = 1\nname = \"S\"\n", "", "lane[0].symbol: missing; add at least one [[lane.symbol]]"},
+		{"range", "number = 1", "number = 256", "x.toml:3:10: node.number: 256 is out of range; use 1 to 255"},
+		{"oneof", "peer = 2", "peer = 2\narbitration = \"etcd\"", "lane[0].arbitration: \"etcd\" is not known; use one of pair"},
+		{"port range", "port = 9000", "port = 70000", "lane[0].port: 70000 is out of range; the greatest is 65535"},
+		{"port zero", "port = 9000", "port = 0", "lane[0].port: 0 is not a port"},
+		{"port negative", "port = 9000", "port = -1", "lane[0].port: -1 is out of range"},
+		{"address", `"10.10.0.100"`, `"10.10.0.300"`, "lane[0].address: \"10.10.0.300\" is not an IPv4 address; write it like"},
+		{"multicast", `"10.10.0.100"`, `"224.0.0.1"`, "is not one host's address"},
+		{"uuid", "5e9f1a01", "5e9f1a0", "lane[0].session[0].id: \"6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1a0\" is not a UUID; write"},
+		{"duration unit", "peer = 2", "peer = 2\nheartbeat = \"5\"", "lane[0].heartbeat: \"5\" is not a duration"},
+		{"duration type", "peer = 2", "peer = 2\nheartbeat = 5", "lane[0].heartbeat: is an integer, must be a string"},
+		{"heartbeat range", "peer = 2", "peer = 2\nheartbeat = \"1m\"", "lane[0].heartbeat: 1m0s is out of range; use 100us to 10s"},
+		{"heartbeat ticks", "peer = 2", "peer = 2\ntick = \"2ms\"", "lane[0].heartbeat: 5ms is less than 4 ticks of 2ms"},
+		{"hang ticks", "peer = 2", "peer = 2\nhang_budget = \"1ms\"", "lane[0].hang_budget: 1ms is less than 2 ticks of 1ms"},
+		{"hang idle", "[[lane]]\nid = 0", "[loop]\nmax_sleep = \"1200us\"\n[[lane]]\nid = 0\nhang_budget = \"2200us\"", "lane[0].hang_budget: 2.2ms is less than twice loop.max_sleep = 1.2ms"},
+		{"heartbeat idle", "[link]", "[loop]\nmax_sleep = \"4ms\"\n[link]", "lane[0].heartbeat: 5ms is less than four times loop.max_sleep"},
+		{"ring odd", "peer = 2", "peer = 2\nring_size = \"3MiB\"", "lane[0].ring_size: 3MiB is not a power of two from 1MiB to 512MiB"},
+		{"ring small", "peer = 2", "peer = 2\nring_size = 4096", "lane[0].ring_size: 4KiB is not a power of two"},
+		{"ring large", "peer = 2", "peer = 2\nring_size = \"1GiB\"", "lane[0].ring_size: 1GiB is not a power of two"},
+		{"none with wait", "peer = 2", "peer = 2\npolicy = \"none\"\nwait = \"1ms\"", "lane[0].wait: policy none does not wait for an ACK"},
+		{"wait without end", "peer = 2", "peer = 2\nwait = \"20ms\"", "lane[0].on_timeout: missing, but wait ends; say degrade"},
+		{"end without wait", "peer = 2", "peer = 2\non_timeout = \"stop\"", "lane[0].on_timeout: is never reached"},
+		{"links and degrade", "peer = 2", "peer = 2\nwait = \"20ms\"\non_timeout = \"degrade\"\nsilence = \"links\"", "lane[0].silence: links together with on_timeout = \"degrade\""},
+		{"peer is self", "peer = 2", "peer = 1", "lane[0].peer: is this node's own number"},
+		{"mirrored alone", "peer = 2", "policy = \"mirrored\"", "lane[0].policy: mirrored needs a peer"},
+		{"peer without link", base[strings.Index(base, "[link]"):strings.Index(base, "[[lane]]")], "", "link: missing, but lane[0].peer is set"},
+		{"link to self", `"10.99.0.2"`, `"10.99.0.1"`, "link.peer_address: is this node's own link address"},
+		{"link is order", `interface = "eth2"`, `interface = "eth1"`, "link.queue: order and link share one queue of eth1"},
+		{"key file missing", "auth = false\n", "", "link.key_file: missing; make one with"},
+		{"key file absent", "auth = false", `key_file = "/nonexistent/key"`, "link.key_file: stat /nonexistent/key: no such file"},
+		{"key file unused", "auth = false", "auth = false\nkey_file = \"k\"", "link.key_file: has no use with auth = false"},
+		{"gateway without venue", base[strings.Index(base, "[lane.venue]"):strings.Index(base, "[[lane.symbol]]")], "", "lane[0].venue: a gateway needs a venue"},
+		{"book with venue", `app = "gateway"`, book, "lane[0].venue: a book is a venue itself"},
+		{"venue is lane", `"10.10.0.200"`, `"10.10.0.100"`, "lane[0].venue.address: is the lane's own address"},
+		{"venue port", "local_port = 9001", "local_port = 9000", "lane[0].venue.local_port: 9000 is also the port clients use"},
+		{"session twice", "5e9f1b01", "5e9f1a01", "lane[0].venue.session: session 6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1a01 is already that of lane[0].session[0].id"},
+		{"symbol twice", "id = 1\nname = \"S\"", "id = 1\nname = \"S\"\n[[lane.symbol]]\nid = 1\nname = \"T\"", "lane[0].symbol[1].id: in lane 0 symbol 1 is already that of"},
+		{"xdp interface", `interface = "eth1"`, "", "order.interface: missing; name the NIC"},
+		{"udp address", "number = 1", "number = 1\ntransport = \"udp\"", "order.address: missing with transport udp"},
+		{"path", "number = 1", "number = 1\nrun_dir = \"run\"", "node.run_dir: \"run\" is not an absolute path"},
+		{"name", `name = "n"`, `name = "a/b"`, "node.name: \"a/b\" cannot name a file"},
+		{"empty name", `name = "n"`, `name = ""`, "node.name: is empty"},
+		{"float", "number = 1", "number = 1.5", "node.number: is a number or time of another kind, must be an integer"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			doc := strings.Replace(base, c.old, c.new, 1)
+			if doc == base {
+				t.Fatalf("%q is not in the base file", c.old)
+			}
+			_, err := Parse("x.toml", []byte(doc))
+			if err == nil {
+				t.Fatalf("accepted; want %q", c.want)
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got\n%v\nwant %q", err, c.want)
+			}
+			if es, ok := errors.AsType[Errors](err); !ok || len(es) != 1 {
+				t.Errorf("got more than the one error:\n%v", err)
+			}
+		})
+	}
+}
+
+func TestDuplicateLanes(t *testing.T) {
+	lane := base[strings.Index(base, "[[lane]]"):]
+	_, err := Parse("x.toml", []byte(base+lane))
+	for _, want := range []string{"lane[1].id: lane id 0 is already", "lane[1].address: lane address 10.10.0.100 is already", "lane[1].session[0].id: session"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v\nwant %q", err, want)
+		}
+	}
+}
+
+func TestAllErrorsAtOnce(t *testing.T) {
+	_, err := Parse("bad.toml", []byte(`[node]
+name = 5
+number = 700
+[order]
+colour = "red"
+[loop]
+idle = "hurry"
+[[lane]]
+id = 0
+address = "nowhere"
+port = 9000
+app = "book"
+ring_size = "5MiB"
+hang_budget = "100us"
+`))
+	es, ok := errors.AsType[Errors](err)
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	want := []string{"node.name", "node.number", "order.interface", "order.colour", "loop.idle",
+		"lane[0].session", "lane[0].symbol", "lane[0].address", "lane[0].ring_size", "lane[0].hang_budget"}
+	if len(es) != len(want) {
+		t.Fatalf("%d errors, want %d:\n%v", len(es), len(want), err)
+	}
+	for i, e := range es {
+		if e.Field != want[i] || e.Line == 0 || e.Column == 0 || e.File != "bad.toml" {
+			t.Errorf("error %d is %v, want one of %s", i, e, want[i])
+		}
+	}
+}
+
+func TestKeyFiles(t *testing.T) {
+	dir := t.TempDir()
+	good := strings.Repeat("0f", KeyBytes)
+	for _, c := range []struct {
+		name, text string
+		mode       os.FileMode
+		want       string
+	}{
+		{"good", good + "\n", 0o600, ""},
+		{"readable", good, 0o644, "others could read the key; chmod 600"},
+		{"short", good[:62], 0o600, "does not hold a key; it must hold 64"},
+		{"not hex", strings.Repeat("zz", KeyBytes), 0o600, "does not hold a key"},
+		{"long", strings.Repeat(good, 9), 0o600, "has 576 bytes"},
+		{"zeros", strings.Repeat("00", KeyBytes), 0o600, "holds a key of zeros"},
+	} {
+		path := filepath.Join(dir, c.name)
+		if err := os.WriteFile(path, []byte(c.text), c.mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Parse(filepath.Join(dir, "n.toml"), []byte(strings.Replace(base, "auth = false", `key_file = "`+c.name+`"`, 1)))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+		if err != nil && strings.Contains(err.Error(), c.text[:8]) {
+			t.Errorf("%s: the error quotes the key: %v", c.name, err)
+		}
+	}
+}
+
+// FuzzParse: no document panics, and what is refused is refused with a place.
+func FuzzParse(f *testing.F) {
+	for _, name := range []string{"example-a.toml", "example-b.toml", "venue.toml"} {
+		doc, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(doc)
+	}
+	f.Add([]byte(base))
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		_, err := Parse("f.toml", doc)
+		if err == nil {
+			return
+		}
+		es, ok := errors.AsType[Errors](err)
+		if !ok || len(es) == 0 {
+			t.Fatalf("not an Errors: %v", err)
+		}
+		for _, e := range es {
+			if e.Line < 1 || e.Column < 1 || e.Problem == "" {
+				t.Fatalf("error without a place: %#v", e)
+			}
+		}
+	})
+}
