@@ -1,0 +1,92 @@
+package recv
+
+import "fmt"
+
+// Reason is why a frame met its fate (enum ob_reason); each is counted.
+type Reason uint8
+
+const (
+	None Reason = iota
+	OrderToEngine
+	OrderWaits
+	OrderForwarded
+	OrderNotActive
+	OrderNoEngine
+	OrderTooLong
+	ARPAnswered
+	ARPNotActive
+	FencedBySteer
+	FencedByProbe
+	Candidate
+	CandidateRefused
+	LinkTruncated
+	LinkMagic
+	LinkVersion
+	LinkLane
+	LinkLength
+	LinkAddress
+	LinkNode
+	LinkIncarnation
+	LinkType
+	LinkBusy
+	LinkMAC
+	LinkReplay
+	LinkNoEngine
+	MirrorAppended
+	MirrorHeartbeat
+	MirrorRepeat
+	MirrorGap
+	MirrorFull
+	MirrorCross
+	MirrorStale
+	MirrorNewer
+	MirrorState
+	MirrorToEngine
+	Ack
+	AckStale
+	RideReleased
+	RideUncovered
+	RideOrder
+	RideFenced
+	ProbeAnswered
+	LifeReceived
+	StaleReceived
+	FencedReceived
+	ForwardReceived
+	HelloReceived
+	ReasonCount
+)
+
+// Names as in enum ob_reason, without OB_R_, in lower case.
+var reasonNames = [ReasonCount]string{
+	"none", "order_to_engine", "order_waits", "order_forwarded", "order_not_active", "order_no_engine",
+	"order_too_long", "arp_answered", "arp_not_active", "fenced_by_steer", "fenced_by_probe", "candidate",
+	"candidate_refused", "link_truncated", "link_magic", "link_version", "link_lane", "link_length",
+	"link_address", "link_node", "link_incarnation", "link_type", "link_busy", "link_mac", "link_replay",
+	"link_no_engine", "mirror_appended", "mirror_heartbeat", "mirror_repeat", "mirror_gap", "mirror_full",
+	"mirror_cross", "mirror_stale", "mirror_newer", "mirror_state", "mirror_to_engine", "ack", "ack_stale",
+	"ride_released", "ride_uncovered", "ride_order", "ride_fenced", "probe_answered", "life", "stale",
+	"fenced_received", "forward_received", "hello",
+}
+
+func (r Reason) String() string {
+	if r < ReasonCount {
+		return reasonNames[r]
+	}
+	return fmt.Sprintf("reason(%d)", uint8(r))
+}
+
+// Verdict is what becomes of a frame.
+type Verdict uint8
+
+const (
+	Pass     Verdict = iota // not a link frame: none of ours
+	Drop                    // done with, or refused
+	Answer                  // send the reply back
+	ToEngine                // user space decides
+	Release                 // send the ride out of the order NIC
+)
+
+var verdictNames = [...]string{"pass", "drop", "answer", "to engine", "release"}
+
+func (v Verdict) String() string { return verdictNames[v] }

@@ -1,0 +1,131 @@
+package recv
+
+import (
+	"sync/atomic"
+
+	"onebeat/mirror/lane"
+	"onebeat/mirror/wire"
+)
+
+// mirror is the standby's half. Position, not content, decides: a repeat is
+// bounced again so that a lost ACK costs one resend, a gap is answered so that
+// the sender goes back.
+func (x *Receiver) mirror(p *passage) (Verdict, int, Reason) {
+	switch p.word.State() {
+	case lane.Syncing:
+		return ToEngine, 0, x.count(MirrorToEngine)
+	case lane.Standby:
+	default:
+		return Drop, 0, x.count(MirrorState)
+	}
+	peer := &x.table.Peer
+	atomic.StoreUint64(&peer.Authority, uint64(p.h.Authority))
+	atomic.StoreUint64(&peer.Released, p.h.Applied)
+
+	position, length := p.h.Position, uint64(p.h.LengthBytes)
+	tail, size := x.ring.Tail(), uint64(x.ring.SizeBytes())
+	switch {
+	case length == 0 && position == tail:
+		return x.answer(p, wire.Ack, 0, MirrorHeartbeat)
+	case position+length <= tail:
+		return x.answer(p, wire.Ack, 0, MirrorRepeat)
+	case position != tail:
+		return x.answer(p, wire.Ack, wire.FlagGap, MirrorGap)
+	case tail+length-atomic.LoadUint64(&x.table.Engine.Applied) > size:
+		return x.answer(p, wire.Ack, wire.FlagFull, MirrorFull)
+	case position&(size-1)+length > size:
+		return x.answer(p, wire.Ack, wire.FlagCross, MirrorCross)
+	}
+	if x.ring.CopyIn(position, p.h.Records(p.b)) != nil {
+		return Drop, 0, x.count(LinkLength)
+	}
+	return x.answer(p, wire.Ack, 0, MirrorAppended)
+}
+
+// ack is the primary's half. The output number is taken before the ACK is
+// published: user space, which sees the ACK, then never takes an output that
+// this frame is about to release.
+func (x *Receiver) ack(p *passage) (Verdict, int, Reason) {
+	h, peer := &p.h, &x.table.Peer
+	if p.word.State() != lane.Active || h.Epoch != p.word.Epoch() ||
+		h.Authority != lane.MakeWord(h.Epoch, lane.Standby) {
+		if h.RideBytes != 0 {
+			x.count(RideFenced)
+		}
+		return Drop, 0, x.count(AckStale)
+	}
+	release := false
+	if h.RideBytes != 0 {
+		switch {
+		case h.Tail < h.Position+uint64(h.LengthBytes):
+			x.count(RideUncovered)
+		case !atomic.CompareAndSwapUint64(&x.table.NextOutput, h.Output, h.Output+1):
+			x.count(RideOrder)
+		default:
+			release = true
+		}
+	}
+	atomic.StoreUint64(&peer.Authority, uint64(h.Authority))
+	atomic.StoreUint64(&peer.Applied, h.Applied)
+	atomic.StoreUint64(&peer.Flags, uint64(h.Flags))
+	raise(&peer.Tail, h.Tail)
+	raise(&peer.Echo, h.Echo)
+	if !release {
+		return Drop, 0, x.count(Ack)
+	}
+	return Release, FrameHeaderBytes + wire.HeaderBytes + int(h.LengthBytes), x.count(RideReleased)
+}
+
+// raise publishes v if it is above what is there; its writers hold busy.
+func raise(p *uint64, v uint64) {
+	if v > atomic.LoadUint64(p) {
+		atomic.StoreUint64(p, v)
+	}
+}
+
+// probe: a standby asks for life; the link speaks for itself and for its engine.
+func (x *Receiver) probe(p *passage) (Verdict, int, Reason) {
+	atomic.StoreUint64(&x.table.Peer.Authority, uint64(p.h.Authority))
+	if stuck := x.stuck(); p.word.State() == lane.Active && (stuck || x.gone()) {
+		why := lane.WhyStuck
+		if !stuck {
+			why = lane.WhySlotEmpty
+		}
+		if x.fence(p.word, why, p.nowNs) {
+			x.count(FencedByProbe)
+		}
+		p.word = lane.Load(x.word)
+	}
+	typ := wire.Life
+	if p.word.State() == lane.Fenced {
+		typ = wire.Fenced
+	}
+	return x.answer(p, typ, 0, ProbeAnswered)
+}
+
+// fenced takes FENCED and FORWARD for the proof they are: the writer's kernel
+// says that its engine is through.
+func (x *Receiver) fenced(p *passage) (Verdict, int, Reason) {
+	reason := FencedReceived
+	if p.h.Type == wire.Forward {
+		reason = ForwardReceived
+	}
+	switch {
+	case p.h.Successor != x.table.Config.Node:
+		return Drop, 0, x.count(LinkNode)
+	case p.h.Authority != lane.MakeWord(p.h.Epoch, lane.Fenced):
+		return Drop, 0, x.count(LinkType)
+	}
+	if p.word.State() == lane.Standby && p.h.Epoch == p.word.Epoch() {
+		atomic.StoreUint64(&x.table.Peer.Authority, uint64(p.h.Authority))
+		atomic.StoreUint64(&x.table.Peer.Released, p.h.Applied)
+		if x.gone() {
+			return Drop, 0, x.count(CandidateRefused)
+		}
+		if !x.becomeCandidate(p.word, lane.WhyFenced, p.nowNs) {
+			return Drop, 0, CandidateRefused // counted there
+		}
+	}
+	// Also when ACTIVE already: orders go on arriving at the old address.
+	return ToEngine, 0, x.count(reason)
+}
