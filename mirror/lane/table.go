@@ -80,8 +80,7 @@ type Engine struct {
 
 // Peer is written by the link program, under busy.
 type Peer struct {
-	LastRxNs  uint64 // any authenticated frame
-	StandbyNs uint64 // last time it said STANDBY in our epoch
+	Frames    uint64 // authenticated frames of the peer; the timer looks for its change
 	Authority uint64
 	Tail      uint64 // ACKed
 	Applied   uint64 // ACKed
@@ -94,7 +93,8 @@ type Peer struct {
 type Watch struct {
 	LastTickNs     uint64
 	LastProgressNs uint64
-	LastPeerRxNs   uint64
+	LastFrames     uint64
+	LastHeardNs    uint64 // last tick at which the peer had been heard since the one before
 	StuckTicks     uint32
 	SilentTicks    uint32
 	LateTicks      uint64 // ticks that were themselves late
@@ -118,6 +118,7 @@ type Table struct {
 	Busy uint64
 	_    [56]byte
 	Peer Peer
+	_    [8]byte
 	// NextOutput is advanced by compare-and-swap, by kernel or engine.
 	NextOutput uint64
 	_          [56]byte
@@ -129,5 +130,5 @@ type Table struct {
 	SteerCounter uint64
 	_            [56]byte
 	Watch        Watch
-	_            [56]byte
+	_            [48]byte
 }

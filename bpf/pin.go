@@ -1,0 +1,55 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Names of the pinned XDP links in a node's directory.
+const (
+	OrderLinkPin = "link_order"
+	LinkLinkPin  = "link_link"
+)
+
+// prepareDir makes the pin directory and refuses one that is not on a bpffs.
+func prepareDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("pin directory: %w", err)
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return fmt.Errorf("pin directory %s: %w", dir, err)
+	}
+	if fs.Type != unix.BPF_FS_MAGIC {
+		return fmt.Errorf("%s: %w: mount one (`mount -t bpf bpf /sys/fs/bpf`) and set node.bpffs to a directory on it", dir, ErrNoBPFFS)
+	}
+	return nil
+}
+
+// Cleanup removes everything pinned under dir: links first, so that the NICs
+// forget the programs, then rings and maps. What is not there is no error.
+func Cleanup(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read pin directory: %w", err)
+	}
+	var errs []error
+	for _, pin := range []string{OrderLinkPin, LinkLinkPin} {
+		if err := os.Remove(filepath.Join(dir, pin)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	for _, e := range entries {
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, os.Remove(dir))...)
+}
