@@ -33,7 +33,7 @@ func TestTableLayout(t *testing.T) {
 		{"steer_counter", unsafe.Offsetof(x.SteerCounter), 576},
 		{"watch", unsafe.Offsetof(x.Watch), 640},
 		{"watch.stuck_ticks", unsafe.Offsetof(x.Watch.StuckTicks), 32},
-		{"watch.candidate_why", unsafe.Offsetof(x.Watch.CandidateWhy), 80},
+		{"watch.candidate_why", unsafe.Offsetof(x.Watch.CandidateWhy), 72},
 		{"size", unsafe.Sizeof(x), TableBytes},
 	} {
 		if c.got != c.want {

@@ -129,8 +129,8 @@ var checkNames = [...]string{"ok", "truncated", "magic", "version", "lane", "len
 
 func (c Check) String() string { return checkNames[c] }
 
-// Parse reads a frame's header. b is everything behind the UDP header; anything
-// but OK leaves h undefined.
+// Parse reads a frame's header. b is everything behind the UDP header. Anything
+// but OK and BadType leaves h undefined.
 func (h *Header) Parse(b []byte) Check {
 	if len(b) < HeaderBytes {
 		return BadTruncated
@@ -152,9 +152,6 @@ func (h *Header) Parse(b []byte) Check {
 		return BadLength
 	}
 	h.Type = Type(p[offType])
-	if h.Type == 0 || h.Type >= typeEnd {
-		return BadType
-	}
 	h.Lane, h.Node = p[offLane], p[offNode]
 	h.Epoch = le.Uint32(p[offEpoch:])
 	h.Path, h.Flags = p[offPath], p[offFlags]
@@ -167,6 +164,9 @@ func (h *Header) Parse(b []byte) Check {
 	h.Output = le.Uint64(p[offOutput:])
 	h.Echo = le.Uint64(p[offEcho:])
 	h.Counter = le.Uint64(p[offCounter:])
+	if h.Type == 0 || h.Type >= typeEnd {
+		return BadType
+	}
 	return OK
 }
 
