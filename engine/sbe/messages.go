@@ -251,6 +251,7 @@ const (
 	RejectReasonNoLiquidity        RejectReason = 21
 	RejectReasonUnsupportedMessage RejectReason = 22
 	RejectReasonVenue              RejectReason = 23
+	RejectReasonTooManyFills       RejectReason = 24
 )
 
 // String returns the name in the schema.
@@ -304,6 +305,8 @@ func (v RejectReason) String() string {
 		return "UnsupportedMessage"
 	case RejectReasonVenue:
 		return "Venue"
+	case RejectReasonTooManyFills:
+		return "TooManyFills"
 	}
 	return "unknown"
 }

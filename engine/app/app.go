@@ -1,0 +1,56 @@
+package app
+
+// InputKind says where an input of an application comes from.
+type InputKind uint8
+
+const (
+	// FromClient: an application message of a client session.
+	FromClient InputKind = iota + 1
+	// FromVenue: an application message of the venue.
+	FromVenue
+	// NewEpoch: a new epoch began; the writer may have changed.
+	NewEpoch
+)
+
+// Input is one recorded input as an application sees it. Block aliases the
+// record and is valid only during the call.
+type Input struct {
+	Kind     InputKind
+	TimeNs   int64 // lane time of the record
+	Session  uint32
+	SeqNo    uint64
+	Template uint16
+	Block    []byte // at least the template's block length
+}
+
+// Sink takes what an application says. Messages to a client or the venue are
+// numbered and kept by the session layer, so they reach it whatever is lost on
+// the way.
+type Sink interface {
+	// ToClient starts a message of the session and returns its zeroed block;
+	// Send ends it. One message is open at a time.
+	ToClient(session uint32, template uint16) []byte
+	// ToVenue starts a message to the venue, VenueRoom() > 0. The first field
+	// of its block is the ClOrdID by which the answer is recognised.
+	ToVenue(template uint16, clOrdID uint64) []byte
+	Send()
+	// VenueRoom returns how many more messages to the venue can wait for their
+	// answers; 0 without a venue.
+	VenueRoom() int
+}
+
+// App is what users implement: deterministic, of the inputs and its own state
+// alone, without allocation after its construction.
+type App interface {
+	Apply(in *Input, out Sink)
+	// Digest returns a hash that differs when the decisions made so far differ.
+	Digest() uint64
+	// Counters calls visit for every counted reason.
+	Counters(visit func(name string, count uint64))
+}
+
+// Fold continues a digest chain by one word.
+func Fold(digest, word uint64) uint64 {
+	digest = (digest ^ word) * 0x9e3779b97f4a7c15
+	return digest ^ digest>>29
+}
