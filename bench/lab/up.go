@@ -1,0 +1,188 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// Up builds a lab. When it fails nothing of it is left.
+func Up(spec Spec) (*Lab, error) {
+	if err := spec.defaults(); err != nil {
+		return nil, err
+	}
+	if os.Geteuid() != 0 {
+		return nil, ErrRoot
+	}
+	if err := Reap(spec.Dir); err != nil {
+		return nil, fmt.Errorf("remove a dead lab: %w", err)
+	}
+	l := &Lab{
+		Name: spec.Name, Topology: spec.Topology, dir: spec.Dir,
+		RunDir: filepath.Join(spec.Dir, spec.Name),
+		PinDir: filepath.Join(bpffsRoot, "onebeat-lab", spec.Name),
+	}
+	if !spec.Detached {
+		l.OwnerPID = os.Getpid()
+		l.OwnerStart = startOf(l.OwnerPID)
+	}
+	if err := l.claim(); err != nil {
+		return nil, err
+	}
+	if err := l.build(); err != nil {
+		return nil, errors.Join(fmt.Errorf("lab %s: %w", l.Name, err), l.Down())
+	}
+	return l, nil
+}
+
+func (l *Lab) build() error {
+	if err := mountBPFFS(); err != nil {
+		return err
+	}
+	if err := errors.Join(os.MkdirAll(l.RunDir, 0o700), os.MkdirAll(l.PinDir, 0o700)); err != nil {
+		return err
+	}
+	for _, place := range l.Places() {
+		if err := l.makeNamespace(place); err != nil {
+			return err
+		}
+	}
+	switch l.Topology {
+	case Switched:
+		return l.wireSwitched()
+	default:
+		return l.wirePair()
+	}
+}
+
+func (l *Lab) wireSwitched() error {
+	if err := l.Do(Switch, makeBridge); err != nil {
+		return err
+	}
+	for _, place := range []string{Client, NodeA, NodeB, Venue} {
+		near := end{place: place, name: OrderNIC, mac: OrderMAC(place), ips: []string{orderAddress(place)}}
+		far := end{place: Switch, name: place, bridge: true}
+		if err := l.cable(near, far, OrderMTU); err != nil {
+			return err
+		}
+	}
+	return l.wireLink()
+}
+
+func (l *Lab) wirePair() error {
+	// The client's NIC also has the venue's address: in this topology one
+	// process plays both.
+	client := end{place: Client, name: OrderNIC, mac: OrderMAC(Client), ips: []string{orderAddress(Client), orderAddress(Venue)}}
+	nodeA := end{place: NodeA, name: OrderNIC, mac: OrderMAC(NodeA), ips: []string{orderAddress(NodeA)}}
+	if err := l.cable(client, nodeA, OrderMTU); err != nil {
+		return err
+	}
+	// The standby needs an order NIC to exist; nothing is at its other end.
+	nodeB := end{place: NodeB, name: OrderNIC, mac: OrderMAC(NodeB), ips: []string{orderAddress(NodeB)}}
+	if err := l.cable(nodeB, end{place: NodeB, name: "nowhere0"}, OrderMTU); err != nil {
+		return err
+	}
+	return l.wireLink()
+}
+
+func (l *Lab) wireLink() error {
+	a := end{place: NodeA, name: LinkNIC, mac: linkMAC(NodeA), ips: []string{cidr(NodeALinkIP)}}
+	b := end{place: NodeB, name: LinkNIC, mac: linkMAC(NodeB), ips: []string{cidr(NodeBLinkIP)}}
+	return l.cable(a, b, LinkMTU)
+}
+
+func cidr(ip [4]byte) string { return net.IP(ip[:]).String() + "/24" }
+
+func orderAddress(place string) string {
+	return cidr(map[string][4]byte{Client: ClientIP, NodeA: NodeAIP, NodeB: NodeBIP, Venue: VenueIP}[place])
+}
+
+// end is one end of a veth cable.
+type end struct {
+	place, name string
+	mac         net.HardwareAddr
+	ips         []string
+	bridge      bool // a port of the switch
+}
+
+// cable joins two ends with a veth pair of one queue each.
+func (l *Lab) cable(a, b end, mtuBytes int) error {
+	peer, err := netns.GetFromPath(l.netnsPath(b.place))
+	if err != nil {
+		return fmt.Errorf("open namespace of %s: %w", b.place, err)
+	}
+	defer peer.Close()
+	err = l.Do(a.place, func() error {
+		veth := netlink.NewVeth(netlink.LinkAttrs{
+			Name: a.name, MTU: mtuBytes, HardwareAddr: a.mac, NumTxQueues: 1, NumRxQueues: 1, TxQLen: -1,
+		})
+		veth.PeerName, veth.PeerHardwareAddr, veth.PeerNamespace = b.name, b.mac, netlink.NsFd(peer)
+		veth.PeerMTU, veth.PeerNumTxQueues, veth.PeerNumRxQueues = uint32(mtuBytes), 1, 1
+		return netlink.LinkAdd(veth)
+	})
+	if err != nil {
+		return fmt.Errorf("veth %s/%s - %s/%s: %w", a.place, a.name, b.place, b.name, err)
+	}
+	for _, e := range []end{a, b} {
+		if err := l.Do(e.place, e.setUp); err != nil {
+			return fmt.Errorf("set up %s/%s: %w", e.place, e.name, err)
+		}
+	}
+	return nil
+}
+
+// setUp configures one end; it runs in the end's namespace.
+func (e end) setUp() error {
+	link, err := netlink.LinkByName(e.name)
+	if err != nil {
+		return err
+	}
+	// XDP frames that the other end sends (XDP_TX, redirect) are taken in only
+	// by an end with NAPI: one with GRO or a program of its own (veth_xdp_xmit
+	// in drivers/net/veth.c). Without it they vanish and counters show success.
+	if err := setGRO(e.name, true); err != nil {
+		return err
+	}
+	// Else XDP behind a bridge does not see VLAN tags in the frame.
+	if err := clearTxVLAN(e.name); err != nil {
+		return err
+	}
+	if e.bridge {
+		bridge, err := netlink.LinkByName(bridgeName)
+		if err != nil {
+			return err
+		}
+		if err := netlink.LinkSetMaster(link, bridge); err != nil {
+			return fmt.Errorf("join the bridge: %w", err)
+		}
+	}
+	for _, ip := range e.ips {
+		addr, err := netlink.ParseAddr(ip)
+		if err != nil {
+			return err
+		}
+		if err := netlink.AddrAdd(link, addr); err != nil {
+			return fmt.Errorf("address %s: %w", ip, err)
+		}
+	}
+	return netlink.LinkSetUp(link)
+}
+
+const bridgeName = "br0"
+
+// makeBridge makes the order switch. Spanning tree is off by default, and
+// without it a port forwards at once whatever the forward delay says
+// (br_make_forwarding in net/bridge/br_stp.c).
+func makeBridge() error {
+	snooping := false
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeName, MTU: OrderMTU, TxQLen: -1}, MulticastSnooping: &snooping}
+	if err := netlink.LinkAdd(bridge); err != nil {
+		return fmt.Errorf("bridge: %w", err)
+	}
+	return netlink.LinkSetUp(bridge)
+}
