@@ -88,6 +88,9 @@ func (e *Endpoint) Register(queue, fd int) error {
 	return nil
 }
 
+// Interface returns what the program is attached to.
+func (e *Endpoint) Interface() Interface { return e.iface }
+
 // MapFD is the socket map, for a child process that registers its own socket.
 func (e *Endpoint) MapFD() int { return e.sockets.FD() }
 

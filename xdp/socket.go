@@ -104,6 +104,16 @@ func Open(o Options) (*Socket, error) {
 	return s, nil
 }
 
+// BindSocket creates asavie's socket alone, for a baseline that runs on its own
+// hot path. CloseSocket closes it.
+func BindSocket(iface Interface, o Options) (*asavie.Socket, error) {
+	o = o.withDefaults()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	return bind(iface, &o)
+}
+
 func (o Options) withDefaults() Options {
 	if o.RxFrames == 0 {
 		o.RxFrames = DefaultFrames
