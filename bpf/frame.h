@@ -36,6 +36,16 @@ static __always_inline struct ob_headers headers_at(void *data)
 	return o;
 }
 
+/*
+ * A whole UDP datagram over IPv4 without options. Fragments are the kernel's:
+ * what is not the first has no ports, and none is a whole frame.
+ */
+static __always_inline int is_datagram(const struct ob_headers *o)
+{
+	return o->eth->h_proto == bpf_htons(ETH_P_IP) && *(const __u8 *)o->ip == 0x45 &&
+	       !(o->ip->frag_off & bpf_htons(0x3fff)) && o->ip->protocol == IPPROTO_UDP;
+}
+
 static __always_inline __u16 ip_checksum(const struct iphdr *ip)
 {
 	const __u16 *w = (const __u16 *)ip;

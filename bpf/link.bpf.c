@@ -98,6 +98,7 @@ static __always_inline int answer(struct passage *p)
 	h->epoch = word_epoch(p->word);
 	h->path = OB_PATH_LINK;
 	h->flags = p->flags;
+	h->reserved16 = 0;
 	h->successor = type == OB_FENCED_FRAME ? l->cfg.peer_node : 0;
 	h->tail = l->tail;
 	h->applied = type == OB_ACK ? LOAD(l->engine.applied) : LOAD(l->engine.released);
@@ -196,8 +197,10 @@ static __always_inline int ack(struct passage *p, struct ob_link_hdr *h)
 		return drop(OB_R_ACK);
 	if (bpf_xdp_adjust_head(p->ctx, strip))
 		return drop(OB_R_LINK_LENGTH);
+	if (bpf_redirect_map(&devs, dev, XDP_DROP) != XDP_REDIRECT)
+		return drop(OB_R_NO_DEVICE);
 	count(OB_R_RIDE_RELEASED);
-	return bpf_redirect_map(&devs, dev, 0);
+	return XDP_REDIRECT;
 }
 
 /* A standby asks for life; the kernel speaks for itself and for its engine. */
@@ -323,8 +326,7 @@ int ob_link(struct xdp_md *ctx)
 	__u64 bytes = end - data;
 	struct ob_link_hdr *h;
 
-	if (data + OB_ETH_IP_UDP > end || o.eth->h_proto != bpf_htons(ETH_P_IP) || o.ip->ihl != 5 ||
-	    o.ip->protocol != IPPROTO_UDP || o.udp->dest != link_port)
+	if (data + OB_ETH_IP_UDP > end || !is_datagram(&o) || o.udp->dest != link_port)
 		return XDP_PASS;
 	h = link_header(ctx);
 	if (!h)

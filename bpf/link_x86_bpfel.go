@@ -108,6 +108,61 @@ type linkObPayload struct {
 	Word [512]uint32
 }
 
+type linkObReason uint32
+
+const (
+	linkObReasonOB_R_NONE              linkObReason = 0
+	linkObReasonOB_R_ORDER_TO_ENGINE   linkObReason = 1
+	linkObReasonOB_R_ORDER_WAITS       linkObReason = 2
+	linkObReasonOB_R_ORDER_FORWARDED   linkObReason = 3
+	linkObReasonOB_R_ORDER_NOT_ACTIVE  linkObReason = 4
+	linkObReasonOB_R_ORDER_NO_ENGINE   linkObReason = 5
+	linkObReasonOB_R_ORDER_TOO_LONG    linkObReason = 6
+	linkObReasonOB_R_ARP_ANSWERED      linkObReason = 7
+	linkObReasonOB_R_ARP_NOT_ACTIVE    linkObReason = 8
+	linkObReasonOB_R_FENCED_BY_STEER   linkObReason = 9
+	linkObReasonOB_R_FENCED_BY_PROBE   linkObReason = 10
+	linkObReasonOB_R_CANDIDATE         linkObReason = 11
+	linkObReasonOB_R_CANDIDATE_REFUSED linkObReason = 12
+	linkObReasonOB_R_LINK_TRUNCATED    linkObReason = 13
+	linkObReasonOB_R_LINK_MAGIC        linkObReason = 14
+	linkObReasonOB_R_LINK_VERSION      linkObReason = 15
+	linkObReasonOB_R_LINK_LANE         linkObReason = 16
+	linkObReasonOB_R_LINK_LENGTH       linkObReason = 17
+	linkObReasonOB_R_LINK_ADDRESS      linkObReason = 18
+	linkObReasonOB_R_LINK_NODE         linkObReason = 19
+	linkObReasonOB_R_LINK_INCARNATION  linkObReason = 20
+	linkObReasonOB_R_LINK_TYPE         linkObReason = 21
+	linkObReasonOB_R_LINK_BUSY         linkObReason = 22
+	linkObReasonOB_R_LINK_MAC          linkObReason = 23
+	linkObReasonOB_R_LINK_REPLAY       linkObReason = 24
+	linkObReasonOB_R_LINK_NO_ENGINE    linkObReason = 25
+	linkObReasonOB_R_MIRROR_APPENDED   linkObReason = 26
+	linkObReasonOB_R_MIRROR_HEARTBEAT  linkObReason = 27
+	linkObReasonOB_R_MIRROR_REPEAT     linkObReason = 28
+	linkObReasonOB_R_MIRROR_GAP        linkObReason = 29
+	linkObReasonOB_R_MIRROR_FULL       linkObReason = 30
+	linkObReasonOB_R_MIRROR_CROSS      linkObReason = 31
+	linkObReasonOB_R_MIRROR_STALE      linkObReason = 32
+	linkObReasonOB_R_MIRROR_NEWER      linkObReason = 33
+	linkObReasonOB_R_MIRROR_STATE      linkObReason = 34
+	linkObReasonOB_R_MIRROR_TO_ENGINE  linkObReason = 35
+	linkObReasonOB_R_ACK               linkObReason = 36
+	linkObReasonOB_R_ACK_STALE         linkObReason = 37
+	linkObReasonOB_R_RIDE_RELEASED     linkObReason = 38
+	linkObReasonOB_R_RIDE_UNCOVERED    linkObReason = 39
+	linkObReasonOB_R_RIDE_ORDER        linkObReason = 40
+	linkObReasonOB_R_RIDE_FENCED       linkObReason = 41
+	linkObReasonOB_R_PROBE_ANSWERED    linkObReason = 42
+	linkObReasonOB_R_LIFE              linkObReason = 43
+	linkObReasonOB_R_STALE             linkObReason = 44
+	linkObReasonOB_R_FENCED_RECEIVED   linkObReason = 45
+	linkObReasonOB_R_FORWARD_RECEIVED  linkObReason = 46
+	linkObReasonOB_R_HELLO             linkObReason = 47
+	linkObReasonOB_R_NO_DEVICE         linkObReason = 48
+	linkObReasonOB_R_MAX               linkObReason = 49
+)
+
 type linkObTimer struct {
 	_     structs.HostLayout
 	Timer struct {

@@ -90,7 +90,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, OB_R_MAX);
-	__type(key, __u32);
+	__type(key, enum ob_reason); /* keeps the names in BTF, for user space */
 	__type(value, __u64);
 } reasons SEC(".maps");
 

@@ -248,6 +248,7 @@ enum ob_reason {
 	OB_R_FENCED_RECEIVED,
 	OB_R_FORWARD_RECEIVED,
 	OB_R_HELLO,
+	OB_R_NO_DEVICE, /* order or link NIC of the lane is not set: ride or FORWARD lost */
 	OB_R_MAX,
 };
 

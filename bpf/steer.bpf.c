@@ -43,7 +43,8 @@ static __always_inline int answer_arp(struct xdp_md *ctx)
 	struct ob_lane *l;
 	__u32 ip, lane;
 
-	if ((void *)(arp + 1) > end || arp->operation != bpf_htons(ARP_REQUEST))
+	if ((void *)(arp + 1) > end || arp->operation != bpf_htons(ARP_REQUEST) ||
+	    arp->protocol != bpf_htons(ETH_P_IP) || arp->protocol_bytes != 4)
 		return XDP_PASS;
 	__builtin_memcpy(&ip, arp->target_ip, 4);
 	lane = find_lane(ip);
@@ -111,8 +112,10 @@ static __always_inline int forward(struct xdp_md *ctx, struct ob_lane *l, __u32 
 	h->echo = 0;
 	h->counter = __sync_fetch_and_add(&l->steer_counter, 1) + 1;
 	h->mac = cfg->flags & OB_CFG_AUTH ? frame_mac(h, nh, cfg->tx_key) : 0;
+	if (bpf_redirect_map(&devs, dev, XDP_DROP) != XDP_REDIRECT)
+		return drop(OB_R_NO_DEVICE);
 	count(OB_R_ORDER_FORWARDED);
-	return bpf_redirect_map(&devs, dev, 0);
+	return XDP_REDIRECT;
 }
 
 static __always_inline int steer_active(struct xdp_md *ctx, struct ob_lane *l,
@@ -160,8 +163,7 @@ int ob_steer(struct xdp_md *ctx)
 		return XDP_PASS;
 	if (o.eth->h_proto == bpf_htons(ETH_P_ARP))
 		return answer_arp(ctx);
-	if (data + OB_ETH_IP_UDP > end || o.eth->h_proto != bpf_htons(ETH_P_IP) || o.ip->ihl != 5 ||
-	    o.ip->protocol != IPPROTO_UDP)
+	if (data + OB_ETH_IP_UDP > end || !is_datagram(&o))
 		return XDP_PASS;
 	lane = find_lane(o.ip->daddr);
 	l = bpf_map_lookup_elem(&lanes, &lane);
@@ -175,8 +177,10 @@ int ob_steer(struct xdp_md *ctx)
 		return steer_active(ctx, l, a, lane, word);
 	case OB_CANDIDATE:
 		slot = lane * OB_QUEUES + (ctx->rx_queue_index & (OB_QUEUES - 1));
+		if (bpf_redirect_map(&xsks_order, slot, XDP_DROP) != XDP_REDIRECT)
+			return drop(OB_R_ORDER_NO_ENGINE);
 		count(OB_R_ORDER_WAITS);
-		return bpf_redirect_map(&xsks_order, slot, XDP_DROP);
+		return XDP_REDIRECT;
 	case OB_FENCED:
 		return forward(ctx, l, lane, word);
 	}

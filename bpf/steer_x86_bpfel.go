@@ -108,6 +108,61 @@ type steerObPayload struct {
 	Word [512]uint32
 }
 
+type steerObReason uint32
+
+const (
+	steerObReasonOB_R_NONE              steerObReason = 0
+	steerObReasonOB_R_ORDER_TO_ENGINE   steerObReason = 1
+	steerObReasonOB_R_ORDER_WAITS       steerObReason = 2
+	steerObReasonOB_R_ORDER_FORWARDED   steerObReason = 3
+	steerObReasonOB_R_ORDER_NOT_ACTIVE  steerObReason = 4
+	steerObReasonOB_R_ORDER_NO_ENGINE   steerObReason = 5
+	steerObReasonOB_R_ORDER_TOO_LONG    steerObReason = 6
+	steerObReasonOB_R_ARP_ANSWERED      steerObReason = 7
+	steerObReasonOB_R_ARP_NOT_ACTIVE    steerObReason = 8
+	steerObReasonOB_R_FENCED_BY_STEER   steerObReason = 9
+	steerObReasonOB_R_FENCED_BY_PROBE   steerObReason = 10
+	steerObReasonOB_R_CANDIDATE         steerObReason = 11
+	steerObReasonOB_R_CANDIDATE_REFUSED steerObReason = 12
+	steerObReasonOB_R_LINK_TRUNCATED    steerObReason = 13
+	steerObReasonOB_R_LINK_MAGIC        steerObReason = 14
+	steerObReasonOB_R_LINK_VERSION      steerObReason = 15
+	steerObReasonOB_R_LINK_LANE         steerObReason = 16
+	steerObReasonOB_R_LINK_LENGTH       steerObReason = 17
+	steerObReasonOB_R_LINK_ADDRESS      steerObReason = 18
+	steerObReasonOB_R_LINK_NODE         steerObReason = 19
+	steerObReasonOB_R_LINK_INCARNATION  steerObReason = 20
+	steerObReasonOB_R_LINK_TYPE         steerObReason = 21
+	steerObReasonOB_R_LINK_BUSY         steerObReason = 22
+	steerObReasonOB_R_LINK_MAC          steerObReason = 23
+	steerObReasonOB_R_LINK_REPLAY       steerObReason = 24
+	steerObReasonOB_R_LINK_NO_ENGINE    steerObReason = 25
+	steerObReasonOB_R_MIRROR_APPENDED   steerObReason = 26
+	steerObReasonOB_R_MIRROR_HEARTBEAT  steerObReason = 27
+	steerObReasonOB_R_MIRROR_REPEAT     steerObReason = 28
+	steerObReasonOB_R_MIRROR_GAP        steerObReason = 29
+	steerObReasonOB_R_MIRROR_FULL       steerObReason = 30
+	steerObReasonOB_R_MIRROR_CROSS      steerObReason = 31
+	steerObReasonOB_R_MIRROR_STALE      steerObReason = 32
+	steerObReasonOB_R_MIRROR_NEWER      steerObReason = 33
+	steerObReasonOB_R_MIRROR_STATE      steerObReason = 34
+	steerObReasonOB_R_MIRROR_TO_ENGINE  steerObReason = 35
+	steerObReasonOB_R_ACK               steerObReason = 36
+	steerObReasonOB_R_ACK_STALE         steerObReason = 37
+	steerObReasonOB_R_RIDE_RELEASED     steerObReason = 38
+	steerObReasonOB_R_RIDE_UNCOVERED    steerObReason = 39
+	steerObReasonOB_R_RIDE_ORDER        steerObReason = 40
+	steerObReasonOB_R_RIDE_FENCED       steerObReason = 41
+	steerObReasonOB_R_PROBE_ANSWERED    steerObReason = 42
+	steerObReasonOB_R_LIFE              steerObReason = 43
+	steerObReasonOB_R_STALE             steerObReason = 44
+	steerObReasonOB_R_FENCED_RECEIVED   steerObReason = 45
+	steerObReasonOB_R_FORWARD_RECEIVED  steerObReason = 46
+	steerObReasonOB_R_HELLO             steerObReason = 47
+	steerObReasonOB_R_NO_DEVICE         steerObReason = 48
+	steerObReasonOB_R_MAX               steerObReason = 49
+)
+
 type steerObTimer struct {
 	_     structs.HostLayout
 	Timer struct {

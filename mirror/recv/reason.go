@@ -54,6 +54,7 @@ const (
 	FencedReceived
 	ForwardReceived
 	HelloReceived
+	NoDevice
 	ReasonCount
 )
 
@@ -66,7 +67,7 @@ var reasonNames = [ReasonCount]string{
 	"link_no_engine", "mirror_appended", "mirror_heartbeat", "mirror_repeat", "mirror_gap", "mirror_full",
 	"mirror_cross", "mirror_stale", "mirror_newer", "mirror_state", "mirror_to_engine", "ack", "ack_stale",
 	"ride_released", "ride_uncovered", "ride_order", "ride_fenced", "probe_answered", "life", "stale",
-	"fenced_received", "forward_received", "hello",
+	"fenced_received", "forward_received", "hello", "no_device",
 }
 
 func (r Reason) String() string {

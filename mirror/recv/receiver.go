@@ -96,9 +96,9 @@ func (x *Receiver) Step(frame []byte, nowNs int64, reply []byte) (v Verdict, n i
 	return v, n, reason
 }
 
-// ours reports whether a frame is UDP to the link port.
+// ours reports whether a frame is a whole UDP datagram to the link port.
 func (x *Receiver) ours(f []byte) bool {
-	return len(f) >= FrameHeaderBytes && f[12] == 8 && f[13] == 0 && f[14]&15 == 5 && f[23] == 17 &&
+	return len(f) >= FrameHeaderBytes && f[12] == 8 && f[13] == 0 && f[14] == 0x45 && f[20]&0x3f == 0 && f[21] == 0 && f[23] == 17 &&
 		[2]byte(f[36:38]) == x.table.Config.LinkPort
 }
 
