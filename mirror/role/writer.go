@@ -1,0 +1,109 @@
+package role
+
+import (
+	"onebeat/mirror/arbiter"
+	"onebeat/mirror/lane"
+)
+
+// answered: what the arbiter says to the last Ask.
+func (m *Machine) answered(e *Event, nowNs int64) {
+	if !m.asking || e.Answer.Granted && e.Answer.Record != m.asked.Next {
+		return // an answer to something no longer asked
+	}
+	asked := m.asked
+	m.asking = false
+	if !e.Answer.Granted {
+		m.refuse(e.Answer.Reason)
+		if m.word.State() == lane.Candidate {
+			m.resync()
+		}
+		return
+	}
+	switch m.word.State() {
+	case lane.Candidate:
+		m.promote(asked.Next)
+	case lane.Active:
+		m.newEpoch(asked.Next)
+	}
+}
+
+// promote makes this node the writer. The epoch record is the first of its
+// epoch; whoever else is a member has nothing newer.
+func (m *Machine) promote(next lane.Record) {
+	m.set(lane.MakeWord(next.Epoch, lane.Active))
+	m.record, m.lastEpoch, m.serving = next, next.Epoch, true
+	m.emit(Effect{Kind: AppendEpoch, Record: next})
+	m.emit(Effect{Kind: GoAlone})
+	m.emit(Effect{Kind: StartServing})
+	m.emit(Effect{Kind: Announce})
+}
+
+// newEpoch changes the in-sync set under a serving writer. The swap decides
+// against a kernel that fences at the same time.
+func (m *Machine) newEpoch(next lane.Record) {
+	m.set(lane.MakeWord(next.Epoch, lane.Active))
+	m.record, m.lastEpoch = next, next.Epoch
+	m.emit(Effect{Kind: AppendEpoch, Record: next})
+	if next.Count() == 1 {
+		m.emit(Effect{Kind: GoAlone})
+	} else {
+		m.emit(Effect{Kind: AcceptStandby})
+	}
+}
+
+// standbyReady takes the peer in. A peer already named, which has not yet seen
+// the epoch record that names it, needs no other.
+func (m *Machine) standbyReady(nowNs int64) {
+	peer := lane.Member{Node: m.cfg.PeerNode, Incarnation: m.hello.Incarnation}
+	if m.word.State() != lane.Active || m.asking || m.draining || !m.heard ||
+		m.hello.Authority.State() != lane.Syncing || m.record.Has(peer) && m.hello.Record.Epoch < m.record.Epoch {
+		return
+	}
+	base := m.base()
+	m.ask(base.Pair(m.cfg.Self, peer), arbiter.Writing, nowNs)
+}
+
+// ackTimeout: the wait for the standby is over.
+func (m *Machine) ackTimeout(nowNs int64) {
+	if m.word.State() != lane.Active || m.asking || m.record.Count() == 1 {
+		return
+	}
+	base := m.base()
+	m.ask(base.Alone(m.cfg.Self), arbiter.Writing, nowNs)
+}
+
+// handover: an operator (or a lost order NIC) wants the peer to go on.
+func (m *Machine) handover(e *Event) {
+	switch {
+	case m.word.State() != lane.Active:
+		m.refuse("this node is not ACTIVE: ask the one that is (onebeat status)")
+	case m.record.Count() == 1:
+		m.refuse("no standby is in sync: wait until the peer is STANDBY (onebeat status)")
+	case m.draining:
+	default:
+		m.draining, m.leaving = true, e.Quit
+		m.emit(Effect{Kind: StopIntake})
+	}
+}
+
+// drained: nothing is left to release; the successor may have it.
+func (m *Machine) drained(nowNs int64) {
+	if m.word.State() != lane.Active || !m.draining {
+		return
+	}
+	m.asking = false
+	m.set(m.word.With(lane.Fenced))
+	m.stop()
+	m.sendFenced(nowNs)
+}
+
+// tick repeats what may have been lost.
+func (m *Machine) tick(nowNs int64) {
+	if m.asking && nowNs-m.askedNs >= m.cfg.AgainNs {
+		m.askedNs = nowNs
+		m.emit(Effect{Kind: Ask, Request: m.asked})
+	}
+	if m.word.State() == lane.Fenced && m.cfg.PeerNode != 0 && nowNs-m.fencedNs >= m.cfg.AgainNs {
+		m.sendFenced(nowNs)
+	}
+}
