@@ -25,18 +25,18 @@ type Input struct {
 
 // Sink takes what an application says. Messages to a client or the venue are
 // numbered and kept by the session layer, so they reach it whatever is lost on
-// the way.
+// the way. One message to a client and one to the venue may be open at a time.
 type Sink interface {
 	// ToClient starts a message of the session and returns its zeroed block;
-	// Send ends it. One message is open at a time.
+	// SendToClient ends it.
 	ToClient(session uint32, template uint16) []byte
-	// ToVenue starts a message to the venue, VenueRoom() > 0. The first field
-	// of its block is the ClOrdID by which the answer is recognised.
+	SendToClient()
+	// ToVenue starts a message to the venue and returns its zeroed block;
+	// SendToVenue must follow. It is nil when no venue is configured, when too
+	// many messages wait for its answer, or when one with this ClOrdID, by which
+	// the answer is recognised, does.
 	ToVenue(template uint16, clOrdID uint64) []byte
-	Send()
-	// VenueRoom returns how many more messages to the venue can wait for their
-	// answers; 0 without a venue.
-	VenueRoom() int
+	SendToVenue()
 }
 
 // App is what users implement: deterministic, of the inputs and its own state

@@ -1,8 +1,19 @@
 package fixp
 
 import (
+	"fmt"
+
+	"onebeat/engine/app"
 	"onebeat/engine/sbe"
+	"onebeat/engine/table"
 )
+
+// Out takes datagrams of an Initiator: Buffer returns room for one payload, or
+// nil when nothing can be sent now; Send sends what was written into it.
+type Out interface {
+	Buffer() []byte
+	Send(payloadBytes int)
+}
 
 // InitiatorConfig configures an Initiator.
 type InitiatorConfig struct {
@@ -13,22 +24,212 @@ type InitiatorConfig struct {
 	MaxDatagramBytes int
 	ResendNs         int64
 	KeepAliveNs      int64
-	ConnectNs        int64
+	ConnectNs        int64 // first retry of Negotiate and Establish; doubles up to KeepAliveNs
 	// Adopt: start behind the server's flow instead of asking for it from 1.
 	Adopt bool
 }
 
-// Initiator is the client side of one session.
-type Initiator struct{ cfg InitiatorConfig }
+// LinkState is the local state of an Initiator.
+//
+//	Negotiating --response--> Establishing --ack--> Linked
+//	Establishing --reject: unnegotiated--> Negotiating
+//	Linked --terminate, silence--> Establishing
+//	any --Close--> Closed --Begin, Promote--> Establishing
+type LinkState uint8
 
-// NewInitiator returns an initiator that has sent nothing.
-func NewInitiator(cfg InitiatorConfig) (*Initiator, error) { return &Initiator{cfg: cfg}, nil }
+// States of an Initiator.
+const (
+	Negotiating LinkState = iota
+	Establishing
+	Linked
+	Closed
+)
+
+// String returns the state's name.
+func (s LinkState) String() string {
+	switch s {
+	case Negotiating:
+		return "negotiating"
+	case Establishing:
+		return "establishing"
+	case Linked:
+		return "linked"
+	case Closed:
+		return "closed"
+	}
+	return fmt.Sprintf("state(%d)", uint8(s))
+}
+
+const (
+	sentBytesMax  = 56        // header and block of a request, framing added when sent
+	askMessages   = 64        // numbers asked for in one RetransmitRequest
+	askRetryNs    = 1_000_000 // and how long its answer is waited for
+	resendMaxSent = 8         // datagrams of resends in one Poll
+	sendMaxSent   = 16        // datagrams of new messages in one Poll
+	backoffMax    = 6         // doublings
+)
+
+type sentState uint8
+
+const (
+	sentFree sentState = iota // answered, or sent again under another number
+	sentUnanswered
+)
+
+// sent is one message of our flow, kept until its first answer.
+type sent struct {
+	seqNo   uint64
+	clOrdID uint64
+	firstNs int64 // local: first and last time it was handed over or sent
+	lastNs  int64
+	sends   uint32
+	bytes   uint8 // of raw, framing included
+	state   sentState
+	raw     [sentBytesMax]byte
+}
+
+// Initiator is the client side of one session. Its numbering, the unanswered
+// messages and the expected number of the server change only in Begin/Commit
+// and Accept, so a machine that drives those by records replicates it; all
+// else is local and starts anew with Promote.
+type Initiator struct {
+	cfg    InitiatorConfig
+	Counts Counts
+
+	// Replicated.
+	nextOut    uint64 // next number of ours
+	oldest     uint64 // no unanswered message is below it
+	expectedIn uint64 // next number of the server; 0: adopt what it says
+	unanswered int
+	slots      []sent // by number; twice the window, so that renumbering finds room
+	byID       *table.U64
+
+	// Local.
+	state       LinkState
+	nowNs       int64
+	timestamp   uint64 // of the last Negotiate or Establish
+	retryNs     int64
+	retryAtNs   int64
+	lastRxNs    int64
+	lastTxNs    int64
+	sendNext    uint64 // first number not yet sent in this connection
+	resendNext  uint64 // where the running pass of resends stands; 0: none
+	nextScanNs  int64
+	gapTo       uint64 // the server has numbers up to here, exclusively
+	askedTo     uint64
+	askedAtNs   int64
+	closeWanted bool
+
+	// The opened datagram.
+	payload  []byte
+	messages [sbe.MaxMessages]sbe.Message
+	first    int
+	count    int
+	nextSeq  uint64
+
+	building uint64 // number of the message Begin started
+}
+
+// NewInitiator allocates everything an initiator will ever use.
+func NewInitiator(cfg InitiatorConfig) (*Initiator, error) {
+	if cfg.Window < 16 || cfg.Window&(cfg.Window-1) != 0 {
+		return nil, fmt.Errorf("%w: window of %d messages: give a power of two of at least 16", ErrConfig, cfg.Window)
+	}
+	if cfg.BatchMessages < 1 || cfg.MaxDatagramBytes < 256 || cfg.MaxDatagramBytes > sbe.MaxDatagramBytes {
+		return nil, fmt.Errorf("%w: %d messages in datagrams of %d bytes: give at least 1 and 256 to %d",
+			ErrConfig, cfg.BatchMessages, cfg.MaxDatagramBytes, sbe.MaxDatagramBytes)
+	}
+	if cfg.ResendNs <= 0 || cfg.ConnectNs <= 0 || cfg.KeepAliveNs < keepAliveMinMs*1_000_000 {
+		return nil, fmt.Errorf("%w: resend, connect and keep-alive times must be positive, keep-alive at least %d ms", ErrConfig, keepAliveMinMs)
+	}
+	i := &Initiator{cfg: cfg, nextOut: 1, oldest: 1, expectedIn: 1, sendNext: 1,
+		slots: make([]sent, 2*cfg.Window), byID: table.NewU64(2 * cfg.Window), retryNs: cfg.ConnectNs}
+	if cfg.Adopt {
+		i.expectedIn = 0
+	}
+	return i, nil
+}
+
+func (i *Initiator) slot(seqNo uint64) *sent { return &i.slots[seqNo&uint64(len(i.slots)-1)] }
+
+// State returns the local state.
+func (i *Initiator) State() LinkState { return i.state }
 
 // Established reports whether messages may be sent.
-func (i *Initiator) Established() bool { return false }
+func (i *Initiator) Established() bool { return i.state == Linked }
 
 // Room returns how many more messages fit into the window.
-func (i *Initiator) Room() int { return 0 }
+func (i *Initiator) Room() int { return max(0, i.cfg.Window-int(i.nextOut-i.oldest)) }
 
 // Unanswered returns how many messages wait for their first answer.
-func (i *Initiator) Unanswered() int { return 0 }
+func (i *Initiator) Unanswered() int { return i.unanswered }
+
+// NextOut returns the next number of our flow, ExpectedIn that of the server's.
+func (i *Initiator) NextOut() uint64 { return i.nextOut }
+
+// ExpectedIn returns the next number expected from the server.
+func (i *Initiator) ExpectedIn() uint64 { return i.expectedIn }
+
+// Waiting reports whether a message with this ClOrdID is unanswered.
+func (i *Initiator) Waiting(clOrdID uint64) bool {
+	_, ok := i.byID.Get(clOrdID)
+	return ok
+}
+
+// Digest folds the replicated state.
+func (i *Initiator) Digest(digest uint64) uint64 {
+	digest = app.Fold(digest, i.nextOut)
+	digest = app.Fold(digest, i.expectedIn)
+	return app.Fold(digest, i.oldest<<16^uint64(i.unanswered))
+}
+
+// Begin starts a message and returns its zeroed block, or nil when the window
+// is full, or clOrdID is 0 or waits in it already. Commit must follow.
+func (i *Initiator) Begin(template uint16, clOrdID uint64) []byte {
+	if i.Room() == 0 || i.Waiting(clOrdID) || !i.byID.Put(clOrdID, uint32(i.nextOut)) {
+		return nil
+	}
+	return i.place(template, clOrdID)
+}
+
+func (i *Initiator) place(template uint16, clOrdID uint64) []byte {
+	s, blockBytes := i.slot(i.nextOut), sbe.BlockBytes(template)
+	s.seqNo, s.clOrdID, s.sends, s.lastNs = i.nextOut, clOrdID, 0, 0
+	s.bytes = uint8(sbe.PrefixBytes + blockBytes)
+	block := sbe.Put(s.raw[:], template, blockBytes)
+	clear(block)
+	i.building = i.nextOut
+	return block
+}
+
+// Commit numbers the message of Begin, which must follow; Poll or SendNow
+// sends it.
+func (i *Initiator) Commit(nowNs int64) {
+	s := i.slot(i.building)
+	s.state, s.firstNs = sentUnanswered, nowNs
+	i.unanswered++
+	i.nextOut++
+}
+
+// answered marks the message with this ClOrdID answered.
+func (i *Initiator) answered(clOrdID uint64) *sent {
+	low, ok := i.byID.Get(clOrdID)
+	if !ok {
+		return nil
+	}
+	s := i.slot(uint64(low))
+	if s.state != sentUnanswered || s.clOrdID != clOrdID {
+		panic(fmt.Sprintf("fixp: ClOrdID %d leads to number %d with ClOrdID %d in state %d", clOrdID, s.seqNo, s.clOrdID, s.state))
+	}
+	i.byID.Delete(clOrdID)
+	i.free(s)
+	return s
+}
+
+func (i *Initiator) free(s *sent) {
+	s.state = sentFree
+	i.unanswered--
+	for i.oldest < i.nextOut && i.slot(i.oldest).state == sentFree {
+		i.oldest++
+	}
+}

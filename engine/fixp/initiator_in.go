@@ -1,0 +1,337 @@
+package fixp
+
+import (
+	"onebeat/engine/app"
+	"onebeat/engine/sbe"
+)
+
+// Open splits a datagram of the server and returns its number of messages.
+func (i *Initiator) Open(payload []byte, nowNs int64) int {
+	i.nowNs = nowNs
+	i.Counts.count[CountDatagrams]++
+	n, reason := sbe.Split(payload, &i.messages)
+	if reason != sbe.OK {
+		i.Counts.bad[reason]++
+		return 0
+	}
+	m := &i.messages[0]
+	block := m.Block(payload)
+	i.payload, i.first, i.nextSeq = payload, 0, 0
+	switch m.Template {
+	case sbe.TemplateContext, sbe.TemplateRetransmission:
+		i.first = 1
+		i.nextSeq = sbe.AsContext(block).NextSeqNo() // at the same offset in both
+	case sbe.TemplateNegotiationResponse, sbe.TemplateNegotiationReject, sbe.TemplateEstablishmentAck,
+		sbe.TemplateEstablishmentReject, sbe.TemplateRetransmitReject, sbe.TemplateTerminate:
+		if n != 1 {
+			i.Counts.count[CountUnexpectedMessage]++
+			return 0
+		}
+	default:
+		i.Counts.count[CountUnexpectedMessage]++
+		return 0
+	}
+	// The session stands first in each of them.
+	if *sbe.AsContext(block[:sbe.ContextBytes]).SessionID() != i.cfg.Session {
+		i.Counts.count[CountWrongSession]++
+		return 0
+	}
+	i.count = n - i.first
+	if i.first == 1 {
+		if i.state != Linked {
+			i.Counts.count[CountWrongState]++
+			return 0
+		}
+		i.lastRxNs = nowNs
+		if end := i.nextSeq + uint64(i.count); m.Template == sbe.TemplateContext && end > i.gapTo {
+			i.gapTo = end
+		}
+	}
+	return i.count
+}
+
+// Admit decides about message n of the opened datagram: on Commit the caller
+// calls Accept (directly, or by applying the record made of raw and seqNo)
+// before it admits the next.
+func (i *Initiator) Admit(n int) (v app.Verdict, seqNo uint64, raw []byte) {
+	m := &i.messages[i.first+n]
+	block := m.Block(i.payload)
+	if i.first == 1 {
+		return i.admitSequenced(m)
+	}
+	switch m.Template {
+	case sbe.TemplateNegotiationResponse:
+		if i.state == Negotiating && sbe.AsNegotiationResponse(block).RequestTimestamp() == i.timestamp {
+			i.connect(Establishing)
+			return app.Drop, 0, nil
+		}
+	case sbe.TemplateEstablishmentAck:
+		if i.state == Establishing && sbe.AsEstablishmentAck(block).RequestTimestamp() == i.timestamp {
+			return app.Commit, 0, m.Raw(i.payload)
+		}
+	case sbe.TemplateNegotiationReject:
+		if i.state == Negotiating && sbe.AsNegotiationReject(block).RequestTimestamp() == i.timestamp {
+			i.Counts.count[CountBadCredentials]++
+			return app.Drop, 0, nil
+		}
+	case sbe.TemplateEstablishmentReject:
+		r := sbe.AsEstablishmentReject(block)
+		if i.state == Establishing && r.RequestTimestamp() == i.timestamp {
+			i.rejected(r.Code())
+			return app.Drop, 0, nil
+		}
+	case sbe.TemplateRetransmitReject:
+		r := sbe.AsRetransmitReject(block)
+		if i.state == Linked && r.Code() == sbe.SessionCodeTooOld {
+			return app.Commit, 0, m.Raw(i.payload)
+		}
+		return app.Drop, 0, nil // out of range: nothing to fetch
+	case sbe.TemplateTerminate:
+		if i.state == Linked {
+			i.Counts.count[CountTerminated]++
+			i.connect(Establishing)
+			i.retryAtNs = i.nowNs + i.cfg.ConnectNs
+			return app.Drop, 0, nil
+		}
+	}
+	i.Counts.count[CountWrongState]++
+	return app.Drop, 0, nil
+}
+
+func (i *Initiator) rejected(code sbe.SessionCode) {
+	switch code {
+	case sbe.SessionCodeUnnegotiated:
+		i.connect(Negotiating)
+	case sbe.SessionCodeCredentials:
+		i.Counts.count[CountBadCredentials]++
+	default:
+		i.Counts.count[CountWrongState]++
+	}
+}
+
+// admitSequenced delivers the server's flow in order, without gaps or repeats.
+func (i *Initiator) admitSequenced(m *sbe.Message) (app.Verdict, uint64, []byte) {
+	switch m.Template {
+	case sbe.TemplateSequence, sbe.TemplateUnsequencedHeartbeat:
+		return app.Drop, 0, nil
+	case sbe.TemplateExecutionReport, sbe.TemplateReject, sbe.TemplateNotApplied:
+	default:
+		i.Counts.count[CountUnexpectedMessage]++
+		return app.Drop, 0, nil
+	}
+	seqNo := i.nextSeq
+	i.nextSeq++
+	switch {
+	case seqNo < i.expectedIn:
+		i.Counts.count[CountServerRepeats]++
+		return app.Drop, 0, nil
+	case seqNo > i.expectedIn:
+		i.gapTo = max(i.gapTo, seqNo+1)
+		return app.Drop, 0, nil
+	}
+	return app.Commit, seqNo, m.Raw(i.payload)
+}
+
+// Accepted says what an accepted message meant to the window.
+type Accepted struct {
+	// Deliver: an ExecutionReport or Reject for the application.
+	Deliver bool
+	// First: it is the first answer to a request of ours.
+	First   bool
+	FirstNs int64
+	Sends   uint32
+}
+
+// Accept executes one message that Admit wanted committed. Replicated.
+func (i *Initiator) Accept(seqNo uint64, template uint16, block []byte) Accepted {
+	switch template {
+	case sbe.TemplateEstablishmentAck:
+		i.acceptAck(sbe.AsEstablishmentAck(block))
+		return Accepted{}
+	case sbe.TemplateRetransmitReject:
+		i.acceptLoss(sbe.AsRetransmitReject(block))
+		return Accepted{}
+	}
+	if seqNo != i.expectedIn {
+		i.Counts.count[CountBadRecord]++
+		return Accepted{}
+	}
+	i.expectedIn = seqNo + 1
+	var clOrdID uint64
+	switch template {
+	case sbe.TemplateNotApplied:
+		n := sbe.AsNotApplied(block)
+		i.acceptNotApplied(n.FromSeqNo(), uint64(n.Count()))
+		return Accepted{}
+	case sbe.TemplateExecutionReport:
+		clOrdID = sbe.AsExecutionReport(block).ClOrdID()
+	case sbe.TemplateReject:
+		r := sbe.AsReject(block)
+		clOrdID = r.ClOrdID()
+		if r.Reason() == sbe.RejectReasonDuplicateClOrdID && r.PossResend() != 0 && i.askStatus(clOrdID) {
+			return Accepted{}
+		}
+	default:
+		i.Counts.count[CountBadRecord]++
+		return Accepted{}
+	}
+	if s := i.answered(clOrdID); s != nil {
+		return Accepted{Deliver: true, First: true, FirstNs: s.firstNs, Sends: s.sends}
+	}
+	return Accepted{Deliver: true}
+}
+
+// acceptAck takes over the numbers the server knows.
+func (i *Initiator) acceptAck(a *sbe.EstablishmentAck) {
+	i.Counts.count[CountEstablished]++
+	last := a.LastIncomingSeqNo()
+	switch {
+	case i.expectedIn == 0:
+		i.expectedIn = a.NextSeqNo()
+	case a.NextSeqNo() < i.expectedIn: // the server lost its state
+		i.expectedIn = a.NextSeqNo()
+	}
+	if last >= i.nextOut || last+1 < i.oldest {
+		i.rebase(last + 1)
+	}
+	i.state = Linked
+	i.retryNs = i.cfg.ConnectNs
+	i.lastRxNs, i.lastTxNs = i.nowNs, i.nowNs
+	i.sendNext = max(i.oldest, last+1)
+	i.resendNext, i.gapTo, i.askedTo, i.askedAtNs = 0, a.NextSeqNo(), 0, 0
+}
+
+// rebase moves the whole window to numbers from next on: the server has seen
+// numbers we do not know of (records lost under policy none, a new client
+// process), or forgotten ours. Every number keeps its slot, so the new base is
+// the first one that falls on the same slot.
+func (i *Initiator) rebase(next uint64) {
+	if i.oldest == i.nextOut {
+		i.oldest, i.nextOut = next, next
+		return
+	}
+	size := uint64(len(i.slots))
+	base := next + (i.oldest-next)&(size-1)
+	shift := base - i.oldest // modulo 1<<64
+	for n := i.oldest; n < i.nextOut; n++ {
+		s := i.slot(n)
+		s.seqNo = n + shift
+		if s.state == sentUnanswered {
+			i.markPossResend(s)
+			i.Counts.count[CountRenumbered]++
+			i.byID.Put(s.clOrdID, uint32(s.seqNo))
+		}
+	}
+	i.oldest, i.nextOut = base, i.nextOut+shift
+}
+
+// acceptNotApplied sends the content of numbers the server gave up again,
+// under new numbers and the same ClOrdID.
+func (i *Initiator) acceptNotApplied(from, count uint64) {
+	end := min(from+count, i.nextOut)
+	for n := max(from, i.oldest); n < end; n++ {
+		if s := i.slot(n); s.seqNo == n && s.state == sentUnanswered {
+			i.renumber(s)
+		}
+	}
+}
+
+// acceptLoss goes on behind what the server cannot send again. The answers may
+// have been among it: PossResend makes the server tell the state of an order
+// it knows, or take one that it does not.
+func (i *Initiator) acceptLoss(r *sbe.RetransmitReject) {
+	if oldest := r.OldestSeqNo(); oldest > i.expectedIn {
+		i.Counts.count[CountLostMessages] += oldest - i.expectedIn
+		i.expectedIn = oldest
+	}
+	for n, end := i.oldest, i.nextOut; n < end; n++ {
+		if s := i.slot(n); s.seqNo == n && s.state == sentUnanswered {
+			i.renumber(s)
+		}
+	}
+}
+
+// renumber moves an unanswered message to the next number. With no room left
+// it stays: its resends are answered NotApplied again.
+func (i *Initiator) renumber(s *sent) {
+	if i.nextOut-i.oldest >= uint64(len(i.slots)) {
+		return
+	}
+	to := i.slot(i.nextOut)
+	raw, firstNs := s.raw, s.firstNs
+	*to = sent{seqNo: i.nextOut, clOrdID: s.clOrdID, bytes: s.bytes, state: sentUnanswered, raw: raw, firstNs: firstNs, sends: s.sends}
+	i.markPossResend(to)
+	i.byID.Put(to.clOrdID, uint32(i.nextOut))
+	i.unanswered++
+	i.nextOut++
+	i.free(s)
+	i.Counts.count[CountRenumbered]++
+}
+
+// askStatus replaces a message that the server refused as a duplicate although
+// it was marked PossResend by a question for its status.
+func (i *Initiator) askStatus(clOrdID uint64) bool {
+	low, ok := i.byID.Get(clOrdID)
+	if !ok || i.nextOut-i.oldest >= uint64(len(i.slots)) {
+		return false
+	}
+	s := i.slot(uint64(low))
+	firstNs := s.firstNs
+	symbolID, account := targetOf(s)
+	m := sbe.AsOrderStatusRequest(i.place(sbe.TemplateOrderStatusRequest, clOrdID))
+	m.SetClOrdID(clOrdID)
+	m.SetSymbolID(symbolID)
+	m.SetAccount(account)
+	m.SetPossResend(1)
+	i.byID.Put(clOrdID, uint32(i.building)) // an entry that exists always takes a new value
+	i.Commit(firstNs)
+	i.free(s)
+	i.Counts.count[CountStatusRequests]++
+	return true
+}
+
+func templateOf(s *sent) uint16 {
+	return uint16(s.raw[sbe.SOFHBytes+2]) | uint16(s.raw[sbe.SOFHBytes+3])<<8
+}
+
+// targetOf returns symbol and account of a request.
+func targetOf(s *sent) (symbolID, account uint32) {
+	block := s.raw[sbe.PrefixBytes:]
+	switch templateOf(s) {
+	case sbe.TemplateNewOrderSingle:
+		m := sbe.AsNewOrderSingle(block)
+		return m.SymbolID(), m.Account()
+	case sbe.TemplateOrderCancelRequest:
+		m := sbe.AsOrderCancelRequest(block)
+		return m.SymbolID(), m.Account()
+	case sbe.TemplateOrderCancelReplaceRequest:
+		m := sbe.AsOrderCancelReplaceRequest(block)
+		return m.SymbolID(), m.Account()
+	}
+	m := sbe.AsOrderStatusRequest(block)
+	return m.SymbolID(), m.Account()
+}
+
+func (i *Initiator) markPossResend(s *sent) {
+	block := s.raw[sbe.PrefixBytes:]
+	switch templateOf(s) {
+	case sbe.TemplateNewOrderSingle:
+		sbe.AsNewOrderSingle(block).SetPossResend(1)
+	case sbe.TemplateOrderCancelRequest:
+		sbe.AsOrderCancelRequest(block).SetPossResend(1)
+	case sbe.TemplateOrderCancelReplaceRequest:
+		sbe.AsOrderCancelReplaceRequest(block).SetPossResend(1)
+	case sbe.TemplateOrderStatusRequest:
+		sbe.AsOrderStatusRequest(block).SetPossResend(1)
+	}
+}
+
+// NewEpoch marks everything unanswered PossResend: the writer of the old epoch
+// may have sent it. Replicated.
+func (i *Initiator) NewEpoch() {
+	for n := i.oldest; n < i.nextOut; n++ {
+		if s := i.slot(n); s.state == sentUnanswered {
+			i.markPossResend(s)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package fixp
+
+import (
+	"encoding/binary"
+
+	"onebeat/engine/app"
+	"onebeat/engine/sbe"
+)
+
+// Payload of message records: session index u32, flags u32, seqNo u64, then
+// SBE header and block.
+const (
+	MessagePrefixBytes = 16
+	messageBytesMax    = MessagePrefixBytes + sbe.MaxMessageBytes - sbe.SOFHBytes
+)
+
+// Payload of session records.
+const (
+	offSession   = 0
+	offEvent     = 4
+	offTimestamp = 8
+	offKeepAlive = 16 // ms
+	offPort      = 20
+	offMAC       = 22
+	offIP        = 28
+	offNextSeqNo = 32 // that the client announced
+	sessionBytes = 40
+)
+
+// Event is what happened to a session.
+type Event uint32
+
+// Events of sessions.
+const (
+	EventNegotiate Event = iota + 1
+	EventEstablish
+	EventTerminate
+	EventExpire
+	eventCount
+)
+
+// String returns the event's name.
+func (e Event) String() string {
+	switch e {
+	case EventNegotiate:
+		return "negotiate"
+	case EventEstablish:
+		return "establish"
+	case EventTerminate:
+		return "terminate"
+	case EventExpire:
+		return "expire"
+	}
+	return "unknown"
+}
+
+// PutMessage writes the payload of a message record and returns it.
+func PutMessage(b []byte, session uint32, seqNo uint64, raw []byte) []byte {
+	binary.LittleEndian.PutUint64(b, uint64(session))
+	binary.LittleEndian.PutUint64(b[8:], seqNo)
+	return b[:MessagePrefixBytes+copy(b[MessagePrefixBytes:], raw)]
+}
+
+// ParseMessage reads the payload of a RecordMessage or RecordVenue.
+func ParseMessage(payload []byte) (session uint32, seqNo uint64, template uint16, block []byte, ok bool) {
+	if len(payload) < MessagePrefixBytes+sbe.HeaderBytes {
+		return 0, 0, 0, nil, false
+	}
+	template, reason := sbe.CheckRaw(payload[MessagePrefixBytes:])
+	return binary.LittleEndian.Uint32(payload), binary.LittleEndian.Uint64(payload[8:]), template,
+		payload[MessagePrefixBytes+sbe.HeaderBytes:], reason == sbe.OK
+}
+
+func putSession(b []byte, session uint32, e Event, timestamp uint64, keepAliveMs uint32, from *app.Endpoint, nextSeqNo uint64) []byte {
+	b = b[:sessionBytes]
+	binary.LittleEndian.PutUint32(b[offSession:], session)
+	binary.LittleEndian.PutUint32(b[offEvent:], uint32(e))
+	binary.LittleEndian.PutUint64(b[offTimestamp:], timestamp)
+	binary.LittleEndian.PutUint32(b[offKeepAlive:], keepAliveMs)
+	binary.LittleEndian.PutUint16(b[offPort:], from.Port)
+	copy(b[offMAC:], from.MAC[:])
+	copy(b[offIP:], from.IP[:])
+	binary.LittleEndian.PutUint64(b[offNextSeqNo:], nextSeqNo)
+	return b
+}
+
+func endpointOf(b []byte) app.Endpoint {
+	e := app.Endpoint{Port: binary.LittleEndian.Uint16(b[offPort:])}
+	copy(e.MAC[:], b[offMAC:offMAC+6])
+	copy(e.IP[:], b[offIP:offIP+4])
+	return e
+}
