@@ -1,0 +1,11 @@
+// Package load is an open-loop client: orders are due at fixed times whatever
+// became of the earlier ones, and an order's latency counts from the time it
+// was due, not from the time it could be sent (Tene's coordinated omission).
+//
+// run.go is the hot loop; it writes only into memory made before. order.go is
+// that memory, written as CSV at the end. latency.go derives histograms from
+// it. open.go and neighbour.go are the cold side: ports and MAC addresses.
+//
+// All times are nanoseconds of CLOCK_MONOTONIC, the clock of the kernel
+// programs, so that logs of all processes of one host can be laid side by side.
+package load

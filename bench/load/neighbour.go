@@ -1,0 +1,41 @@
+package load
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+)
+
+// watchNeighbour follows the kernel's neighbour entry of the lane address. The
+// answers of a new primary already carry its address; this is for a primary
+// that announces itself when nothing reaches the old one any more.
+func (r *runner) watchNeighbour(ifindex int, lane netip.Addr) error {
+	updates := make(chan netlink.NeighUpdate, 16)
+	end := make(chan struct{})
+	if err := netlink.NeighSubscribe(updates, end); err != nil {
+		return fmt.Errorf("watch neighbours: %w", err)
+	}
+	r.unwatch = end
+	go func() {
+		for u := range updates {
+			ip, ok := netip.AddrFromSlice(u.IP.To4())
+			if ok && ip == lane && u.LinkIndex == ifindex && len(u.HardwareAddr) == 6 {
+				r.mac.Store(packMAC(u.HardwareAddr))
+			}
+		}
+	}()
+	return nil
+}
+
+// macIsSet tells a stored MAC address from none.
+const macIsSet = 1 << 63
+
+func packMAC(mac net.HardwareAddr) uint64 {
+	m := uint64(macIsSet)
+	for i, b := range mac {
+		m |= uint64(b) << (8 * i)
+	}
+	return m
+}

@@ -1,0 +1,125 @@
+package load
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+)
+
+// Order is what became of one order. The index in the log is that of its
+// ClOrdID.
+type Order struct {
+	ClOrdID       uint64
+	IntendedNs    int64 // when it was due
+	FirstSentNs   int64 // when it first left; 0: never
+	FirstAnswerNs int64 // 0: unanswered
+	Sends         uint32
+	Answers       uint32 // all messages about it
+	ExecType      byte   // of the first answer; 0: none, Rejected: a Reject too
+	Server        uint8  // index of the server that first answered
+}
+
+// Accepted reports whether the first answer acknowledged the order.
+func (o *Order) Accepted() bool {
+	return o.FirstAnswerNs != 0 && o.ExecType != execRejected
+}
+
+// Server is one MAC address that answered.
+type Server struct {
+	MAC             [6]byte
+	FirstNs, LastNs int64 // first and last datagram of it
+	Datagrams       uint64
+}
+
+// String is the address.
+func (s *Server) String() string { return net.HardwareAddr(s.MAC[:]).String() }
+
+var csvHeader = []string{"clordid", "intended_ns", "first_sent_ns", "sends",
+	"first_answer_ns", "answers", "exec_type", "server_mac"}
+
+// WriteCSV writes an order log.
+func WriteCSV(w io.Writer, orders []Order, servers []Server) error {
+	b := bufio.NewWriterSize(w, 1<<20)
+	for i, name := range csvHeader {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(name)
+	}
+	b.WriteByte('\n')
+	line := make([]byte, 0, 256)
+	for i := range orders {
+		o := &orders[i]
+		line = strconv.AppendUint(line[:0], o.ClOrdID, 10)
+		for _, v := range [...]int64{o.IntendedNs, o.FirstSentNs, int64(o.Sends), o.FirstAnswerNs, int64(o.Answers)} {
+			line = strconv.AppendInt(append(line, ','), v, 10)
+		}
+		line = append(line, ',')
+		if o.ExecType != 0 {
+			line = append(line, o.ExecType)
+		}
+		line = append(line, ',')
+		if o.FirstAnswerNs != 0 {
+			line = append(line, servers[o.Server].String()...)
+		}
+		if _, err := b.Write(append(line, '\n')); err != nil {
+			return err
+		}
+	}
+	return b.Flush()
+}
+
+// ReadCSV reads an order log.
+func ReadCSV(path string) (orders []Order, servers []Server, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	r := csv.NewReader(bufio.NewReaderSize(f, 1<<20))
+	r.ReuseRecord, r.FieldsPerRecord = true, len(csvHeader)
+	if _, err := r.Read(); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	index := map[string]uint8{}
+	for {
+		fields, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return orders, servers, nil
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
+		}
+		var o Order
+		var n [6]int64
+		for i := range n {
+			if n[i], err = strconv.ParseInt(fields[i], 10, 64); err != nil {
+				line, column := r.FieldPos(i)
+				return nil, nil, fmt.Errorf("%s:%d:%d: %w", path, line, column, err)
+			}
+		}
+		o.ClOrdID, o.IntendedNs, o.FirstSentNs = uint64(n[0]), n[1], n[2]
+		o.Sends, o.FirstAnswerNs, o.Answers = uint32(n[3]), n[4], uint32(n[5])
+		if fields[6] != "" {
+			o.ExecType = fields[6][0]
+		}
+		if mac := fields[7]; mac != "" {
+			k, known := index[mac]
+			if !known {
+				address, err := net.ParseMAC(mac)
+				if err != nil {
+					return nil, nil, fmt.Errorf("%s: %w", path, err)
+				}
+				k = uint8(len(servers))
+				index[mac], servers = k, append(servers, Server{MAC: [6]byte(address)})
+			}
+			o.Server = k
+		}
+		orders = append(orders, o)
+	}
+}

@@ -1,0 +1,78 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// View is a look at what a node has pinned for one lane, alive or dead. Its
+// memory is mapped read-only and shared with kernel and node.
+type View struct {
+	Authority []byte // the lane's authority word
+	Lane      []byte // its table
+	Ring      []byte // its ring with the slack
+
+	lanes, authority []byte // whole maps, as mapped
+}
+
+// ErrNotPinned means that a directory holds no such lane.
+var ErrNotPinned = errors.New("nothing is pinned there")
+
+// OpenView opens a lane's maps under a node's pin directory.
+func OpenView(dir string, lane int) (*View, error) {
+	if lane < 0 || lane >= Lanes {
+		return nil, fmt.Errorf("lane %d: must be 0 to %d", lane, Lanes-1)
+	}
+	v := &View{}
+	for _, p := range []struct {
+		name string
+		mem  *[]byte
+	}{{"map_authority", &v.authority}, {"map_lanes", &v.lanes}, {fmt.Sprintf("ring_%d", lane), &v.Ring}} {
+		var err error
+		if *p.mem, err = viewMap(filepath.Join(dir, p.name)); err != nil {
+			return nil, errors.Join(err, v.Close())
+		}
+	}
+	v.Authority = v.authority[lane*AuthorityBytes : (lane+1)*AuthorityBytes]
+	v.Lane = v.lanes[lane*LaneBytes : (lane+1)*LaneBytes]
+	return v, nil
+}
+
+func viewMap(path string) ([]byte, error) {
+	m, err := ebpf.LoadPinnedMap(path, &ebpf.LoadPinOptions{ReadOnly: true})
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w; is node.bpffs right, and did the node ever run?", path, ErrNotPinned)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	defer m.Close() // the mapping keeps the map
+	// Values of mmapable arrays are rounded up to 8 bytes each (array_map.c).
+	lengthBytes := int(m.MaxEntries()) * int((m.ValueSize()+7)&^7)
+	mem, err := unix.Mmap(m.FD(), 0, lengthBytes, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map %s: %w", path, err)
+	}
+	return mem, nil
+}
+
+// RingSize is the size of the ring in bytes, without its slack.
+func (v *View) RingSize() int { return len(v.Ring) - RingSlackBytes }
+
+// Close unmaps it.
+func (v *View) Close() error {
+	var errs []error
+	for _, mem := range []*[]byte{&v.authority, &v.lanes, &v.Ring} {
+		if *mem != nil {
+			errs = append(errs, unix.Munmap(*mem))
+			*mem = nil
+		}
+	}
+	v.Authority, v.Lane = nil, nil
+	return errors.Join(errs...)
+}
