@@ -1,0 +1,131 @@
+package control
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Commands.
+const (
+	CmdStatus  = "status"
+	CmdPromote = "promote"
+	CmdOrders  = "orders"
+	CmdStop    = "stop"
+)
+
+// Request is one line to a node.
+type Request struct {
+	Cmd  string `json:"cmd"`
+	Lane int    `json:"lane,omitempty"`
+}
+
+// Reply is the line that answers what has no answer of its own. A node that
+// refuses says why, whatever was asked.
+type Reply struct {
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"`
+}
+
+// Status is what a node says about itself. Times are CLOCK_MONOTONIC.
+type Status struct {
+	Name      string       `json:"name"`
+	Number    int          `json:"number"`
+	PID       int          `json:"pid"`
+	Transport string       `json:"transport"`
+	Version   string       `json:"version"`
+	NowNs     int64        `json:"now_ns"`
+	Lanes     []LaneStatus `json:"lanes"`
+}
+
+// LaneStatus is one lane of a node.
+type LaneStatus struct {
+	ID       int    `json:"id"`
+	App      string `json:"app"`
+	Policy   string `json:"policy"`
+	State    string `json:"state"` // of the authority word
+	Epoch    uint32 `json:"epoch"`
+	First    bool   `json:"first"`
+	Tail     uint64 `json:"tail"`
+	Applied  uint64 `json:"applied"`
+	Released uint64 `json:"released"`
+	Records  uint64 `json:"records"`
+	Outputs  uint64 `json:"outputs"`
+
+	Peer          int    `json:"peer"` // 0: none
+	PeerState     string `json:"peer_state"`
+	PeerEpoch     uint32 `json:"peer_epoch"`
+	PeerTail      uint64 `json:"peer_tail"`
+	InSync        bool   `json:"in_sync"` // the recorded set names both nodes
+	Alone         bool   `json:"alone"`   // degraded: goes on without its peer
+	ProgressNs    int64  `json:"progress_ns"`
+	FencedNs      int64  `json:"fenced_ns"`    // 0: never
+	CandidateNs   int64  `json:"candidate_ns"` // 0: never
+	CandidateWhy  string `json:"candidate_why"`
+	ActiveNs      int64  `json:"active_ns"`       // when this engine last became ACTIVE; 0: never
+	FirstAnswerNs int64  `json:"first_answer_ns"` // first output released since then; 0: none
+
+	Counters map[string]uint64 `json:"counters,omitempty"`
+}
+
+// Lane returns the status of a lane, or nil.
+func (s *Status) Lane(id int) *LaneStatus {
+	for i := range s.Lanes {
+		if s.Lanes[i].ID == id {
+			return &s.Lanes[i]
+		}
+	}
+	return nil
+}
+
+// Errors of a conversation.
+var (
+	ErrNoNode  = errors.New("no node answers")
+	ErrRefused = errors.New("the node refused")
+)
+
+// SocketPath returns where a node listens.
+func SocketPath(runDir, name string) string { return filepath.Join(runDir, name+".sock") }
+
+// Call sends one request and reads its answer into out, a *Status or nil.
+func Call(path string, r Request, out any, timeout time.Duration) error {
+	conn, err := net.DialTimeout("unix", path, timeout)
+	if err != nil {
+		remedy := "is it running, and is run_dir that of its configuration?"
+		if errors.Is(err, os.ErrPermission) {
+			remedy = "the socket belongs to the node's user: use sudo"
+		}
+		return fmt.Errorf("%w at %s: %w; %s", ErrNoNode, path, err, remedy)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return err
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Write(append(b, '\n')); err != nil {
+		return fmt.Errorf("%s to %s: %w", r.Cmd, path, err)
+	}
+	line, err := bufio.NewReader(conn).ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("answer to %s from %s: %w", r.Cmd, path, err)
+	}
+	var reply Reply
+	if err := json.Unmarshal(line, &reply); err != nil {
+		return fmt.Errorf("answer to %s from %s: %w", r.Cmd, path, err)
+	}
+	if reply.Error != "" {
+		return fmt.Errorf("%w to %s: %s", ErrRefused, r.Cmd, reply.Error)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(line, out)
+}
