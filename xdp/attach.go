@@ -9,6 +9,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -159,13 +160,19 @@ func explainAttach(iface Interface, err error, unsupported bool) error {
 			fmt.Sprintf("find its owner with `bpftool net show dev %s`; `ip link set dev %s xdp off` removes one without a link", iface.Name, iface.Name))
 	case errors.Is(err, unix.EPERM):
 		return refuse(ErrNoPrivilege, what, privilegeRemedy)
+	case errors.Is(err, unix.ENODEV), !exists(iface.Index):
+		return refuse(ErrNoInterface, what, "the interface went away: look at `ip -br link`")
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ERANGE):
 		return refuse(ErrMTUTooSmall, what,
 			fmt.Sprintf("native XDP needs a frame in one page: lower the MTU of %s (now %d) to 3498 or less; `dmesg` has the driver's own words", iface.Name, iface.MTU))
-	case errors.Is(err, unix.ENODEV):
-		return refuse(ErrNoInterface, what, "the interface went away: look at `ip -br link`")
 	}
 	return errors.New(what)
+}
+
+// exists is asked because a link to an absent interface is only EINVAL.
+func exists(ifindex int) bool {
+	_, err := netlink.LinkByIndex(ifindex)
+	return err == nil
 }
 
 // Close lets go of the attachment: a pinned program stays, another one goes.

@@ -51,13 +51,21 @@ func (i *Interface) askFeatures() error {
 	return nil
 }
 
+// genericHeader is struct genlmsghdr: command, version, and two reserved bytes
+// that must be zero. netlink's own type has only the first two and sends what
+// lies behind it in memory, which the kernel refuses.
+type genericHeader [nl.SizeofGenlmsg]byte
+
+func (genericHeader) Len() int            { return nl.SizeofGenlmsg }
+func (h genericHeader) Serialize() []byte { return h[:] }
+
 func xdpFeatures(ifindex int) (uint64, error) {
 	family, err := netlink.GenlFamilyGet(netdevFamily)
 	if err != nil {
 		return 0, err
 	}
 	req := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_REQUEST)
-	req.AddData(&nl.Genlmsg{Command: netdevCmdDevGet, Version: netdevVersion})
+	req.AddData(genericHeader{netdevCmdDevGet, netdevVersion})
 	req.AddData(nl.NewRtAttr(netdevAttrIfindex, nl.Uint32Attr(uint32(ifindex))))
 	answers, err := req.Execute(unix.NETLINK_GENERIC, 0)
 	if err != nil {

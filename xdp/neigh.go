@@ -70,7 +70,11 @@ func nextHop(iface Interface, ip netip.Addr) (netip.Addr, error) {
 		}
 		return ip, nil
 	}
-	return netip.Addr{}, refuse(ErrNoRoute, fmt.Sprintf("%s cannot be reached through %s", ip, iface.Name),
+	return netip.Addr{}, noRoute(iface, ip)
+}
+
+func noRoute(iface Interface, ip netip.Addr) error {
+	return refuse(ErrNoRoute, fmt.Sprintf("%s cannot be reached through %s", ip, iface.Name),
 		fmt.Sprintf("give %s an address in the network of %s, or add a route", iface.Name, ip))
 }
 
@@ -97,6 +101,10 @@ func provokeARP(iface Interface, ip netip.Addr) error {
 		local = net.UDPAddrFromAddrPort(netip.AddrPortFrom(iface.IPv4.Addr(), 0))
 	}
 	conn, err := net.DialUDP("udp4", local, net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, discardPort)))
+	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
+		// The route looked up with an interface forced on it was not one.
+		return noRoute(iface, ip)
+	}
 	if err != nil {
 		return fmt.Errorf("ask for %s on %s: %w", ip, iface.Name, err)
 	}
