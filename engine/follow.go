@@ -1,0 +1,104 @@
+package engine
+
+import "onebeat/xdp/frame"
+
+// drainLink takes the link frames that the kernel leaves to user space: what
+// sets up the mirror goes to the replica, order frames that the peer forwarded
+// are served like any other.
+func (l *Loop) drainLink(nowNs int64) int {
+	if l.link == nil || l.replica.Claiming() {
+		return 0 // forwarded orders wait in the socket until this node serves
+	}
+	n := l.link.Recv(linkBatch)
+	for i := range n {
+		order := l.replica.OnLinkFrame(l.link.Frame(i), nowNs, l.out)
+		if order == nil {
+			continue
+		}
+		if l.serving {
+			l.takeFrame(order, nowNs)
+		} else {
+			l.counters.NotActive++ // the client sends it again
+		}
+	}
+	if n > 0 {
+		l.link.Done()
+	}
+	return n
+}
+
+// follow keeps a node that does not serve as close behind the log as it can
+// be, so that a promotion finds the state ready.
+func (l *Loop) follow(nowNs int64) int {
+	l.out.Muted = true
+	if l.replica.TakeRebuild() {
+		l.machine = l.newMachine()
+	}
+	applied := 0
+	for applied < applyBatch {
+		rec, ok := l.replica.NextRecord()
+		if !ok {
+			break
+		}
+		l.machine.Apply(&rec, l.out)
+		applied++
+	}
+	if l.machine.Diverged() {
+		l.replica.Quarantine()
+	}
+	l.replica.PublishApplied(applied)
+	return applied + l.dropOrders()
+}
+
+// dropOrders empties the order socket of frames that came while this node
+// served: their clients send again, and the node that serves now answers.
+func (l *Loop) dropOrders() int {
+	if l.replica.Claiming() {
+		return 0
+	}
+	n := l.order.Recv(orderBatch)
+	if n == 0 {
+		return 0
+	}
+	for i := range n {
+		if !l.replica.ForwardOrder(l.order.Frame(i)) {
+			l.counters.NotActive++
+		}
+	}
+	l.order.Done()
+	l.replica.KickLink()
+	return n
+}
+
+// startServing makes this node's machine the one that answers. Every record of
+// the log is applied: the replica turns ACTIVE only then.
+func (l *Loop) startServing(nowNs int64) {
+	l.serving = true
+	l.out.Muted = false
+	l.out.Reset(l.replica.NextOutput())
+	l.clock.start(l.replica.LastTimeNs(), l.replica.WallNs(), nowNs)
+	l.applyLog()
+	l.machine.Promote(l.clock.now(nowNs), l.out)
+}
+
+// announce tells the order network where the lane address is now: a gratuitous
+// ARP (RFC 5227, section 3) makes switches and neighbours forget the old place.
+func (l *Loop) announce() {
+	if b := l.order.Reserve(); b != nil {
+		l.order.Submit(frame.PutGratuitousARP(b, l.out.Local.MAC, l.out.Local.IP))
+		l.order.Kick()
+	}
+}
+
+// applyLog applies what stands in the log and was not appended by commit: the
+// rest of the predecessor's records, and the records that open epochs.
+func (l *Loop) applyLog() {
+	for {
+		rec, ok := l.replica.NextRecord()
+		if !ok {
+			return
+		}
+		l.out.RecordEnd = l.replica.Applied()
+		l.machine.Apply(&rec, l.out)
+	}
+}

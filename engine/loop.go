@@ -1,0 +1,151 @@
+package engine
+
+import (
+	"onebeat/engine/app"
+	"onebeat/mirror"
+	"onebeat/mirror/lane"
+	"onebeat/xdp"
+	"onebeat/xdp/frame"
+)
+
+// Bounds of one duty cycle, so that a flood of one kind starves no other.
+const (
+	orderBatch = 64  // order frames per cycle
+	linkBatch  = 64  // link frames per cycle
+	applyBatch = 256 // records a standby applies per cycle
+	// intakeReserve is the room in the outbox that must be left before another
+	// batch is taken in: what its datagrams can cause.
+	intakeReserve = 128 + orderBatch
+)
+
+// Loop is the agent of one lane: it owns the lane's order port and link port,
+// its machine and its part in the mirror. One thread runs it; nothing in it
+// allocates, locks, logs or blocks.
+type Loop struct {
+	order   xdp.Port
+	link    xdp.Port // nil: no peer
+	replica *mirror.Replica
+	machine app.Machine
+	out     *app.Outbox
+	// newMachine makes an empty machine: a standby whose log was cut replays it.
+	newMachine func() app.Machine
+
+	datagram app.Datagram
+	serving  bool // the machine was promoted in the replica's present epoch
+	clock    laneClock
+	digestIn int // records until the next digest
+	counters Counters
+}
+
+// Counters are what the loop counts; written by its thread.
+type Counters struct {
+	Cycles, Frames, Messages, Records uint64
+	NotUDP, NotActive, RingFull       uint64
+	ReleasedByUser, GateClosed        uint64
+}
+
+// NewLoop makes the loop of a lane; link is nil when the lane has no peer.
+// newMachine is called once now, and again only to replay a log that was cut.
+func NewLoop(order, link xdp.Port, replica *mirror.Replica, newMachine func() app.Machine, out *app.Outbox) *Loop {
+	return &Loop{order: order, link: link, replica: replica, machine: newMachine(), newMachine: newMachine,
+		out: out, digestIn: digestEvery}
+}
+
+// DoWork is one duty cycle. It returns how much it did; 0 lets the idle
+// strategy decide what happens next. nowNs is CLOCK_MONOTONIC.
+func (l *Loop) DoWork(nowNs int64) int {
+	l.counters.Cycles++
+	work := l.drainLink(nowNs)
+	switch l.replica.Observe(nowNs) {
+	case lane.Active:
+		work += l.serve(nowNs)
+	default:
+		l.serving = false
+		work += l.follow(nowNs)
+	}
+	l.replica.Progress(nowNs)
+	return work
+}
+
+// serve is the path of an order: decode, session, risk, apply and append in
+// takeOrders; every new byte of the ring to the standby in mirror; out of the
+// order NIC in release, unless the standby's ACK releases it in the kernel.
+func (l *Loop) serve(nowNs int64) int {
+	if !l.serving {
+		l.startServing(nowNs)
+	}
+	l.applyLog()
+	work := l.takeOrders(nowNs)
+	work += l.runTimers(nowNs)
+	l.out.Seal()
+	work += l.replica.Send(l.out, nowNs)
+	work += l.release(nowNs)
+	if l.replica.TakeAnnounce(nowNs) {
+		l.announce()
+	}
+	return work
+}
+
+// takeOrders drains a batch of order frames.
+func (l *Loop) takeOrders(nowNs int64) int {
+	if !l.hasRoom() {
+		return 0
+	}
+	n := l.order.Recv(orderBatch)
+	for i := range n {
+		l.takeFrame(l.order.Frame(i), nowNs)
+	}
+	if n > 0 {
+		l.order.Done()
+	}
+	return n
+}
+
+// hasRoom keeps room in outbox and ring for what one batch can cause. Without
+// it frames wait in the NIC's ring: an appended order is never refused.
+func (l *Loop) hasRoom() bool {
+	if l.replica.IntakeStopped() {
+		return false
+	}
+	if l.out.Room() < intakeReserve || l.replica.Room() < roomReserveBytes {
+		l.counters.RingFull++
+		return false
+	}
+	return true
+}
+
+// takeFrame decodes one order frame and commits its messages one by one: the
+// session decides about the second only when the first is applied.
+func (l *Loop) takeFrame(b []byte, nowNs int64) {
+	l.counters.Frames++
+	var ok bool
+	dg := &l.datagram
+	dg.Payload, dg.LocalPort, ok = frame.Parse(b, &dg.From)
+	if !ok {
+		l.counters.NotUDP++
+		return
+	}
+	laneNs := l.clock.now(nowNs)
+	for i := range l.machine.Open(dg, laneNs) {
+		l.counters.Messages++
+		if verdict, draft := l.machine.Admit(i, laneNs, l.out); verdict == app.Commit {
+			l.commit(draft, laneNs)
+		}
+	}
+}
+
+// commit appends an input to the log and applies it. What it causes may leave
+// when the log up to its end may be seen.
+func (l *Loop) commit(draft app.Draft, laneNs int64) {
+	if l.digestIn--; l.digestIn == 0 {
+		l.commitDigest(laneNs)
+	}
+	rec, end, ok := l.replica.Append(draft.Type, laneNs, draft.Payload)
+	if !ok {
+		l.counters.RingFull++ // the client sends it again
+		return
+	}
+	l.counters.Records++
+	l.out.RecordEnd = end
+	l.machine.Apply(&rec, l.out)
+}

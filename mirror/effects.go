@@ -1,0 +1,190 @@
+package mirror
+
+import (
+	"sync/atomic"
+
+	"onebeat/engine/app"
+	"onebeat/mirror/lane"
+	"onebeat/mirror/role"
+	"onebeat/mirror/wire"
+)
+
+// step feeds the role machine and carries out what it wants, and what follows
+// from that. Cold: a lane changes its role a few times a day.
+func (r *Replica) step(e role.Event, nowNs int64) {
+	for {
+		failed := false
+		for _, effect := range r.role.Step(e, nowNs) {
+			if !r.perform(&effect, nowNs) {
+				failed = true
+				break
+			}
+		}
+		if failed {
+			r.word = lane.Load(r.authority)
+			e = role.Event{Kind: role.SwapFailed, Word: r.word, Why: lane.Why(atomic.LoadUint64(&r.table.Watch.CandidateWhy))}
+			continue
+		}
+		answer, ok := r.arbiter.Poll(nowNs)
+		if !ok {
+			return
+		}
+		e = role.Event{Kind: role.Answered, Answer: answer}
+	}
+}
+
+// answers feeds what a slow arbiter said meanwhile.
+func (r *Replica) answers(nowNs int64) {
+	if answer, ok := r.arbiter.Poll(nowNs); ok {
+		r.step(role.Event{Kind: role.Answered, Answer: answer}, nowNs)
+	}
+}
+
+// perform carries out one effect; false when the authority word was not what
+// the role machine took it for.
+func (r *Replica) perform(e *role.Effect, nowNs int64) bool {
+	switch e.Kind {
+	case role.SetWord:
+		return r.setWord(e.From, e.To, nowNs)
+	case role.Ask:
+		r.arbiter.Swap(e.Request, nowNs)
+	case role.AppendEpoch:
+		r.appendEpoch(&e.Record)
+	case role.StartServing:
+		r.stopIntake, r.stalled = false, false
+		r.event(EventServing, uint64(r.word.Epoch()), 0)
+	case role.StopIntake:
+		r.stopIntake = true
+	case role.StopServing:
+		r.stopIntake, r.inSync, r.mirroring = false, false, false
+	case role.SendFenced:
+		r.sendFenced(e.Successor)
+	case role.AcceptStandby:
+		r.inSync, r.mirroring = true, true
+		r.startSending(min(r.hello.Tail, r.ring.Tail()), nowNs)
+		r.event(EventInSync, uint64(r.word.Epoch()), r.sent)
+	case role.GoAlone:
+		r.inSync, r.mirroring, r.stalled = false, false, false
+		r.event(EventAlone, uint64(r.word.Epoch()), 0)
+	case role.CatchUp:
+		r.catchUp(e.Position)
+	case role.Refuse:
+		r.Events.push(Event{TimeNs: nowNs, Kind: EventRefused, Reason: e.Reason})
+	case role.Announce:
+		r.announce = announceRepeats
+	case role.Quit:
+		r.quit.Store(true)
+	}
+	return true
+}
+
+// announceRepeats is how many gratuitous ARPs a promotion sends, one per tick:
+// a switch or a client may miss one.
+const announceRepeats = 3
+
+// TakeAnnounce reports whether the loop shall send a gratuitous ARP now.
+func (r *Replica) TakeAnnounce(nowNs int64) bool {
+	if r.announce == 0 || nowNs < r.announceNs {
+		return false
+	}
+	r.announce--
+	r.announceNs = nowNs + r.cfg.HeartbeatNs
+	return true
+}
+
+// setWord swaps the authority word. Before ACTIVE the link program must be
+// outside: it marks itself busy before it reads the word, so once busy was seen
+// clear behind the CANDIDATE word, no append is under way and none will begin.
+func (r *Replica) setWord(from, to lane.Word, nowNs int64) bool {
+	if to.State() == lane.Active {
+		r.progress(nowNs) // the kernel must not take the new writer for hung
+		for atomic.LoadUint64(&r.table.Busy) != 0 {
+		}
+	}
+	if to.State() == lane.Standby {
+		// The kernel appends from now on, as far as this reader has got.
+		atomic.StoreUint64(&r.table.Engine.Applied, r.applied)
+	}
+	if !lane.Swap(r.authority, from, to) {
+		return false
+	}
+	r.word = to
+	r.event(EventWord, uint64(from), uint64(to))
+	return true
+}
+
+// appendEpoch opens the epoch in the log. The loop applies it like any record.
+func (r *Replica) appendEpoch(record *lane.Record) {
+	var b [lane.RecordBytes]byte
+	record.Put(b[:])
+	laneNs := r.lastTimeNs
+	if laneNs == 0 {
+		laneNs = r.cfg.StartWallNs
+	}
+	r.ring.SetLimit(^uint64(0)) // an epoch is opened even if the standby lags
+	r.ring.Append(app.RecordEpoch, record.Epoch, laneNs, b[:])
+}
+
+// newestRecord finds the last epoch record in the ring.
+func (r *Replica) newestRecord() (record lane.Record, lastEpoch uint32) {
+	lastEpoch = r.ring.LastEpoch()
+	r.ring.Scan(r.ring.Oldest(), r.ring.Tail(), func(rec *app.Record) bool {
+		if rec.Type == app.RecordEpoch {
+			record.Parse(rec.Payload)
+		}
+		return true
+	})
+	return record, lastEpoch
+}
+
+// sendFenced tells the successor that this writer is through: a planned
+// handover, or the word of a kernel that had no frame to say it with.
+func (r *Replica) sendFenced(successor uint8) {
+	if r.link == nil {
+		return
+	}
+	b := r.link.reserve()
+	if b == nil {
+		return // repeated by the role machine
+	}
+	r.link.header = wire.Header{Type: wire.Fenced, Epoch: r.word.Epoch(), Authority: r.word,
+		Successor: uint32(successor), Tail: r.ring.Tail(), Applied: r.table.Engine.Released}
+	r.link.submit(b, 0, &r.link.tx)
+	r.link.kick()
+}
+
+// catchUp makes the log a prefix of the writer's. What the machine has applied
+// beyond the cut makes it start anew.
+func (r *Replica) catchUp(position uint64) {
+	if position < r.ring.Tail() {
+		r.event(EventRebuild, position, r.applied)
+		if err := r.ring.Cut(position); err != nil {
+			r.broken = true
+			r.Events.push(Event{TimeNs: r.progressNs, Kind: EventRefused, Reason: err.Error()})
+			return
+		}
+	}
+	if position < r.applied {
+		if r.ring.Oldest() != 0 {
+			r.broken = true
+			r.Events.push(Event{TimeNs: r.progressNs, Kind: EventRefused,
+				Reason: "the log's beginning is overwritten, so its state cannot be rebuilt: restart this node with `onebeat node --cleanup` first"})
+			return
+		}
+		r.applied, r.rebuild = 0, true
+	}
+	r.helloDue = true
+}
+
+// Quarantine takes a standby whose state is not the writer's out of service: it
+// ACKs no more and cannot be promoted.
+func (r *Replica) Quarantine() {
+	if r.broken {
+		return
+	}
+	r.broken = true
+	r.event(EventDiverged, r.applied, 0)
+	if r.word.State() == lane.Standby {
+		lane.Swap(r.authority, r.word, r.word.With(lane.Syncing))
+	}
+}

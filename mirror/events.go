@@ -1,0 +1,113 @@
+package mirror
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"onebeat/mirror/lane"
+)
+
+// EventKind is what happened to a lane on this node.
+type EventKind uint8
+
+const (
+	EventWord       EventKind = iota // authority changed: A old word, B new word
+	EventServing                     // ACTIVE and answering: A epoch
+	EventPeer                        // the peer's ring is known: A its incarnation
+	EventInSync                      // the standby is in the set: A epoch, B position
+	EventAlone                       // going on without the standby: A epoch
+	EventRefused                     // something asked was not done: Reason
+	EventLogBroken                   // a record is not what was written: A position, B state
+	EventDiverged                    // this standby's state has another digest: A position
+	EventHandover                    // planned handover began: A successor
+	EventRebuild                     // the log was cut below what was applied: A position, B applied
+	EventAckTimeout                  // the wait for the standby's ACK ended: A position
+)
+
+var eventNames = [...]string{"word", "serving", "peer", "in-sync", "alone", "refused", "log-broken",
+	"diverged", "handover", "rebuild", "ack-timeout"}
+
+func (k EventKind) String() string { return eventNames[k] }
+
+// Event is told by the loop to the cold side.
+type Event struct {
+	TimeNs int64 // CLOCK_MONOTONIC
+	Kind   EventKind
+	A, B   uint64
+	Reason string
+}
+
+func (e Event) String() string {
+	switch e.Kind {
+	case EventRefused:
+		return e.Reason
+	case EventWord:
+		return fmt.Sprintf("%v -> %v", lane.Word(e.A), lane.Word(e.B))
+	case EventPeer:
+		return fmt.Sprintf("incarnation %x", e.A)
+	}
+	return fmt.Sprintf("%d %d", e.A, e.B)
+}
+
+// eventSlots is a power of two; a lane changes its role a few times a day.
+const eventSlots = 256
+
+// Events is a single-producer, single-consumer ring from the loop to whoever
+// logs. A full ring drops the event and counts it: the loop never waits.
+type Events struct {
+	slots   [eventSlots]Event
+	_       [64]byte
+	head    atomic.Uint64 // consumer
+	_       [56]byte
+	tail    atomic.Uint64 // producer
+	dropped atomic.Uint64
+}
+
+func (q *Events) push(e Event) {
+	tail := q.tail.Load()
+	if tail-q.head.Load() == eventSlots {
+		q.dropped.Add(1)
+		return
+	}
+	q.slots[tail%eventSlots] = e
+	q.tail.Store(tail + 1)
+}
+
+// Next returns the oldest event; false when there is none.
+func (q *Events) Next() (Event, bool) {
+	head := q.head.Load()
+	if head == q.tail.Load() {
+		return Event{}, false
+	}
+	e := q.slots[head%eventSlots]
+	q.head.Store(head + 1)
+	return e, true
+}
+
+// Dropped returns how many events found the ring full.
+func (q *Events) Dropped() uint64 { return q.dropped.Load() }
+
+// Command is what the cold side asks of the loop.
+type Command uint32
+
+const (
+	CommandNone Command = iota
+	// CommandHandover gives the lane to the standby: planned, nothing refused.
+	CommandHandover
+)
+
+// Commands is a mailbox with one place: the loop takes what it finds at its
+// next tick.
+type Commands struct{ pending atomic.Uint32 }
+
+// Put leaves a command; false when the last one was not taken yet.
+func (c *Commands) Put(cmd Command) bool {
+	return c.pending.CompareAndSwap(uint32(CommandNone), uint32(cmd))
+}
+
+func (c *Commands) take() Command {
+	if c.pending.Load() == uint32(CommandNone) {
+		return CommandNone
+	}
+	return Command(c.pending.Swap(uint32(CommandNone)))
+}

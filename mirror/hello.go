@@ -1,0 +1,254 @@
+package mirror
+
+import (
+	"sync/atomic"
+
+	"onebeat/engine/app"
+	"onebeat/mirror/lane"
+	"onebeat/mirror/role"
+	"onebeat/mirror/wire"
+	"onebeat/xdp/frame"
+)
+
+// catchUpBurst bounds the frames one HELLO brings: the standby asks for the
+// next ones when it has these.
+const catchUpBurst = 48
+
+// OnLinkFrame takes a frame that the link program left to user space; all but
+// HELLO were authenticated there. It returns the order frame of a FORWARD.
+func (r *Replica) OnLinkFrame(b []byte, nowNs int64, out *app.Outbox) (order []byte) {
+	var from frame.Endpoint
+	payload, _, ok := frame.Parse(b, &from)
+	if !ok {
+		return nil
+	}
+	var h wire.Header
+	if h.Parse(payload) != wire.OK || h.Lane != r.cfg.Lane {
+		return nil
+	}
+	switch h.Type {
+	case wire.HelloFrame:
+		r.onHello(&h, payload, nowNs)
+	case wire.Forward:
+		return h.Ride(payload)
+	case wire.Mirror:
+		r.onMirror(&h, payload, nowNs)
+	default:
+		if h.Epoch > r.word.Epoch() {
+			r.step(role.Event{Kind: role.PeerTookOver, Epoch: h.Epoch}, nowNs)
+		}
+	}
+	return nil
+}
+
+// sendHello tells the peer where this node stands.
+func (r *Replica) sendHello() {
+	r.helloDue = false
+	b := r.link.reserve()
+	if b == nil {
+		return
+	}
+	want := wire.WantJoin
+	if r.word.State() == lane.Active || r.word.State() == lane.Standby || r.broken {
+		want = wire.WantNothing
+	}
+	hello := wire.Hello{
+		Incarnation: r.table.Config.Incarnation, PeerIncarnation: r.helloIncarn,
+		Authority: r.word, Record: r.role.Record(), LastEpoch: r.ring.LastEpoch(),
+		Tail: r.ring.Tail(), Oldest: r.ring.Oldest(), RingBytes: uint64(r.ring.SizeBytes()),
+		CutAt: r.cutFor(&r.hello), SchemaVersion: r.cfg.SchemaVersion, PolicyFlags: r.cfg.PolicyFlags,
+		Want: want, First: r.cfg.First,
+	}
+	hello.Put(b[linkHeaderBytes:])
+	r.link.header = wire.Header{Type: wire.HelloFrame, Epoch: r.word.Epoch(), Authority: r.word,
+		RideBytes: wire.HelloBytes, Tail: hello.Tail}
+	r.link.submit(b, wire.HelloBytes, &r.link.base)
+}
+
+// cutFor returns where the peer's log must end to be a prefix of this one: at
+// the start of the first epoch it lacks, if it reaches beyond.
+func (r *Replica) cutFor(peer *wire.Hello) uint64 {
+	if peer.Incarnation == 0 || peer.Tail == 0 {
+		return wire.NoCut
+	}
+	start, found, known := r.ring.FirstAfter(peer.LastEpoch)
+	if found && known && start < peer.Tail {
+		return start
+	}
+	if peer.Tail > r.ring.Tail() {
+		return r.ring.Tail()
+	}
+	return wire.NoCut
+}
+
+// onHello learns the peer's ring, sets up the session keys once both know each
+// other's, and serves a standby that asks for what it lacks.
+func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
+	var hello wire.Hello
+	if !r.link.baseRx.Verify(payload) || !hello.Parse(h.Ride(payload)) || h.Incarnation != hello.Incarnation {
+		r.helloRefused++
+		return
+	}
+	if hello.Incarnation == r.helloIncarn && h.Counter <= r.helloCounter {
+		r.helloRefused++ // an old one again
+		return
+	}
+	r.helloIncarn, r.helloCounter = hello.Incarnation, h.Counter
+	if hello.PeerIncarnation != r.table.Config.Incarnation {
+		r.helloDue = true // it does not know this ring yet, or was recorded earlier
+		return
+	}
+	if hello.RingBytes != uint64(r.ring.SizeBytes()) || hello.SchemaVersion != r.cfg.SchemaVersion ||
+		hello.PolicyFlags != r.cfg.PolicyFlags {
+		if r.mismatch != hello.Incarnation {
+			r.mismatch = hello.Incarnation
+			r.Events.push(Event{TimeNs: nowNs, Kind: EventRefused,
+				Reason: "the peer is configured otherwise: ring_size, policy, on_timeout, silence and the program's version must be the same on both nodes"})
+		}
+		return
+	}
+	if r.table.Config.PeerIncarnation != hello.Incarnation {
+		r.setKeys(hello.Incarnation, true)
+		r.event(EventPeer, hello.Incarnation, 0)
+	}
+	r.hello = hello
+	r.step(role.Event{Kind: role.PeerHello, Hello: hello}, nowNs)
+	if hello.Want == wire.WantJoin {
+		if r.word.State() == lane.Active {
+			r.serveCatchUp(&hello, nowNs)
+		}
+		r.sendHello()
+		r.link.kick()
+	}
+}
+
+// setKeys derives the session keys of two rings and gives them to the kernel.
+// For a new peer ring the counters start anew: its keys were never used. The
+// link program is kept outside meanwhile.
+func (r *Replica) setKeys(peer uint64, fresh bool) {
+	low, high := min(r.cfg.Node, r.cfg.Peer), max(r.cfg.Node, r.cfg.Peer)
+	incLow, incHigh := r.table.Config.Incarnation, peer
+	if r.cfg.Node != low {
+		incLow, incHigh = incHigh, incLow
+	}
+	keys := wire.DeriveKeys(r.cfg.Shared, r.cfg.Lane, low, high, incLow, incHigh)
+	tx, rx := keys.For(r.cfg.Node, low)
+	for atomic.SwapUint64(&r.table.Busy, 1) != 0 {
+	}
+	c := &r.table.Config
+	c.PeerIncarnation, c.TxKey, c.RxKey = peer, tx, rx
+	r.nh = keys.NH
+	if err := r.setNHKey(&r.nh); err != nil {
+		r.Events.push(Event{TimeNs: r.progressNs, Kind: EventRefused, Reason: err.Error()})
+	}
+	if fresh {
+		r.table.RxCounter = [lane.Paths]uint64{}
+	}
+	r.link.tx = wire.Auth{Enabled: r.cfg.Authenticate, Sip: tx, NH: &r.nh}
+	r.helloIncarn = peer
+	atomic.StoreUint64(&r.table.Busy, 0)
+}
+
+// serveCatchUp sends what the standby lacks, a burst per HELLO, and takes it in
+// once it is at the tail.
+func (r *Replica) serveCatchUp(hello *wire.Hello, nowNs int64) {
+	from := min(hello.Tail, r.cutFor(hello))
+	if from != r.ring.Tail() && !r.ring.Holds(from) {
+		if r.refusedAt != from {
+			r.refusedAt = from
+			r.Events.push(Event{TimeNs: nowNs, Kind: EventRefused,
+				Reason: "the standby lacks records that this ring no longer holds: a lane's state cannot be sent yet; start both nodes with empty rings"})
+		}
+		return
+	}
+	if r.ring.Tail()-from <= readyBytes && from == hello.Tail {
+		r.step(role.Event{Kind: role.StandbyReady}, nowNs)
+	}
+	for range catchUpBurst {
+		records, end := r.ring.Batch(from, r.link.payloadMax)
+		if len(records) == 0 {
+			break
+		}
+		b := r.link.reserve()
+		if b == nil {
+			break
+		}
+		copy(b[linkHeaderBytes:], records)
+		r.link.header = wire.Header{Type: wire.Mirror, Epoch: r.word.Epoch(), Authority: r.word,
+			LengthBytes: uint16(len(records)), Position: from, Tail: end}
+		r.link.submit(b, len(records), &r.link.tx)
+		from = end
+	}
+}
+
+// readyBytes is how near to the tail a standby must be to be taken in: what one
+// burst carries, so that orders wait for it a moment only.
+const readyBytes = 16 << 10
+
+// onMirror appends in SYNCING: user space alone writes the ring then.
+func (r *Replica) onMirror(h *wire.Header, payload []byte, nowNs int64) {
+	if r.word.State() != lane.Syncing || r.broken {
+		return
+	}
+	if h.LengthBytes > 0 && h.Position == r.ring.Tail() {
+		r.ring.SetLimit(r.applied + uint64(r.ring.SizeBytes()))
+		if err := r.ring.WriteRaw(h.Position, h.Records(payload)); err != nil {
+			r.helloDue = true
+			return
+		}
+	}
+	if h.Epoch > r.word.Epoch() || h.LengthBytes > 0 {
+		r.noteRecord(h, payload)
+		r.step(role.Event{Kind: role.CaughtUp, Record: r.newest, Tail: r.ring.Tail(), LastEpoch: r.ring.LastEpoch()}, nowNs)
+	}
+	r.helloDue = r.word.State() == lane.Syncing
+}
+
+// noteRecord keeps the newest epoch record that came in.
+func (r *Replica) noteRecord(h *wire.Header, payload []byte) {
+	position := h.Position
+	for position < r.ring.Tail() && position < h.Position+uint64(h.LengthBytes) {
+		rec, next, state := r.ring.Read(position)
+		if state.Corrupt() || next <= position {
+			return
+		}
+		if rec.Type == app.RecordEpoch {
+			r.newest.Parse(rec.Payload)
+		}
+		position = next
+	}
+}
+
+// sendProbe asks the writer's kernel for life.
+func (r *Replica) sendProbe() {
+	b := r.link.reserve()
+	if b == nil {
+		return
+	}
+	r.link.header = wire.Header{Type: wire.Probe, Epoch: r.word.Epoch(), Authority: r.word, Tail: r.ring.Tail()}
+	r.link.submit(b, 0, &r.link.tx)
+}
+
+// ForwardOrder sends an order frame that came too late for this node to its
+// successor; false when it has none to send it to.
+func (r *Replica) ForwardOrder(order []byte) bool {
+	if r.word.State() != lane.Fenced || r.link == nil || len(order) > r.link.payloadMax {
+		return false
+	}
+	b := r.link.reserve()
+	if b == nil {
+		return false
+	}
+	copy(b[linkHeaderBytes:], order)
+	r.link.header = wire.Header{Type: wire.Forward, Epoch: r.word.Epoch(), Authority: r.word,
+		RideBytes: uint16(len(order)), Successor: uint32(r.cfg.Peer), Tail: r.ring.Tail(), Applied: r.table.Engine.Released}
+	r.link.submit(b, len(order), &r.link.tx)
+	return true
+}
+
+// KickLink sends what was submitted outside Send and Observe.
+func (r *Replica) KickLink() {
+	if r.link != nil {
+		r.link.kick()
+	}
+}

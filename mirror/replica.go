@@ -1,0 +1,318 @@
+package mirror
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"onebeat/engine/app"
+	"onebeat/mirror/arbiter"
+	"onebeat/mirror/lane"
+	"onebeat/mirror/ring"
+	"onebeat/mirror/role"
+	"onebeat/mirror/wire"
+	"onebeat/xdp"
+	"onebeat/xdp/frame"
+)
+
+// Config is what a replica is told once.
+type Config struct {
+	Lane  uint8
+	Node  uint8
+	Peer  uint8 // 0: no peer
+	First bool  // this node seeds a new lane
+
+	Mirrored    bool // policy mirrored; else none
+	Ride        bool // outputs ride on mirror frames
+	HeartbeatNs int64
+	// WaitNs is how long an output may wait for the standby, 0: forever; then
+	// OnTimeout.
+	WaitNs    int64
+	OnTimeout OnTimeout
+
+	Shared        [32]byte // link key
+	Authenticate  bool
+	SchemaVersion uint32
+	PolicyFlags   uint16
+
+	Local, Remote frame.Endpoint // of the link, ports alike
+	// LinkFrameMax is the longest Ethernet frame the link NIC takes.
+	LinkFrameMax int
+	// StartWallNs is the wall clock when the node started at StartNs.
+	StartWallNs, StartNs int64
+}
+
+// OnTimeout says what follows when the wait for the standby ends.
+type OnTimeout uint8
+
+const (
+	// Degrade asks the arbiter to go on alone.
+	Degrade OnTimeout = iota
+	// Reject takes no orders until the standby ACKs again.
+	Reject
+	// Stop gives up the process.
+	Stop
+)
+
+// Memory is the lane's shared memory: the kernel's maps, or a mapped file.
+type Memory struct {
+	Table     *lane.Table
+	Authority *uint64
+	Ring      *ring.Ring
+	// SetNHKey publishes the payload hash key to whoever checks frames.
+	SetNHKey func(*[wire.NHWords]uint32) error
+}
+
+// Replica is one node's part in one lane. The engine loop's thread owns it;
+// Events and Commands are the cold side's ends.
+type Replica struct {
+	Events   Events
+	Commands Commands
+
+	cfg       Config
+	table     *lane.Table
+	authority *uint64
+	word      lane.Word // as of the last Observe or own change
+	ring      *ring.Ring
+	link      *Link
+	setNHKey  func(*[wire.NHWords]uint32) error
+	nh        [wire.NHWords]uint32
+
+	role    *role.Machine
+	arbiter arbiter.Arbiter
+
+	sender
+	mirrored, ride bool
+	inSync         bool // the standby is in the set: its ACK counts
+	mirroring      bool // new bytes are sent to the peer
+	lifeNs         int64
+	nextTickNs     int64
+	stopIntake     bool // planned handover
+	stalled        bool // the wait for the standby ended with reject
+	stalledNs      int64
+	quit           atomic.Bool
+
+	applied    uint64
+	lastTimeNs int64
+	broken     bool
+	rebuild    bool
+
+	hello        wire.Hello // the peer's last
+	helloCounter uint64
+	helloIncarn  uint64
+	helloDue     bool
+	helloRefused uint64
+	mismatch     uint64 // incarnation of a peer that was told so
+	refusedAt    uint64
+	newest       lane.Record // last epoch record that came in
+	announce     int
+	announceNs   int64
+	progressNs   int64
+	ackedTail    uint64 // at stalledNs
+}
+
+// New makes the replica over shared memory that Open has prepared. link is nil
+// without a peer.
+func New(cfg Config, mem Memory, link xdp.Port, arb arbiter.Arbiter) (*Replica, error) {
+	incarnation := mem.Table.Config.Incarnation
+	if incarnation == 0 {
+		return nil, fmt.Errorf("lane %d: its ring has no incarnation", cfg.Lane)
+	}
+	r := &Replica{
+		cfg: cfg, table: mem.Table, authority: mem.Authority, ring: mem.Ring, setNHKey: mem.SetNHKey,
+		mirrored: cfg.Mirrored, ride: cfg.Ride && cfg.Mirrored, lifeNs: cfg.HeartbeatNs / 4,
+		arbiter: arb,
+		role: role.New(role.Config{
+			Self: lane.Member{Node: cfg.Node, Incarnation: incarnation}, PeerNode: cfg.Peer,
+			First: cfg.First, AgainNs: cfg.HeartbeatNs,
+		}),
+	}
+	if cfg.Peer != 0 {
+		r.link = newLink(&cfg, mem.Table, link)
+		if known := mem.Table.Config.PeerIncarnation; known != 0 {
+			r.setKeys(known, false)
+		}
+	}
+	return r, nil
+}
+
+func newLink(cfg *Config, table *lane.Table, port xdp.Port) *Link {
+	l := &Link{port: port, table: table, id: cfg.Lane, local: cfg.Local, remote: cfg.Remote,
+		payloadMax: min(wire.PayloadMaxBytes, cfg.LinkFrameMax-linkHeaderBytes)}
+	low, high := min(cfg.Node, cfg.Peer), max(cfg.Node, cfg.Peer)
+	keys := wire.DeriveKeys(cfg.Shared, cfg.Lane, low, high, 0, 0)
+	tx, rx := keys.For(cfg.Node, low)
+	l.base = wire.Auth{Enabled: cfg.Authenticate, Sip: tx, NH: &keys.NH}
+	l.baseRx = wire.Auth{Enabled: cfg.Authenticate, Sip: rx, NH: &keys.NH}
+	return l
+}
+
+// Start looks at what an earlier process left in the shared memory and takes
+// the lane's first steps. nowNs is CLOCK_MONOTONIC, as everywhere.
+func (r *Replica) Start(nowNs int64) {
+	r.progress(nowNs)
+	r.word = lane.Load(r.authority)
+	record, epoch := r.newestRecord()
+	r.step(role.Event{Kind: role.Start, Word: r.word, Why: lane.Why(r.table.Watch.CandidateWhy),
+		Record: record, Tail: r.ring.Tail(), LastEpoch: epoch}, nowNs)
+}
+
+// Observe takes in what the kernel, the clock and the operator did since the
+// last cycle, and returns this node's state in the lane.
+func (r *Replica) Observe(nowNs int64) lane.State {
+	if w := lane.Load(r.authority); w != r.word {
+		old := r.word
+		r.word = w
+		r.event(EventWord, uint64(old), uint64(w))
+		r.step(role.Event{Kind: role.WordChanged, Word: w, Why: lane.Why(atomic.LoadUint64(&r.table.Watch.CandidateWhy))}, nowNs)
+	}
+	if nowNs >= r.nextTickNs {
+		r.tick(nowNs)
+	}
+	return r.word.State()
+}
+
+// tick is the slow side of the cycle, a few times per heartbeat.
+func (r *Replica) tick(nowNs int64) {
+	r.nextTickNs = nowNs + r.lifeNs
+	if r.Commands.take() == CommandHandover {
+		r.event(EventHandover, uint64(r.cfg.Peer), 0)
+		r.step(role.Event{Kind: role.HandoverRequested}, nowNs)
+	}
+	r.step(role.Event{Kind: role.Tick}, nowNs)
+	r.answers(nowNs)
+	if r.cfg.Peer == 0 {
+		return
+	}
+	switch r.word.State() {
+	case lane.Standby:
+		r.sendProbe()
+	case lane.Active:
+		r.watchStandby(nowNs)
+	default:
+		r.helloDue = true
+	}
+	if r.helloDue {
+		r.sendHello()
+	}
+	r.link.kick()
+}
+
+// watchStandby ends the wait for a standby that does not ACK.
+func (r *Replica) watchStandby(nowNs int64) {
+	acked := atomic.LoadUint64(&r.table.Peer.Tail)
+	if !r.inSync || acked > r.ackedTail || acked >= r.ring.Tail() {
+		r.ackedTail, r.stalledNs, r.stalled = acked, nowNs, false
+		return
+	}
+	behind := r.ring.Tail()-acked > uint64(r.ring.SizeBytes())/2
+	if r.mirrored {
+		if r.cfg.WaitNs == 0 || nowNs-r.stalledNs < r.cfg.WaitNs || r.stalled {
+			return
+		}
+	} else if !behind {
+		return // nobody waits for this standby until it costs history
+	}
+	r.stalled = true
+	r.event(EventAckTimeout, acked, r.ring.Tail())
+	switch {
+	case !r.mirrored || r.cfg.OnTimeout == Degrade:
+		r.step(role.Event{Kind: role.AckTimeout}, nowNs)
+	case r.cfg.OnTimeout == Stop:
+		r.quit.Store(true)
+	}
+}
+
+// Progress publishes that the loop is alive, every few microseconds: a store
+// each cycle would cost the kernel's reader 100 ns a frame.
+func (r *Replica) Progress(nowNs int64) {
+	if nowNs-r.progressNs >= progressEveryNs {
+		r.progress(nowNs)
+	}
+}
+
+const progressEveryNs = 20_000
+
+func (r *Replica) progress(nowNs int64) {
+	r.progressNs = nowNs
+	atomic.StoreUint64(&r.table.Engine.ProgressNs, uint64(nowNs))
+}
+
+// Append writes one input to the log. Its bytes leave with the next Send.
+func (r *Replica) Append(typ app.RecordType, laneNs int64, payload []byte) (rec app.Record, end uint64, ok bool) {
+	epoch := r.word.Epoch()
+	position, end, ok := r.ring.Append(typ, epoch, laneNs, payload)
+	if !ok {
+		return app.Record{}, 0, false
+	}
+	r.applied, r.lastTimeNs = end, laneNs
+	r.table.Engine.Records++
+	return app.Record{Position: position, TimeNs: laneNs, Epoch: epoch, Type: typ, Payload: payload}, end, true
+}
+
+// Room returns how many bytes the log can grow before it would overwrite what
+// the standby lacks.
+func (r *Replica) Room() uint64 {
+	held := r.ring.Tail()
+	if r.inSync {
+		held = min(held, atomic.LoadUint64(&r.table.Peer.Tail))
+	}
+	r.ring.SetLimit(held + uint64(r.ring.SizeBytes()))
+	return r.ring.Room()
+}
+
+// Released notes that outputs of records up to position were let go.
+func (r *Replica) Released(position uint64) {
+	if position > r.table.Engine.Released {
+		atomic.StoreUint64(&r.table.Engine.Released, position)
+	}
+	r.table.Engine.Outputs++
+}
+
+// IntakeStopped reports whether no orders may be taken: a handover drains, or
+// the standby is lost and the lane is configured to wait with new orders.
+func (r *Replica) IntakeStopped() bool { return r.stopIntake || r.stalled && r.mirrored }
+
+// Claiming reports whether order frames shall wait in their sockets.
+func (r *Replica) Claiming() bool { return r.word.State() == lane.Candidate }
+
+// Drained is told by the loop once a stopped intake has nothing unreleased.
+func (r *Replica) Drained(nowNs int64) {
+	if r.stopIntake && r.Releasable() == r.ring.Tail() {
+		r.step(role.Event{Kind: role.Drained}, nowNs)
+		r.link.kick()
+	}
+}
+
+// Draining reports whether the loop shall say when it is drained.
+func (r *Replica) Draining() bool { return r.stopIntake }
+
+// LastTimeNs returns the lane time of the last record, 0 for an empty log.
+func (r *Replica) LastTimeNs() int64 { return r.lastTimeNs }
+
+// WallNs returns where the time of a new lane begins.
+func (r *Replica) WallNs() int64 { return r.cfg.StartWallNs }
+
+// TakeRebuild reports, once, that the machine must start anew and replay the
+// log: records it had applied were cut off.
+func (r *Replica) TakeRebuild() bool {
+	t := r.rebuild
+	r.rebuild = false
+	return t
+}
+
+// Quit reports whether the process shall end. Any thread may ask.
+func (r *Replica) Quit() bool { return r.quit.Load() }
+
+// Record returns the record of the lane as this node knows it. For the loop's
+// thread.
+func (r *Replica) Record() lane.Record { return r.role.Record() }
+
+// InSync reports whether the standby's ACK is waited for.
+func (r *Replica) InSync() bool { return r.inSync }
+
+// Resends returns how often the sender went back to the ACKed tail.
+func (r *Replica) Resends() uint64 { return r.resends }
+
+func (r *Replica) event(kind EventKind, a, b uint64) {
+	r.Events.push(Event{TimeNs: r.progressNs, Kind: kind, A: a, B: b})
+}
