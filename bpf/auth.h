@@ -12,55 +12,60 @@
 
 #define OB_NH_STEPS (OB_PAYLOAD_MAX / OB_NH_STEP)
 
-#define NH_PAIR(i) \
-	sum += (__u64)(__u32)(m[i] + k[i]) * (__u32)(m[(i) + 1] + k[(i) + 1])
-
-static __always_inline __u64 nh_hash(const struct ob_payload *p, const struct ob_nh_key *key,
-				     __u32 steps)
-{
-	__u64 sum = 0;
-
-	for (__u32 i = 0; i < OB_NH_STEPS; i++) {
-		const __u32 *m = &p->word[i * (OB_NH_STEP / 4)];
-		const __u32 *k = &key->word[i * (OB_NH_STEP / 4)];
-
-		if (i >= steps)
-			break;
-		NH_PAIR(0);
-		NH_PAIR(2);
-		NH_PAIR(4);
-		NH_PAIR(6);
-	}
-	return sum;
-}
+#define NH_PAIR(m, i) \
+	sum += (__u64)(__u32)((m)[i] + k[i]) * (__u32)((m)[(i) + 1] + k[(i) + 1])
 
 /*
- * Copies the payload of the frame (bytes from offset on) and hashes it. The
- * copy is what makes reads of any length cheap to verify. -1: it cannot be read.
+ * Hashes the frame's bytes from offset on: whole steps where they are, without
+ * a copy, the last one zero padded. -1: they cannot be read.
  */
 static __always_inline int nh_frame(struct xdp_md *ctx, __u32 lane, __u32 offset, __u64 bytes,
 				    __u64 *nh)
 {
-	__u32 zero = 0;
-	struct ob_payload *p;
+	void *end = (void *)(long)ctx->data_end;
+	void *at = (void *)(long)ctx->data + offset;
+	__u32 last[OB_NH_STEP / 4] = {};
 	struct ob_nh_key *key;
+	__u64 sum = 0;
+	const __u32 *k;
+	__u64 rest;
 
 	*nh = 0;
 	if (!bytes)
 		return 0;
-	p = bpf_map_lookup_elem(&scratch, &zero);
 	key = bpf_map_lookup_elem(&nh_keys, &lane);
-	if (!p || !key)
+	if (!key)
 		return -1;
-	/* Bounds for the verifier; the length was checked against OB_PAYLOAD_MAX. */
-	asm volatile("%0 &= 2047" : "+r"(bytes));
-	if (bytes == 0 || bytes > OB_PAYLOAD_MAX)
-		return -1;
-	/* The last step reads up to OB_NH_STEP - 1 bytes behind the payload. */
-	__builtin_memset((__u8 *)p + bytes, 0, OB_NH_STEP);
-	if (bpf_xdp_load_bytes(ctx, offset, p, bytes))
-		return -1;
-	*nh = nh_hash(p, key, (bytes + OB_NH_STEP - 1) / OB_NH_STEP);
+	k = key->word;
+	/* The frame ends with the payload: the caller compared their lengths. */
+	for (__u32 i = 0; i < OB_NH_STEPS; i++) {
+		const __u32 *m = at;
+
+		if (at + OB_NH_STEP > end)
+			break;
+		NH_PAIR(m, 0);
+		NH_PAIR(m, 2);
+		NH_PAIR(m, 4);
+		NH_PAIR(m, 6);
+		at += OB_NH_STEP;
+		k += OB_NH_STEP / 4;
+	}
+	rest = bytes % OB_NH_STEP;
+	if (rest) {
+		offset += bytes - rest;
+		/* Bounds for the verifier, after the compiler has forgotten them. */
+		bytes /= OB_NH_STEP;
+		asm volatile("%0 &= 31" : "+r"(rest));
+		asm volatile("%0 &= 63" : "+r"(bytes));
+		if (!rest || bytes >= OB_NH_STEPS || bpf_xdp_load_bytes(ctx, offset, last, rest))
+			return -1;
+		k = &key->word[bytes * (OB_NH_STEP / 4)];
+		NH_PAIR(last, 0);
+		NH_PAIR(last, 2);
+		NH_PAIR(last, 4);
+		NH_PAIR(last, 6);
+	}
+	*nh = sum;
 	return 0;
 }
 

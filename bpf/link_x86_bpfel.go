@@ -103,11 +103,6 @@ type linkObNhKey struct {
 	Word [384]uint32
 }
 
-type linkObPayload struct {
-	_    structs.HostLayout
-	Word [512]uint32
-}
-
 type linkObReason uint32
 
 const (
@@ -181,7 +176,6 @@ const (
 	linkMapNhKeys          = "nh_keys"
 	linkMapReasons         = "reasons"
 	linkMapRings           = "rings"
-	linkMapScratch         = "scratch"
 	linkMapTimers          = "timers"
 	linkMapXsksLink        = "xsks_link"
 	linkMapXsksOrder       = "xsks_order"
@@ -248,7 +242,6 @@ type linkMapSpecs struct {
 	NhKeys    *ebpf.MapSpec `ebpf:"nh_keys"`
 	Reasons   *ebpf.MapSpec `ebpf:"reasons"`
 	Rings     *ebpf.MapSpec `ebpf:"rings"`
-	Scratch   *ebpf.MapSpec `ebpf:"scratch"`
 	Timers    *ebpf.MapSpec `ebpf:"timers"`
 	XsksLink  *ebpf.MapSpec `ebpf:"xsks_link"`
 	XsksOrder *ebpf.MapSpec `ebpf:"xsks_order"`
@@ -289,7 +282,6 @@ type linkMaps struct {
 	NhKeys    *ebpf.Map `ebpf:"nh_keys"`
 	Reasons   *ebpf.Map `ebpf:"reasons"`
 	Rings     *ebpf.Map `ebpf:"rings"`
-	Scratch   *ebpf.Map `ebpf:"scratch"`
 	Timers    *ebpf.Map `ebpf:"timers"`
 	XsksLink  *ebpf.Map `ebpf:"xsks_link"`
 	XsksOrder *ebpf.Map `ebpf:"xsks_order"`
@@ -303,7 +295,6 @@ func (m *linkMaps) Close() error {
 		m.NhKeys,
 		m.Reasons,
 		m.Rings,
-		m.Scratch,
 		m.Timers,
 		m.XsksLink,
 		m.XsksOrder,

@@ -94,18 +94,6 @@ struct {
 	__type(value, __u64);
 } reasons SEC(".maps");
 
-/* A frame's payload while its hash is computed, zero padded to OB_NH_STEP. */
-struct ob_payload {
-	__u32 word[(OB_PAYLOAD_MAX + 512) / 4];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct ob_payload);
-} scratch SEC(".maps");
-
 /* Not mmapable: user space must never overwrite a bpf_timer. */
 struct ob_timer {
 	struct bpf_timer timer;

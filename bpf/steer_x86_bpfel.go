@@ -103,11 +103,6 @@ type steerObNhKey struct {
 	Word [384]uint32
 }
 
-type steerObPayload struct {
-	_    structs.HostLayout
-	Word [512]uint32
-}
-
 type steerObReason uint32
 
 const (
@@ -181,7 +176,6 @@ const (
 	steerMapNhKeys    = "nh_keys"
 	steerMapReasons   = "reasons"
 	steerMapRings     = "rings"
-	steerMapScratch   = "scratch"
 	steerMapTimers    = "timers"
 	steerMapXsksLink  = "xsks_link"
 	steerMapXsksOrder = "xsks_order"
@@ -246,7 +240,6 @@ type steerMapSpecs struct {
 	NhKeys    *ebpf.MapSpec `ebpf:"nh_keys"`
 	Reasons   *ebpf.MapSpec `ebpf:"reasons"`
 	Rings     *ebpf.MapSpec `ebpf:"rings"`
-	Scratch   *ebpf.MapSpec `ebpf:"scratch"`
 	Timers    *ebpf.MapSpec `ebpf:"timers"`
 	XsksLink  *ebpf.MapSpec `ebpf:"xsks_link"`
 	XsksOrder *ebpf.MapSpec `ebpf:"xsks_order"`
@@ -287,7 +280,6 @@ type steerMaps struct {
 	NhKeys    *ebpf.Map `ebpf:"nh_keys"`
 	Reasons   *ebpf.Map `ebpf:"reasons"`
 	Rings     *ebpf.Map `ebpf:"rings"`
-	Scratch   *ebpf.Map `ebpf:"scratch"`
 	Timers    *ebpf.Map `ebpf:"timers"`
 	XsksLink  *ebpf.Map `ebpf:"xsks_link"`
 	XsksOrder *ebpf.Map `ebpf:"xsks_order"`
@@ -301,7 +293,6 @@ func (m *steerMaps) Close() error {
 		m.NhKeys,
 		m.Reasons,
 		m.Rings,
-		m.Scratch,
 		m.Timers,
 		m.XsksLink,
 		m.XsksOrder,
