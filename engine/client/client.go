@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"onebeat/engine/app"
 	"onebeat/engine/fixp"
 	"onebeat/engine/sbe"
 )
@@ -18,8 +19,6 @@ type Client struct {
 	link    *fixp.Initiator
 	stats   Stats
 	answer  Answer
-	nowNs   int64
-	split   [sbe.MaxMessages]sbe.Message
 }
 
 // New returns a client that will negotiate and establish at its first Poll.
@@ -60,23 +59,112 @@ func (c *Client) Room() int { return c.link.Room() }
 func (c *Client) Unanswered() int { return c.link.Unanswered() }
 
 // Stats returns the counters.
-func (c *Client) Stats() Stats { return c.stats }
+func (c *Client) Stats() Stats {
+	s, k := c.stats, &c.link.Counts
+	s.Resent, s.Renumbered = k.Of(fixp.CountResent), k.Of(fixp.CountRenumbered)
+	s.Repeats, s.Gaps, s.Lost = k.Of(fixp.CountServerRepeats), k.Of(fixp.CountGaps), k.Of(fixp.CountLostMessages)
+	s.Datagrams, s.BadDatagrams = k.Of(fixp.CountDatagrams), k.BadTotal()
+	s.Establishes, s.Terminates = k.Of(fixp.CountEstablished), k.Of(fixp.CountTerminated)
+	return s
+}
+
+// Initiator gives a look at the session underneath.
+func (c *Client) Initiator() *fixp.Initiator { return c.link }
 
 // SendOrder stores an order for the next Poll; false: the window is full or
 // the ClOrdID is in it already.
-func (c *Client) SendOrder(o *Order, nowNs int64) bool { return false }
+func (c *Client) SendOrder(o *Order, nowNs int64) bool {
+	block := c.begin(sbe.TemplateNewOrderSingle, o.ClOrdID)
+	if block == nil {
+		return false
+	}
+	m := sbe.AsNewOrderSingle(block)
+	m.SetClOrdID(o.ClOrdID)
+	m.SetPriceTicks(o.PriceTicks)
+	m.SetSymbolID(o.SymbolID)
+	m.SetQtyLots(o.QtyLots)
+	m.SetAccount(o.Account)
+	m.SetSide(o.Side)
+	m.SetOrdType(o.OrdType)
+	m.SetTimeInForce(o.TimeInForce)
+	c.link.Commit(nowNs)
+	return true
+}
 
 // SendCancel stores a cancel for the next Poll.
-func (c *Client) SendCancel(o *Cancel, nowNs int64) bool { return false }
+func (c *Client) SendCancel(o *Cancel, nowNs int64) bool {
+	block := c.begin(sbe.TemplateOrderCancelRequest, o.ClOrdID)
+	if block == nil {
+		return false
+	}
+	m := sbe.AsOrderCancelRequest(block)
+	m.SetClOrdID(o.ClOrdID)
+	m.SetOrigClOrdID(o.OrigClOrdID)
+	m.SetSymbolID(o.SymbolID)
+	m.SetAccount(o.Account)
+	m.SetSide(o.Side)
+	c.link.Commit(nowNs)
+	return true
+}
 
 // SendReplace stores a replace for the next Poll.
-func (c *Client) SendReplace(o *Replace, nowNs int64) bool { return false }
+func (c *Client) SendReplace(o *Replace, nowNs int64) bool {
+	block := c.begin(sbe.TemplateOrderCancelReplaceRequest, o.ClOrdID)
+	if block == nil {
+		return false
+	}
+	m := sbe.AsOrderCancelReplaceRequest(block)
+	m.SetClOrdID(o.ClOrdID)
+	m.SetOrigClOrdID(o.OrigClOrdID)
+	m.SetPriceTicks(o.PriceTicks)
+	m.SetSymbolID(o.SymbolID)
+	m.SetQtyLots(o.QtyLots)
+	m.SetAccount(o.Account)
+	m.SetSide(o.Side)
+	c.link.Commit(nowNs)
+	return true
+}
+
+func (c *Client) begin(template uint16, clOrdID uint64) []byte {
+	block := c.link.Begin(template, clOrdID)
+	if block != nil {
+		c.stats.Sent++
+	}
+	return block
+}
 
 // Poll sends what is due and returns the number of datagrams.
-func (c *Client) Poll(nowNs int64, out Out) int { return 0 }
+func (c *Client) Poll(nowNs int64, out Out) int { return c.link.Poll(nowNs, out) }
 
-// OnDatagram takes one received payload.
-func (c *Client) OnDatagram(payload []byte, nowNs int64) {}
+// OnDatagram takes one received payload and gives its messages to the handler.
+func (c *Client) OnDatagram(payload []byte, nowNs int64) {
+	c.answer.NowNs = nowNs
+	n := c.link.Open(payload, nowNs)
+	for i := range n {
+		v, seqNo, raw := c.link.Admit(i)
+		if v != app.Commit {
+			continue
+		}
+		template, block := uint16(raw[2])|uint16(raw[3])<<8, raw[sbe.HeaderBytes:]
+		a := c.link.Accept(seqNo, template, block)
+		if !a.Deliver {
+			continue
+		}
+		c.answer.First, c.answer.SentNs, c.answer.Sends, c.answer.SeqNo = a.First, a.FirstNs, a.Sends, seqNo
+		c.stats.Delivered++
+		if a.First {
+			c.stats.Answered++
+		}
+		if template == sbe.TemplateExecutionReport {
+			c.handler.OnReport(&c.answer, sbe.AsExecutionReport(block))
+		} else {
+			c.handler.OnReject(&c.answer, sbe.AsReject(block))
+		}
+	}
+}
 
-// Terminate ends the session at the next Poll; a later Send… starts it anew.
-func (c *Client) Terminate() {}
+// Terminate ends the session at the next Poll; Open starts it anew.
+func (c *Client) Terminate() { c.link.Close() }
+
+// Open establishes the session again, after Terminate.
+func (c *Client) Open(nowNs int64) { c.link.Promote(nowNs) }

@@ -20,5 +20,6 @@
 // asked for again before anything behind it is delivered.
 //
 // Poll is cheap when nothing is due and must be called at least every
-// millisecond. ClOrdIDs must be above 0, below 1<<48 and rise.
+// millisecond. ClOrdIDs must be above 0, below 1<<48 and rise, apart from
+// reordering: the server remembers a window of them (262,144 wide by default).
 package client

@@ -5,15 +5,12 @@ import (
 	"onebeat/engine/sbe"
 )
 
-// Out takes datagrams. Poll calls Buffer, writes a payload into it and calls
-// Send before it calls Buffer again. The payload goes to the lane address.
-type Out interface {
-	// Buffer returns room for one payload of at least Config.MaxDatagramBytes,
-	// or nil when nothing can be sent now; the client tries at the next Poll.
-	Buffer() []byte
-	// Send sends the first payloadBytes of the last Buffer.
-	Send(payloadBytes int)
-}
+// Out takes datagrams. Poll calls Buffer, which returns room for one payload
+// of at least Config.MaxDatagramBytes, or nil when nothing can be sent now
+// (the client tries again at the next Poll); writes a payload into it; and
+// calls Send with its length before it calls Buffer again. The payload goes to
+// the lane address.
+type Out = fixp.Out
 
 // Handler gets the answers; it is called inside OnDatagram. The message is
 // valid only during the call. It may call Send… of the same client.
@@ -95,5 +92,4 @@ type Stats struct {
 	Datagrams    uint64 // received
 	Establishes  uint64 // EstablishmentAcks
 	Terminates   uint64
-	SendBlocked  uint64 // Out.Buffer returned nil
 }

@@ -1,0 +1,137 @@
+package book
+
+import (
+	"onebeat/engine/sbe"
+)
+
+// rank orders prices so that greater is better on both sides.
+func rank(s sbe.Side, priceTicks int64) int64 {
+	if s == sbe.SideBuy {
+		return priceTicks
+	}
+	return -priceTicks
+}
+
+func (b *Book) own(o *order) *side { return &b.sides[2*int(o.symbol)+int(o.side)-1] }
+
+func (b *Book) opposite(o *order) *side { return &b.sides[2*int(o.symbol)+2-int(o.side)] }
+
+// matchAndRest trades an open order that stands in no level against the other
+// side, then lets the rest of it rest, or cancels it.
+func (b *Book) matchAndRest(i uint32) {
+	o := &b.orders[i]
+	against := b.opposite(o)
+	fills := 0
+	for ; fills < FillsMax && o.cumLots < o.qtyLots && against.count > 0; fills++ {
+		best := &against.levels[against.count-1]
+		if !b.crosses(o, best.priceTicks) {
+			break
+		}
+		b.trade(i, best.head, against)
+	}
+	if o.cumLots == o.qtyLots {
+		b.finish(i, sbe.OrdStatusFilled)
+		return
+	}
+	why := sbe.RejectReasonNone
+	s, r := b.own(o), rank(o.side, o.priceTicks)
+	switch {
+	case against.count > 0 && b.crosses(o, against.levels[against.count-1].priceTicks):
+		why = sbe.RejectReasonTooManyFills
+	case o.ordType == sbe.OrdTypeMarket || o.tif == sbe.TimeInForceImmediateOrCancel:
+		why = sbe.RejectReasonNoLiquidity
+	case !s.room(r):
+		why = sbe.RejectReasonLevelTableFull
+	}
+	if why != sbe.RejectReasonNone {
+		b.finish(i, sbe.OrdStatusCancelled)
+		b.report(o, sbe.ExecTypeCancelled, o.clOrdID, 0, 0, 0, why)
+		return
+	}
+	b.push(s, r, i)
+}
+
+// crosses: would o trade with a level of the other side of this rank?
+func (b *Book) crosses(o *order, oppositeRank int64) bool {
+	return o.ordType == sbe.OrdTypeMarket || rank(o.side, o.priceTicks) >= -oppositeRank
+}
+
+// trade executes taker i against maker j, the first of the best level, at the
+// maker's price, and reports to both.
+func (b *Book) trade(i, j uint32, against *side) {
+	taker, maker := &b.orders[i], &b.orders[j]
+	lots := min(taker.qtyLots-taker.cumLots, maker.qtyLots-maker.cumLots)
+	priceTicks := maker.priceTicks
+	taker.cumLots += lots
+	maker.cumLots += lots
+	taker.status, maker.status = sbe.OrdStatusPartiallyFilled, sbe.OrdStatusPartiallyFilled
+	if maker.cumLots == maker.qtyLots {
+		b.remove(against, rank(maker.side, maker.priceTicks), j)
+		b.finish(j, sbe.OrdStatusFilled)
+	}
+	if taker.cumLots == taker.qtyLots {
+		taker.status = sbe.OrdStatusFilled // finished by the caller
+	}
+	b.counts[countTrades]++
+	b.report(taker, sbe.ExecTypeTrade, taker.clOrdID, 0, lots, priceTicks, sbe.RejectReasonNone)
+	b.report(maker, sbe.ExecTypeTrade, maker.clOrdID, 0, lots, priceTicks, sbe.RejectReasonNone)
+}
+
+// alloc finds a place for an order: forgetting the oldest finished one beyond
+// those to be remembered, then a fresh place, then any finished one.
+func (b *Book) alloc(key uint64) uint32 {
+	i := none
+	switch {
+	case b.finished.count > b.cfg.FinishedRetain:
+		i = b.forget()
+	case int(b.used) < len(b.orders):
+		i = b.used
+		b.used++
+	case b.finished.count > 0:
+		i = b.forget()
+	default:
+		return none
+	}
+	if !b.byKey.Put(key, i) {
+		// The table is crowded around this key: the place stays available.
+		b.orders[i] = order{status: sbe.OrdStatusRejected}
+		b.remember(i)
+		return none
+	}
+	return i
+}
+
+func (b *Book) forget() uint32 {
+	i := b.finished.head
+	o := &b.orders[i]
+	b.finished.head = o.next
+	if o.next == none {
+		b.finished.tail = none
+	}
+	b.finished.count--
+	b.byKey.Delete(o.key)
+	return i
+}
+
+// finish ends an order that stands in no level; it stays known for a while.
+func (b *Book) finish(i uint32, status sbe.OrdStatus) {
+	b.orders[i].status = status
+	b.open--
+	b.remember(i)
+}
+
+func (b *Book) remember(i uint32) {
+	b.orders[i].next = none
+	if b.finished.tail == none {
+		b.finished.head = i
+	} else {
+		b.orders[b.finished.tail].next = i
+	}
+	b.finished.tail = i
+	b.finished.count++
+}
+
+func (b *Book) indexOf(o *order) uint32 {
+	i, _ := b.byKey.Get(o.key)
+	return i
+}

@@ -1,0 +1,144 @@
+package book
+
+import (
+	"onebeat/engine/sbe"
+)
+
+func (b *Book) newOrder(m *sbe.NewOrderSingle) {
+	b.counts[countNew]++
+	b.possResend = m.PossResend()
+	symbol, ok := b.symbols.Get(uint64(m.SymbolID()) + 1)
+	if !ok {
+		b.reject(m.ClOrdID(), sbe.RejectReasonUnknownSymbol, int64(m.SymbolID()), 0)
+		return
+	}
+	if m.QtyLots() == 0 {
+		b.reject(m.ClOrdID(), sbe.RejectReasonBadQuantity, 0, 1)
+		return
+	}
+	if why := checkFields(m.Side(), m.OrdType(), m.TimeInForce(), m.PriceTicks()); why != sbe.RejectReasonNone {
+		b.reject(m.ClOrdID(), why, m.PriceTicks(), 0)
+		return
+	}
+	key, why := b.take(m.ClOrdID())
+	if key == 0 {
+		b.repeat(m.ClOrdID(), m.ClOrdID(), why)
+		return
+	}
+	i := b.alloc(key)
+	if i == none {
+		b.reject(m.ClOrdID(), sbe.RejectReasonOrderTableFull, int64(b.open), int64(len(b.orders)))
+		return
+	}
+	b.orderID++
+	o := &b.orders[i]
+	*o = order{key: key, clOrdID: m.ClOrdID(), orderID: b.orderID, priceTicks: m.PriceTicks(), qtyLots: m.QtyLots(),
+		session: b.in.Session, account: m.Account(), symbol: uint16(symbol), side: m.Side(), ordType: m.OrdType(),
+		tif: m.TimeInForce(), status: sbe.OrdStatusNew, next: none, prev: none}
+	b.open++
+	if b.cfg.OnAccept != nil {
+		b.cfg.OnAccept(o.session, o.clOrdID, b.in.TimeNs)
+	}
+	b.report(o, sbe.ExecTypeNew, o.clOrdID, 0, 0, 0, sbe.RejectReasonNone)
+	b.matchAndRest(i)
+}
+
+func checkFields(side sbe.Side, ordType sbe.OrdType, tif sbe.TimeInForce, priceTicks int64) sbe.RejectReason {
+	if side != sbe.SideBuy && side != sbe.SideSell {
+		return sbe.RejectReasonBadField
+	}
+	if tif != sbe.TimeInForceDay && tif != sbe.TimeInForceImmediateOrCancel {
+		return sbe.RejectReasonBadField
+	}
+	switch ordType {
+	case sbe.OrdTypeMarket:
+	case sbe.OrdTypeLimit:
+		if priceTicks <= 0 {
+			return sbe.RejectReasonBadPrice
+		}
+	default:
+		return sbe.RejectReasonBadField
+	}
+	return sbe.RejectReasonNone
+}
+
+// repeat answers a ClOrdID that cannot be taken: with PossResend the state of
+// the order it is about, if that is still known.
+func (b *Book) repeat(clOrdID, about uint64, why sbe.RejectReason) {
+	if b.possResend != 0 && why == sbe.RejectReasonDuplicateClOrdID {
+		if o := b.find(about); o != nil {
+			b.counts[countPossResend]++
+			b.reportStatus(o, clOrdID)
+			return
+		}
+	}
+	b.reject(clOrdID, why, int64(clOrdID&idMask), 0)
+}
+
+func (b *Book) cancel(m *sbe.OrderCancelRequest) {
+	b.counts[countCancel]++
+	b.possResend = m.PossResend()
+	key, why := b.take(m.ClOrdID())
+	if key == 0 {
+		b.repeat(m.ClOrdID(), m.OrigClOrdID(), why)
+		return
+	}
+	o := b.find(m.OrigClOrdID())
+	if o == nil {
+		b.reject(m.ClOrdID(), sbe.RejectReasonUnknownOrder, int64(m.OrigClOrdID()&idMask), 0)
+		return
+	}
+	if !o.open() {
+		b.reject(m.ClOrdID(), sbe.RejectReasonTooLateToCancel, int64(m.OrigClOrdID()&idMask), 0)
+		return
+	}
+	i := b.indexOf(o)
+	b.remove(b.own(o), rank(o.side, o.priceTicks), i)
+	b.finish(i, sbe.OrdStatusCancelled)
+	b.report(o, sbe.ExecTypeCancelled, m.ClOrdID(), o.clOrdID, 0, 0, sbe.RejectReasonNone)
+}
+
+func (b *Book) replace(m *sbe.OrderCancelReplaceRequest) {
+	b.counts[countReplace]++
+	b.possResend = m.PossResend()
+	key, why := b.take(m.ClOrdID())
+	if key == 0 {
+		b.repeat(m.ClOrdID(), m.OrigClOrdID(), why)
+		return
+	}
+	o := b.find(m.OrigClOrdID())
+	switch {
+	case o == nil:
+		b.reject(m.ClOrdID(), sbe.RejectReasonUnknownOrder, int64(m.OrigClOrdID()&idMask), 0)
+		return
+	case !o.open():
+		b.reject(m.ClOrdID(), sbe.RejectReasonTooLateToCancel, int64(m.OrigClOrdID()&idMask), 0)
+		return
+	case m.QtyLots() <= o.cumLots:
+		b.reject(m.ClOrdID(), sbe.RejectReasonBadQuantity, int64(m.QtyLots()), int64(o.cumLots))
+		return
+	case m.PriceTicks() <= 0:
+		b.reject(m.ClOrdID(), sbe.RejectReasonBadPrice, m.PriceTicks(), 1)
+		return
+	}
+	i, s := b.indexOf(o), b.own(o)
+	if m.PriceTicks() == o.priceTicks && m.QtyLots() <= o.qtyLots {
+		o.qtyLots = m.QtyLots() // keeps its place
+		b.report(o, sbe.ExecTypeReplaced, m.ClOrdID(), o.clOrdID, 0, 0, sbe.RejectReasonNone)
+		return
+	}
+	b.remove(s, rank(o.side, o.priceTicks), i)
+	o.priceTicks, o.qtyLots = m.PriceTicks(), m.QtyLots()
+	b.report(o, sbe.ExecTypeReplaced, m.ClOrdID(), o.clOrdID, 0, 0, sbe.RejectReasonNone)
+	b.matchAndRest(i)
+}
+
+func (b *Book) status(m *sbe.OrderStatusRequest) {
+	b.counts[countStatus]++
+	b.possResend = m.PossResend()
+	if o := b.find(m.ClOrdID()); o != nil {
+		b.reportStatus(o, m.ClOrdID())
+		return
+	}
+	b.reject(m.ClOrdID(), sbe.RejectReasonUnknownOrder, int64(m.ClOrdID()&idMask), 0)
+}

@@ -1,0 +1,194 @@
+package gateway
+
+import (
+	"onebeat/engine/sbe"
+)
+
+func (g *Gateway) newOrder(m *sbe.NewOrderSingle) {
+	g.counts[countNew]++
+	g.possResend = m.PossResend()
+	id, ref := m.ClOrdID(), g.ref(m.ClOrdID())
+	if why := g.look(id); why != sbe.RejectReasonNone {
+		g.repeat(id, id, why)
+		return
+	}
+	g.windows[g.in.Session].Mark(id)
+	si, ok := g.symbolByID.Get(uint64(m.SymbolID()) + 1)
+	if !ok {
+		g.reject(ref, sbe.RejectReasonUnknownSymbol, int64(m.SymbolID()), 0)
+		return
+	}
+	if why := checkFields(m); why != sbe.RejectReasonNone {
+		g.reject(ref, why, m.PriceTicks(), 0)
+		return
+	}
+	pi := g.position(m.Account(), m.SymbolID())
+	if pi == none {
+		g.reject(ref, sbe.RejectReasonPositionTableFull, int64(g.positionIn), int64(len(g.positions)))
+		return
+	}
+	qtyLots := m.QtyLots()
+	if v := g.check(&g.symbols[si], &g.positions[pi], m.Side(), m.OrdType(), m.PriceTicks(), qtyLots, int64(qtyLots)); v.why != sbe.RejectReasonNone {
+		g.reject(ref, v.why, v.value, v.limit)
+		return
+	}
+	key := VenueClOrdID(g.in.Session, id)
+	i := g.alloc(key)
+	if i == none {
+		g.reject(ref, sbe.RejectReasonOrderTableFull, int64(g.open), int64(len(g.orders)))
+		return
+	}
+	venue := g.out.ToVenue(sbe.TemplateNewOrderSingle, key)
+	if venue == nil {
+		g.orders[i] = order{key: key, position: pi, symbol: uint16(si), status: sbe.OrdStatusRejected}
+		g.remember(i)
+		g.reject(ref, sbe.RejectReasonVenueUnavailable, 0, 0)
+		return
+	}
+	v := sbe.AsNewOrderSingle(venue)
+	*v = *m
+	v.SetClOrdID(key)
+	v.SetPossResend(0)
+	o := &g.orders[i]
+	*o = order{key: key, priceTicks: m.PriceTicks(), qtyLots: qtyLots, position: pi, next: none, symbol: uint16(si),
+		side: m.Side(), ordType: m.OrdType(), tif: m.TimeInForce(), status: sbe.OrdStatusPendingNew}
+	g.open++
+	g.addOpen(o, int64(qtyLots))
+	g.report(o, sbe.ExecTypePendingNew, id, 0, sbe.RejectReasonNone)
+	g.out.SendToVenue()
+}
+
+func checkFields(m *sbe.NewOrderSingle) sbe.RejectReason {
+	if m.QtyLots() == 0 {
+		return sbe.RejectReasonBadQuantity
+	}
+	if s := m.Side(); s != sbe.SideBuy && s != sbe.SideSell {
+		return sbe.RejectReasonBadField
+	}
+	if t := m.TimeInForce(); t != sbe.TimeInForceDay && t != sbe.TimeInForceImmediateOrCancel {
+		return sbe.RejectReasonBadField
+	}
+	switch m.OrdType() {
+	case sbe.OrdTypeMarket:
+		return sbe.RejectReasonNone
+	case sbe.OrdTypeLimit:
+		if m.PriceTicks() > 0 {
+			return sbe.RejectReasonNone
+		}
+		return sbe.RejectReasonBadPrice
+	}
+	return sbe.RejectReasonBadField
+}
+
+// repeat answers a ClOrdID that cannot be taken: with PossResend the state of
+// the order it is about, if that is still known.
+func (g *Gateway) repeat(clOrdID, about uint64, why sbe.RejectReason) {
+	if g.possResend != 0 && why == sbe.RejectReasonDuplicateClOrdID {
+		if o := g.find(about); o != nil && o.status != sbe.OrdStatusRejected {
+			g.counts[countPossResend]++
+			g.report(o, sbe.ExecTypeOrderStatus, clOrdID, 0, sbe.RejectReasonNone)
+			return
+		}
+	}
+	g.counts[countDuplicates]++
+	g.reject(g.ref(clOrdID), why, int64(clOrdID&idMask), 0)
+}
+
+func (g *Gateway) cancel(m *sbe.OrderCancelRequest) {
+	g.counts[countCancel]++
+	g.possResend = m.PossResend()
+	id := m.ClOrdID()
+	o := g.begin(id, m.OrigClOrdID())
+	if o == nil {
+		return
+	}
+	venue := g.request(o, sbe.TemplateOrderCancelRequest, id)
+	if venue == nil {
+		g.reject(g.ref(id), sbe.RejectReasonVenueUnavailable, 0, 0)
+		return
+	}
+	v := sbe.AsOrderCancelRequest(venue)
+	*v = *m
+	v.SetClOrdID(VenueClOrdID(g.in.Session, id))
+	v.SetOrigClOrdID(o.key)
+	v.SetPossResend(0)
+	g.report(o, sbe.ExecTypePendingCancel, id, 0, sbe.RejectReasonNone)
+	g.out.SendToVenue()
+}
+
+func (g *Gateway) replace(m *sbe.OrderCancelReplaceRequest) {
+	g.counts[countReplace]++
+	g.possResend = m.PossResend()
+	id := m.ClOrdID()
+	o := g.begin(id, m.OrigClOrdID())
+	if o == nil {
+		return
+	}
+	if m.QtyLots() <= o.cumLots {
+		g.reject(g.ref(id), sbe.RejectReasonBadQuantity, int64(m.QtyLots()), int64(o.cumLots))
+		return
+	}
+	if m.PriceTicks() <= 0 || o.ordType != sbe.OrdTypeLimit {
+		g.reject(g.ref(id), sbe.RejectReasonBadPrice, m.PriceTicks(), 1)
+		return
+	}
+	addLots := max(0, int64(m.QtyLots())-int64(o.qtyLots))
+	if v := g.check(&g.symbols[o.symbol], &g.positions[o.position], o.side, o.ordType, m.PriceTicks(), m.QtyLots(), addLots); v.why != sbe.RejectReasonNone {
+		g.reject(g.ref(id), v.why, v.value, v.limit)
+		return
+	}
+	venue := g.request(o, sbe.TemplateOrderCancelReplaceRequest, id)
+	if venue == nil {
+		g.reject(g.ref(id), sbe.RejectReasonVenueUnavailable, 0, 0)
+		return
+	}
+	v := sbe.AsOrderCancelReplaceRequest(venue)
+	*v = *m
+	v.SetClOrdID(VenueClOrdID(g.in.Session, id))
+	v.SetOrigClOrdID(o.key)
+	v.SetPossResend(0)
+	o.pendingTicks, o.pendingLots = m.PriceTicks(), m.QtyLots()
+	g.addOpen(o, addLots)
+	g.report(o, sbe.ExecTypePendingReplace, id, 0, sbe.RejectReasonNone)
+	g.out.SendToVenue()
+}
+
+// begin takes the ClOrdID of a cancel or replace and returns the order it is
+// about; nil: it was refused.
+func (g *Gateway) begin(id, origID uint64) *order {
+	if why := g.look(id); why != sbe.RejectReasonNone {
+		g.repeat(id, origID, why)
+		return nil
+	}
+	g.windows[g.in.Session].Mark(id)
+	o := g.find(origID)
+	why := sbe.RejectReasonNone
+	switch {
+	case o == nil:
+		why = sbe.RejectReasonUnknownOrder
+	case !o.open():
+		why = sbe.RejectReasonTooLateToCancel
+	case o.pending != 0:
+		why = sbe.RejectReasonRequestPending
+	default:
+		return o
+	}
+	g.reject(g.ref(id), why, int64(origID&idMask), 0)
+	return nil
+}
+
+// request starts a cancel or replace at the venue; nil: no room for it.
+func (g *Gateway) request(o *order, template uint16, id uint64) []byte {
+	key := VenueClOrdID(o.session(), id)
+	i, _ := g.byKey.Get(o.key)
+	if !g.requests.Put(key, i) {
+		return nil
+	}
+	venue := g.out.ToVenue(template, key)
+	if venue == nil {
+		g.requests.Delete(key)
+		return nil
+	}
+	o.pending, o.pendingID = template, id
+	return venue
+}

@@ -1,0 +1,251 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+
+	"onebeat/engine/app"
+	"onebeat/engine/sbe"
+	"onebeat/engine/table"
+)
+
+// ErrConfig is wrapped by every refusal of New.
+var ErrConfig = errors.New("gateway configuration")
+
+// Symbol is one instrument.
+type Symbol struct {
+	ID                  uint32
+	ReferencePriceTicks int64 // 0: none yet, every order is refused
+}
+
+// Risk is the limits of every session; 0 means the limit is 0, not none.
+type Risk struct {
+	MaxQtyLots      uint32
+	MaxNotional     int64 // price ticks times lots
+	CollarPercent   uint32
+	MaxPositionLots int64
+}
+
+// Config of a gateway; zero values of sizes mean the defaults in brackets.
+type Config struct {
+	Sessions       int // of the lane; index below this
+	Symbols        []Symbol
+	Risk           Risk
+	OrdersMax      int // open and remembered together [262144]
+	FinishedRetain int // finished orders remembered at least, room permitting [16384]
+	PositionsMax   int // pairs of account and symbol [16384]
+	ClOrdIDWindow  int // reordering a session may show; a power of two [262144]
+}
+
+const (
+	idBits = 48
+	idMask = 1<<idBits - 1
+	none   = ^uint32(0)
+
+	notionalMax = 1 << 62
+
+	// requestsMax bounds the cancels and replaces at the venue at one time.
+	requestsMax = 16384
+)
+
+// VenueClOrdID returns the identity of a client's request at the venue.
+func VenueClOrdID(session uint32, clOrdID uint64) uint64 {
+	return uint64(session)<<idBits | clOrdID&idMask
+}
+
+// order is one client order. Finished ones are linked by next.
+type order struct {
+	key          uint64 // VenueClOrdID
+	orderID      uint64 // the venue's
+	pendingID    uint64 // client ClOrdID of the cancel or replace at the venue
+	priceTicks   int64
+	pendingTicks int64
+	qtyLots      uint32
+	cumLots      uint32
+	pendingLots  uint32
+	position     uint32
+	next         uint32
+	symbol       uint16
+	pending      uint16 // template of the request at the venue, 0: none
+	side         sbe.Side
+	ordType      sbe.OrdType
+	tif          sbe.TimeInForce
+	status       sbe.OrdStatus
+}
+
+func (o *order) session() uint32 { return uint32(o.key >> idBits) }
+func (o *order) clOrdID() uint64 { return o.key & idMask }
+
+func (o *order) open() bool {
+	switch o.status {
+	case sbe.OrdStatusPendingNew, sbe.OrdStatusNew, sbe.OrdStatusPartiallyFilled:
+		return true
+	}
+	return false
+}
+
+// exposure is what the order could still trade, a replace under way included.
+func (o *order) exposure() int64 {
+	return int64(max(o.qtyLots, o.pendingLots)) - int64(o.cumLots)
+}
+
+// Position of one account in one symbol, in lots.
+type Position struct {
+	Account, SymbolID uint32
+	NetLots           int64
+	OpenBuyLots       int64
+	OpenSellLots      int64
+}
+
+type symbol struct {
+	id             uint32
+	referenceTicks int64
+}
+
+// Gateway is the application.
+type Gateway struct {
+	cfg        Config
+	symbols    []symbol
+	symbolByID *table.U64
+	orders     []order
+	byKey      *table.U64
+	requests   *table.U64 // VenueClOrdID of a cancel or replace at the venue -> order
+	windows    []table.Window // by session
+	positions  []Position
+	positionBy *table.U64
+	positionIn int
+	used       uint32
+	finished   struct {
+		head, tail uint32
+		count      int
+	}
+	open   int
+	execID uint64
+	digest uint64
+	counts [countMax]uint64
+	// the input being applied
+	in         *app.Input
+	out        app.Sink
+	possResend uint8
+}
+
+var _ app.App = (*Gateway)(nil)
+
+// New allocates everything a gateway will ever use.
+func New(cfg Config) (*Gateway, error) {
+	def := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	def(&cfg.OrdersMax, 1<<18)
+	def(&cfg.FinishedRetain, 16384)
+	def(&cfg.PositionsMax, 16384)
+	def(&cfg.ClOrdIDWindow, 1<<18)
+	switch {
+	case cfg.Sessions < 1 || cfg.Sessions >= 1<<16:
+		return nil, fmt.Errorf("%w: %d sessions: give 1 to 65535", ErrConfig, cfg.Sessions)
+	case len(cfg.Symbols) == 0 || len(cfg.Symbols) > 1<<16:
+		return nil, fmt.Errorf("%w: %d symbols: give 1 to 65536", ErrConfig, len(cfg.Symbols))
+	case cfg.OrdersMax < 2 || cfg.PositionsMax < 1:
+		return nil, fmt.Errorf("%w: %d orders, %d positions: give at least 2 and 1", ErrConfig, cfg.OrdersMax, cfg.PositionsMax)
+	case cfg.ClOrdIDWindow < 64 || cfg.ClOrdIDWindow&(cfg.ClOrdIDWindow-1) != 0:
+		return nil, fmt.Errorf("%w: ClOrdID window %d: give a power of two of at least 64", ErrConfig, cfg.ClOrdIDWindow)
+	}
+	g := &Gateway{cfg: cfg, symbols: make([]symbol, len(cfg.Symbols)), symbolByID: table.NewU64(len(cfg.Symbols)),
+		orders: make([]order, cfg.OrdersMax), byKey: table.NewU64(cfg.OrdersMax), requests: table.NewU64(requestsMax), windows: make([]table.Window, cfg.Sessions),
+		positions: make([]Position, cfg.PositionsMax), positionBy: table.NewU64(cfg.PositionsMax)}
+	for i, s := range cfg.Symbols {
+		if _, ok := g.symbolByID.Get(uint64(s.ID) + 1); ok {
+			return nil, fmt.Errorf("%w: symbol %d is configured twice", ErrConfig, s.ID)
+		}
+		g.symbolByID.Put(uint64(s.ID)+1, uint32(i))
+		g.symbols[i] = symbol{id: s.ID, referenceTicks: s.ReferencePriceTicks}
+	}
+	for i := range g.windows {
+		g.windows[i] = table.NewWindow(cfg.ClOrdIDWindow)
+	}
+	g.finished.head, g.finished.tail = none, none
+	return g, nil
+}
+
+// Digest implements app.App: a chain over every decision.
+func (g *Gateway) Digest() uint64 { return g.digest }
+
+// Open returns the number of open orders.
+func (g *Gateway) Open() int { return g.open }
+
+// Positions calls visit for every position, for the cold side and tests.
+func (g *Gateway) Positions(visit func(p *Position)) {
+	for i := range g.positionIn {
+		visit(&g.positions[i])
+	}
+}
+
+// Apply implements app.App.
+func (g *Gateway) Apply(in *app.Input, out app.Sink) {
+	g.in, g.out, g.possResend = in, out, 0
+	switch in.Kind {
+	case app.FromClient:
+		g.applyClient(in)
+	case app.FromVenue:
+		g.applyVenue(in)
+	case app.NewEpoch:
+		// The venue session sends again what is unanswered; order state stays.
+	}
+}
+
+func (g *Gateway) applyClient(in *app.Input) {
+	if in.Session >= uint32(len(g.windows)) {
+		g.reject(clientRef{}, sbe.RejectReasonUnsupportedMessage, int64(in.Session), int64(len(g.windows)))
+		return
+	}
+	switch in.Template {
+	case sbe.TemplateNewOrderSingle:
+		g.newOrder(sbe.AsNewOrderSingle(in.Block))
+	case sbe.TemplateOrderCancelRequest:
+		g.cancel(sbe.AsOrderCancelRequest(in.Block))
+	case sbe.TemplateOrderCancelReplaceRequest:
+		g.replace(sbe.AsOrderCancelReplaceRequest(in.Block))
+	case sbe.TemplateOrderStatusRequest:
+		m := sbe.AsOrderStatusRequest(in.Block)
+		g.possResend = m.PossResend()
+		if o := g.find(m.ClOrdID()); o != nil {
+			g.report(o, sbe.ExecTypeOrderStatus, m.ClOrdID(), 0, sbe.RejectReasonNone)
+			return
+		}
+		g.reject(g.ref(m.ClOrdID()), sbe.RejectReasonUnknownOrder, int64(m.ClOrdID()&idMask), 0)
+	default:
+		g.reject(clientRef{session: in.Session, seqNo: in.SeqNo, template: in.Template}, sbe.RejectReasonUnsupportedMessage, int64(in.Template), 0)
+	}
+}
+
+// find returns the order a ClOrdID of the session named, or nil.
+func (g *Gateway) find(clOrdID uint64) *order {
+	if clOrdID > idMask {
+		return nil
+	}
+	return g.findKey(VenueClOrdID(g.in.Session, clOrdID))
+}
+
+func (g *Gateway) findKey(key uint64) *order {
+	i, ok := g.byKey.Get(key)
+	if !ok {
+		return nil
+	}
+	return &g.orders[i]
+}
+
+// look says whether a ClOrdID may be taken.
+func (g *Gateway) look(clOrdID uint64) sbe.RejectReason {
+	if clOrdID == 0 || clOrdID > idMask {
+		return sbe.RejectReasonClOrdIDOutOfRange
+	}
+	switch g.windows[g.in.Session].Look(clOrdID) {
+	case table.Used:
+		return sbe.RejectReasonDuplicateClOrdID
+	case table.TooLow:
+		return sbe.RejectReasonClOrdIDTooLow
+	}
+	return sbe.RejectReasonNone
+}

@@ -1,0 +1,140 @@
+package gateway
+
+import (
+	"onebeat/engine/app"
+	"onebeat/engine/sbe"
+)
+
+type counter uint8
+
+const (
+	countNew counter = iota
+	countCancel
+	countReplace
+	countDuplicates
+	countPossResend
+	countRejects
+	countVenueReports
+	countVenueRejects
+	countVenueStatus
+	countVenueDuplicates
+	countVenueMissedFills
+	countVenueUnknown
+	countMax
+)
+
+var counterNames = [countMax]string{"new", "cancel", "replace", "duplicates", "poss_resend_known", "rejects",
+	"venue_reports", "venue_rejects", "venue_status", "venue_duplicates", "venue_missed_fills", "venue_unknown"}
+
+// Counters implements app.App.
+func (g *Gateway) Counters(visit func(name string, count uint64)) {
+	for i, n := range g.counts {
+		visit("gateway_"+counterNames[i], n)
+	}
+	visit("gateway_open", uint64(g.open))
+}
+
+// clientRef names a client's request in a Reject.
+type clientRef struct {
+	session  uint32
+	template uint16
+	clOrdID  uint64
+	seqNo    uint64
+}
+
+// ref names the request being applied.
+func (g *Gateway) ref(clOrdID uint64) clientRef {
+	return clientRef{session: g.in.Session, template: g.in.Template, clOrdID: clOrdID, seqNo: g.in.SeqNo}
+}
+
+// reject refuses a request; value and limit say what broke what.
+func (g *Gateway) reject(ref clientRef, why sbe.RejectReason, value, limit int64) {
+	g.counts[countRejects]++
+	r := sbe.AsReject(g.out.ToClient(ref.session, sbe.TemplateReject))
+	r.SetClOrdID(ref.clOrdID)
+	r.SetRefSeqNo(ref.seqNo)
+	r.SetValue(value)
+	r.SetLimit(limit)
+	r.SetReason(why)
+	r.SetRefTemplateID(ref.template)
+	r.SetPossResend(g.possResend)
+	g.out.SendToClient()
+	g.digest = app.Fold(app.Fold(g.digest, uint64(ref.session)), ref.clOrdID^uint64(why)<<48)
+}
+
+// report sends an ExecutionReport of our own about o.
+func (g *Gateway) report(o *order, exec sbe.ExecType, clOrdID uint64, lastLots uint32, why sbe.RejectReason) {
+	g.execID++
+	p := &g.positions[o.position]
+	r := sbe.AsExecutionReport(g.out.ToClient(o.session(), sbe.TemplateExecutionReport))
+	r.SetOrderID(o.orderID)
+	r.SetExecID(g.execID)
+	r.SetClOrdID(clOrdID)
+	if clOrdID != o.clOrdID() {
+		r.SetOrigClOrdID(o.clOrdID())
+	}
+	r.SetTransactTimeNs(uint64(g.in.TimeNs))
+	r.SetPriceTicks(o.priceTicks)
+	r.SetSymbolID(p.SymbolID)
+	r.SetAccount(p.Account)
+	r.SetOrderQtyLots(o.qtyLots)
+	r.SetLastQtyLots(lastLots)
+	r.SetLeavesQtyLots(o.leaves())
+	r.SetCumQtyLots(o.cumLots)
+	r.SetSide(o.side)
+	r.SetOrdType(o.ordType)
+	r.SetTimeInForce(o.tif)
+	r.SetExecType(exec)
+	r.SetOrdStatus(o.shown())
+	r.SetPossResend(g.possResend)
+	r.SetReason(why)
+	g.out.SendToClient()
+	g.fold(o, exec)
+}
+
+// pass sends the venue's report on, under the client's ClOrdIDs.
+func (g *Gateway) pass(o *order, r *sbe.ExecutionReport, exec sbe.ExecType, clOrdID uint64) {
+	g.execID++
+	c := sbe.AsExecutionReport(g.out.ToClient(o.session(), sbe.TemplateExecutionReport))
+	*c = *r
+	c.SetExecID(g.execID)
+	c.SetClOrdID(clOrdID)
+	c.SetOrigClOrdID(0)
+	if clOrdID != o.clOrdID() {
+		c.SetOrigClOrdID(o.clOrdID())
+	}
+	c.SetTransactTimeNs(uint64(g.in.TimeNs))
+	c.SetExecType(exec)
+	c.SetOrdStatus(o.shown())
+	c.SetPossResend(0)
+	g.out.SendToClient()
+	g.fold(o, exec)
+}
+
+func (g *Gateway) fold(o *order, exec sbe.ExecType) {
+	p := &g.positions[o.position]
+	d := app.Fold(g.digest, o.key)
+	d = app.Fold(d, uint64(o.priceTicks)^uint64(p.NetLots)<<32)
+	d = app.Fold(d, uint64(o.cumLots)<<32|uint64(o.qtyLots)^uint64(exec)<<24^uint64(o.status)<<16)
+	g.digest = app.Fold(d, uint64(p.OpenBuyLots)<<32^uint64(p.OpenSellLots))
+}
+
+// shown is the status the client sees: a request at the venue shows through.
+func (o *order) shown() sbe.OrdStatus {
+	if o.open() {
+		switch o.pending {
+		case sbe.TemplateOrderCancelRequest:
+			return sbe.OrdStatusPendingCancel
+		case sbe.TemplateOrderCancelReplaceRequest:
+			return sbe.OrdStatusPendingReplace
+		}
+	}
+	return o.status
+}
+
+func (o *order) leaves() uint32 {
+	if o.open() && o.qtyLots > o.cumLots {
+		return o.qtyLots - o.cumLots
+	}
+	return 0
+}

@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"onebeat/engine/app"
+	"onebeat/engine/sbe"
+)
+
+func (g *Gateway) applyVenue(in *app.Input) {
+	switch in.Template {
+	case sbe.TemplateExecutionReport:
+		g.venueReport(sbe.AsExecutionReport(in.Block))
+	case sbe.TemplateReject:
+		g.venueReject(sbe.AsReject(in.Block))
+	}
+}
+
+// venueReport takes a report of the venue into the order and passes it on.
+func (g *Gateway) venueReport(r *sbe.ExecutionReport) {
+	key := r.OrigClOrdID()
+	if key == 0 {
+		key = r.ClOrdID()
+	}
+	o := g.findKey(key)
+	if o == nil {
+		g.counts[countVenueUnknown]++
+		return
+	}
+	g.counts[countVenueReports]++
+	o.orderID = r.OrderID()
+	wasOpen := o.open()
+	exec := r.ExecType()
+	switch exec {
+	case sbe.ExecTypeNew:
+		if o.status == sbe.OrdStatusPendingNew {
+			o.status = sbe.OrdStatusNew
+		}
+	case sbe.ExecTypeTrade:
+		g.traded(o, r)
+	case sbe.ExecTypeCancelled:
+		if wasOpen {
+			g.close(o, sbe.OrdStatusCancelled)
+		}
+	case sbe.ExecTypeReplaced:
+		g.replaced(o, r.PriceTicks(), r.OrderQtyLots())
+	case sbe.ExecTypeRejected:
+		if wasOpen {
+			g.close(o, sbe.OrdStatusRejected)
+		}
+	case sbe.ExecTypeOrderStatus:
+		g.venueStatus(o, r)
+		return
+	default:
+		g.counts[countVenueUnknown]++
+		return
+	}
+	clOrdID := r.ClOrdID() & idMask
+	if exec != sbe.ExecTypeTrade && o.pending != 0 && clOrdID == o.pendingID {
+		g.settle(o)
+	}
+	g.pass(o, r, exec, clOrdID)
+}
+
+// traded takes a fill. A fill beyond the quantity would be the venue's error:
+// it is booked all the same, positions follow the venue.
+func (g *Gateway) traded(o *order, r *sbe.ExecutionReport) {
+	if !o.open() {
+		g.counts[countVenueUnknown]++
+		return
+	}
+	g.fill(o, r.LastQtyLots(), r.LastPriceTicks())
+	if r.LeavesQtyLots() == 0 {
+		g.close(o, sbe.OrdStatusFilled)
+	} else {
+		o.status = sbe.OrdStatusPartiallyFilled
+	}
+}
+
+func (g *Gateway) replaced(o *order, priceTicks int64, qtyLots uint32) {
+	if !o.open() {
+		return
+	}
+	before := o.exposure()
+	o.priceTicks, o.qtyLots, o.pendingLots = priceTicks, qtyLots, 0
+	g.addOpen(o, o.exposure()-before)
+}
+
+// settle ends the cancel or replace at the venue and frees what it reserved.
+func (g *Gateway) settle(o *order) {
+	before := o.exposure()
+	g.requests.Delete(VenueClOrdID(o.session(), o.pendingID))
+	o.pending, o.pendingID, o.pendingLots, o.pendingTicks = 0, 0, 0, 0
+	if o.open() {
+		g.addOpen(o, o.exposure()-before)
+	}
+}
+
+// venueStatus takes over the venue's view of an order after something was lost:
+// fills nobody told us of, then the end of the order or of the request asked
+// about. The client is told the outcome under the execution it stands for.
+func (g *Gateway) venueStatus(o *order, r *sbe.ExecutionReport) {
+	g.counts[countVenueStatus]++
+	clOrdID := r.ClOrdID() & idMask
+	if !o.open() {
+		return
+	}
+	exec := sbe.ExecTypeOrderStatus
+	if missed := r.CumQtyLots() - o.cumLots; r.CumQtyLots() > o.cumLots {
+		g.counts[countVenueMissedFills]++
+		g.fill(o, missed, 0)
+		o.status = sbe.OrdStatusPartiallyFilled
+		exec = sbe.ExecTypeTrade
+	}
+	pending, asked := o.pending, o.pending != 0 && clOrdID == o.pendingID
+	if r.OrderQtyLots() != o.qtyLots || r.PriceTicks() != o.priceTicks {
+		g.replaced(o, r.PriceTicks(), r.OrderQtyLots())
+		if asked && pending == sbe.TemplateOrderCancelReplaceRequest {
+			exec = sbe.ExecTypeReplaced
+		}
+	}
+	if asked {
+		g.settle(o)
+	}
+	switch r.OrdStatus() {
+	case sbe.OrdStatusFilled:
+		g.close(o, sbe.OrdStatusFilled)
+	case sbe.OrdStatusCancelled:
+		g.close(o, sbe.OrdStatusCancelled)
+		exec = sbe.ExecTypeCancelled
+	case sbe.OrdStatusNew:
+		if o.status == sbe.OrdStatusPendingNew {
+			o.status = sbe.OrdStatusNew
+			exec = sbe.ExecTypeNew
+		}
+	}
+	if asked && exec == sbe.ExecTypeOrderStatus {
+		// The order stands as it was: the request did not succeed.
+		g.reject(clientRef{session: o.session(), clOrdID: clOrdID, template: pending}, sbe.RejectReasonVenue, 0, 0)
+		return
+	}
+	g.pass(o, r, exec, clOrdID)
+}
+
+// venueReject ends what the venue refused.
+func (g *Gateway) venueReject(r *sbe.Reject) {
+	key := r.ClOrdID()
+	session, clOrdID := uint32(key>>idBits), key&idMask
+	if session >= uint32(len(g.windows)) {
+		g.counts[countVenueUnknown]++
+		return
+	}
+	if r.Reason() == sbe.RejectReasonDuplicateClOrdID {
+		// The venue knows it: whatever became of it, it was not rejected.
+		g.counts[countVenueDuplicates]++
+		return
+	}
+	g.counts[countVenueRejects]++
+	if o := g.findKey(key); o != nil {
+		if o.open() {
+			exec, status := sbe.ExecTypeRejected, sbe.OrdStatusRejected
+			if r.RefTemplateID() == sbe.TemplateOrderStatusRequest {
+				// Known once and finished so long ago that it is forgotten.
+				exec, status = sbe.ExecTypeCancelled, sbe.OrdStatusCancelled
+			}
+			g.close(o, status)
+			g.report(o, exec, clOrdID, 0, r.Reason())
+		}
+		return
+	}
+	o := g.pendingOf(session, clOrdID)
+	if o == nil {
+		g.counts[countVenueUnknown]++
+		return
+	}
+	template := o.pending
+	g.settle(o)
+	g.reject(clientRef{session: session, clOrdID: clOrdID, template: template}, r.Reason(), r.Value(), r.Limit())
+}
+
+// pendingOf finds the order whose cancel or replace has this ClOrdID.
+func (g *Gateway) pendingOf(session uint32, clOrdID uint64) *order {
+	i, ok := g.requests.Get(VenueClOrdID(session, clOrdID))
+	if !ok {
+		return nil
+	}
+	return &g.orders[i]
+}
