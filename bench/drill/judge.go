@@ -173,7 +173,7 @@ func (v *Verdict) judgeRing(logs *Logs) {
 			twice.add(o.ClOrdID)
 		}
 		held[o.ClOrdID] = true
-		if i < beginOrders && !logs.Survivor.Whole {
+		if i < min(beginOrders, len(ring)/4) && !logs.Survivor.Whole {
 			begin = max(begin, o.ClOrdID)
 		}
 	}

@@ -2,7 +2,9 @@
 // socket, <run_dir>/<name>.sock: one JSON object a line each way.
 //
 //	{"cmd":"status"}            → Status
-//	{"cmd":"promote","lane":0}  → Reply, once this node is ACTIVE or cannot be
+//	{"cmd":"promote","lane":0}  → Reply, once the handover began: the lane's
+//	                              standby becomes its primary. For the ACTIVE
+//	                              node; another refuses and names who it is
 //	{"cmd":"orders"}            → Reply, once the order logs are written (a book's)
 //	{"cmd":"stop"}              → Reply, then the node ends
 package control

@@ -1,0 +1,122 @@
+package drill
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"sync/atomic"
+
+	"onebeat/bench/lab"
+	"onebeat/bpf"
+	"onebeat/engine/app"
+	"onebeat/engine/fixp"
+	"onebeat/engine/sbe"
+	"onebeat/mirror/lane"
+	"onebeat/mirror/ring"
+)
+
+// laneID is the lane that drills run.
+const laneID = 0
+
+// nodeView is a look at a node's pinned memory.
+type nodeView struct {
+	view  *bpf.View
+	table *lane.Table
+	word  *uint64
+}
+
+func openNode(l *lab.Lab, place string) (*nodeView, error) {
+	v, err := bpf.OpenView(l.BPFFS(place), laneID)
+	if err != nil {
+		return nil, err
+	}
+	return &nodeView{view: v, table: lane.At(v.Lane), word: lane.WordAt(v.Authority)}, nil
+}
+
+func (n *nodeView) authority() lane.Word { return lane.Load(n.word) }
+
+func (n *nodeView) close() error { return n.view.Close() }
+
+// log reads what the node left: its ring's orders and when its kernel acted.
+func (n *nodeView) log(place string) (NodeLog, error) {
+	word := n.authority()
+	w := &n.table.Watch
+	out := NodeLog{
+		MAC: [6]byte(lab.OrderMAC(place)), Epoch: word.Epoch(), State: word.State().String(),
+		FencedNs: int64(atomic.LoadUint64(&w.FencedNs)), CandidateNs: int64(atomic.LoadUint64(&w.CandidateNs)),
+		Why: lane.Why(atomic.LoadUint64(&w.CandidateWhy)).String(),
+	}
+	// A tail of our own: the view is read-only, and the log must not move
+	// while it is read.
+	tail := atomic.LoadUint64(&n.table.Tail)
+	r, err := ring.New(n.view.Ring, n.view.RingSize(), &tail)
+	if err != nil {
+		return out, err
+	}
+	oldest := r.Oldest()
+	out.Whole = oldest == 0
+	_, err = r.Scan(oldest, tail, func(rec *app.Record) bool {
+		if rec.Type != app.RecordMessage {
+			return true
+		}
+		_, _, template, block, ok := fixp.ParseMessage(rec.Payload)
+		if ok && template == sbe.TemplateNewOrderSingle {
+			out.Orders = append(out.Orders, RingOrder{
+				ClOrdID: sbe.AsNewOrderSingle(block).ClOrdID(), Position: rec.Position, Epoch: rec.Epoch, TimeNs: rec.TimeNs,
+			})
+		}
+		return true
+	})
+	if err != nil {
+		return out, fmt.Errorf("ring of %s: %w", place, err)
+	}
+	return out, nil
+}
+
+// VenueHeader is the first line of a venue's order log.
+var VenueHeader = []string{"clordid", "poss_resend", "time_ns"}
+
+// ReadVenueCSV reads the orders a venue accepted.
+func ReadVenueCSV(path string) ([]VenueOrder, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("the venue's order log: %w", err)
+	}
+	defer f.Close()
+	r := csv.NewReader(f)
+	r.ReuseRecord = true
+	names, err := r.Read()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	column := map[string]int{}
+	for i, name := range names {
+		column[name] = i
+	}
+	for _, name := range VenueHeader {
+		if _, ok := column[name]; !ok {
+			return nil, fmt.Errorf("%s: no column %q", path, name)
+		}
+	}
+	var orders []VenueOrder
+	for {
+		fields, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return orders, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		id, err1 := strconv.ParseUint(fields[column["clordid"]], 10, 64)
+		poss, err2 := strconv.ParseBool(fields[column["poss_resend"]])
+		at, err3 := strconv.ParseInt(fields[column["time_ns"]], 10, 64)
+		if err := errors.Join(err1, err2, err3); err != nil {
+			line, _ := r.FieldPos(0)
+			return nil, fmt.Errorf("%s:%d: %w", path, line, err)
+		}
+		orders = append(orders, VenueOrder{ClOrdID: id, PossResend: poss, TimeNs: at})
+	}
+}

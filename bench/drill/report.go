@@ -1,0 +1,67 @@
+package drill
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"onebeat/bench/load"
+)
+
+// moment is a line of a failover's timeline.
+type moment struct {
+	atNs int64
+	what string
+}
+
+// timeline lists what happened around the fault, from the logs alone.
+func timeline(o *Options, logs *Logs) []moment {
+	signal := map[string]string{FaultKill: "SIGKILL to the primary (node-a)", FaultStop: "SIGSTOP to the primary (node-a)",
+		FaultHandover: "handover asked of the primary (node-a)"}[o.Fault]
+	list := []moment{{logs.SignalNs, signal}}
+	add := func(atNs int64, what string) {
+		if atNs >= logs.SignalNs {
+			list = append(list, moment{atNs, what})
+		}
+	}
+	for i := range logs.Servers {
+		s := &logs.Servers[i]
+		if s.MAC != (&load.Server{MAC: logs.Survivor.MAC}).String() {
+			list = append(list, moment{s.LastNs, "last frame of the old primary reaches the client"})
+		} else {
+			add(s.FirstNs, "first frame of the new primary reaches the client")
+		}
+	}
+	add(logs.Old.FencedNs, "node-a's kernel fences its engine")
+	add(logs.Survivor.CandidateNs, fmt.Sprintf("node-b's kernel takes the traffic (%s)", logs.Survivor.Why))
+	add(logs.Survivor.ActiveNs, fmt.Sprintf("node-b's engine is ACTIVE, epoch %d", logs.Survivor.Epoch))
+	add(firstAnswerBy(logs, logs.Survivor.MAC), "first answer to an order sent after the fault")
+	slices.SortStableFunc(list, func(a, b moment) int { return int(a.atNs - b.atNs) })
+	return list
+}
+
+// WriteReport writes one run for people.
+func (r *RunResult) WriteReport(w io.Writer, o *Options) {
+	fmt.Fprintf(w, "\nFailover, microseconds from the fault (heartbeat %v, hang budget %v)\n", o.Heartbeat, o.HangBudget)
+	for _, m := range timeline(o, r.Logs) {
+		fmt.Fprintf(w, "  %+12.1f  %s\n", float64(m.atNs-r.Logs.SignalNs)/1e3, m.what)
+	}
+	fmt.Fprintf(w, "\nLatency in microseconds, from when an order was due to its answer\n")
+	fmt.Fprintf(w, "  %-18s %10s %9s %9s %9s %9s %9s\n", "", "orders", "p50", "p90", "p99", "p99.9", "max")
+	row := func(name string, l load.Latency) {
+		us := func(ns int64) float64 { return float64(ns) / 1e3 }
+		fmt.Fprintf(w, "  %-18s %10d %9.1f %9.1f %9.1f %9.1f %9.1f\n", name, l.Count, us(l.P50), us(l.P90), us(l.P99), us(l.P999), us(l.Max))
+	}
+	row("before the fault", r.Before)
+	row("after it", r.After)
+	// What comes after the first moments shows the new primary at work.
+	settled := load.Measure(r.Logs.Orders, r.Logs.SignalNs+int64(100*time.Millisecond), 0)
+	row("after it + 100 ms", settled)
+	fmt.Fprintf(w, "\nOrders  sent %d   acknowledged %d   sent again %d   unanswered %d   LOST %d   DOUBLED %d\n",
+		r.OrdersSent, r.OrdersAcked, r.Resent, r.Unanswered, r.AckedLost, r.VenueDuplicates)
+	fmt.Fprintf(w, "Outage  %s\n", micros(r.OutageNs))
+	for _, p := range r.Problems {
+		fmt.Fprintln(w, "PROBLEM: "+p)
+	}
+}

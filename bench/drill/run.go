@@ -1,0 +1,341 @@
+package drill
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"onebeat/bench/lab"
+	"onebeat/bench/load"
+	"onebeat/mirror/lane"
+	"onebeat/tools/control"
+)
+
+// ErrStopped is returned when a drill was told to stop.
+var ErrStopped = errors.New("stopped")
+
+const (
+	// settle is how long the venue may take for the last orders.
+	settle = 300 * time.Millisecond
+	// loadGrace is what a load may take beyond its duration.
+	loadGrace = 30 * time.Second
+	// phase spreads the fault over the nodes' timers.
+	phase = 10 * time.Millisecond
+)
+
+// RunResult is one run, judged.
+type RunResult struct {
+	Verdict
+	Logs   *Logs        `json:"-"`
+	Load   *load.Result `json:"-"`
+	Before load.Latency `json:"before"` // orders due before the fault
+	After  load.Latency `json:"after"`
+}
+
+// run is one run under way.
+type run struct {
+	o    *Options
+	stop <-chan struct{}
+	lab  *lab.Lab
+
+	venue, nodeA, nodeB, client *process
+	viewA, viewB                *nodeView
+	clientOut                   bytes.Buffer
+	startEpoch                  uint32
+	signalNs                    int64
+}
+
+// Run plays one run in a fresh lab. A closed stop ends it with ErrStopped;
+// whatever happens, the lab is taken down.
+func Run(o *Options, stop <-chan struct{}) (res *RunResult, err error) {
+	l, err := lab.Up(lab.Spec{})
+	if err != nil {
+		return nil, err
+	}
+	r := &run{o: o, stop: stop, lab: l}
+	defer func() {
+		if err != nil || !res.OK() {
+			err = errors.Join(err, r.keep())
+		}
+		err = errors.Join(err, closeView(r.viewA), closeView(r.viewB), l.Down())
+	}()
+	for _, step := range []func() error{r.startNodes, r.startLoad, r.waitMiddle, r.inject, r.waitLoad} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	logs, result, err := r.collect()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.stopAll(); err != nil {
+		return nil, err
+	}
+	res = &RunResult{Verdict: Judge(logs), Logs: logs, Load: result}
+	if logs.SignalNs != 0 {
+		res.Before = load.Measure(logs.Orders, 0, logs.SignalNs)
+		res.After = load.Measure(logs.Orders, logs.SignalNs, 0)
+	} else {
+		res.Before = load.Measure(logs.Orders, 0, 0)
+	}
+	return res, nil
+}
+
+func (r *run) say(format string, args ...any) {
+	if r.o.Progress != nil {
+		r.o.Progress(fmt.Sprintf(format, args...))
+	}
+}
+
+// startNodes starts the venue and both nodes and waits for their roles.
+func (r *run) startNodes() error {
+	if err := WriteConfigs(r.lab, r.o); err != nil {
+		return err
+	}
+	node := func(place string) (*process, error) {
+		command := "node"
+		if place == lab.Venue {
+			command = "venue"
+		}
+		return start(r.lab, r.o, place, r.o.Log, command, "--config", ConfigPath(r.lab, place))
+	}
+	var err error
+	if r.o.App == "gateway" {
+		if r.venue, err = node(lab.Venue); err != nil {
+			return err
+		}
+		v, err := r.venue.waitFor(r.lab, lane.Active, r.stop)
+		if err != nil {
+			return err
+		}
+		if err := v.close(); err != nil {
+			return err
+		}
+	}
+	if r.nodeA, err = node(lab.NodeA); err != nil {
+		return err
+	}
+	if r.nodeB, err = node(lab.NodeB); err != nil {
+		return err
+	}
+	if r.viewA, err = r.nodeA.waitFor(r.lab, lane.Active, r.stop); err != nil {
+		return err
+	}
+	if r.viewB, err = r.nodeB.waitFor(r.lab, lane.Standby, r.stop); err != nil {
+		return err
+	}
+	r.startEpoch = r.viewA.authority().Epoch()
+	r.say("lane 0 is up: node-a ACTIVE, node-b STANDBY, epoch %d", r.startEpoch)
+	return nil
+}
+
+func (r *run) startLoad() error {
+	args := []string{"load", "--interface", lab.OrderNIC, "--target", Target().String(),
+		"--session", Session, "--key", Credentials, "--rate", strconv.Itoa(r.o.RatePerSecond),
+		"--duration", r.o.Duration.String(), "--idle", r.o.ClientIdle, "--log", clientLogPath(r.lab), "--json"}
+	var err error
+	r.client, err = start(r.lab, r.o, lab.Client, &r.clientOut, args...)
+	return err
+}
+
+// waitMiddle waits until the primary's log holds half of the orders, and then
+// some: faults must not always meet the same phase of the timers.
+func (r *run) waitMiddle() error {
+	if r.o.Fault == FaultNone {
+		return nil
+	}
+	orders := uint64(r.o.Duration.Seconds() * float64(r.o.RatePerSecond))
+	deadline := time.Now().Add(r.o.Duration + loadGrace)
+	for atomic.LoadUint64(&r.viewA.table.Engine.Records) < orders/2 {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("half of %d orders are not in node-a's log after %v; it holds %d records", orders,
+				r.o.Duration+loadGrace, atomic.LoadUint64(&r.viewA.table.Engine.Records))
+		}
+		if err := r.check(); err != nil {
+			return err
+		}
+		time.Sleep(pollEvery)
+	}
+	time.Sleep(rand.N(phase))
+	return nil
+}
+
+// check notices a stop and processes that ended on their own.
+func (r *run) check() error {
+	select {
+	case <-r.stop:
+		return ErrStopped
+	default:
+	}
+	for _, p := range []*process{r.venue, r.nodeA, r.nodeB, r.client} {
+		if p != nil && p.ended() {
+			return fmt.Errorf("%s ended too early: %w", p.place, exitError(p.err))
+		}
+	}
+	return nil
+}
+
+func (r *run) inject() error {
+	r.signalNs = monotonicNs()
+	switch r.o.Fault {
+	case FaultNone:
+		r.signalNs = 0
+		return nil
+	case FaultKill:
+		r.say("SIGKILL to node-a")
+		return r.nodeA.signal(syscall.SIGKILL)
+	case FaultHandover:
+		r.say("planned handover by node-a")
+		return call(r.lab, lab.NodeA, control.CmdPromote, nil)
+	}
+	if err := r.nodeA.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	r.say("SIGSTOP to node-a for %v", r.o.Asleep)
+	select {
+	case <-r.stop:
+	case <-time.After(r.o.Asleep):
+	}
+	r.say("SIGCONT to node-a")
+	return r.nodeA.signal(syscall.SIGCONT)
+}
+
+func monotonicNs() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		panic(fmt.Sprintf("drill: CLOCK_MONOTONIC: %v", err)) // it always exists
+	}
+	return ts.Nano()
+}
+
+func (r *run) waitLoad() error {
+	select {
+	case <-r.client.done:
+		if r.client.err != nil {
+			return fmt.Errorf("load: %w", r.client.err)
+		}
+		return nil
+	case <-r.stop:
+		return ErrStopped
+	case <-time.After(r.o.Duration + loadGrace):
+		return fmt.Errorf("load did not end within %v of its duration", loadGrace)
+	}
+}
+
+// collect reads all logs once everything has come to rest.
+func (r *run) collect() (*Logs, *load.Result, error) {
+	time.Sleep(settle)
+	var result load.Result
+	if err := decode("load", r.clientOut.Bytes(), &result); err != nil {
+		return nil, nil, err
+	}
+	logs := &Logs{SignalNs: r.signalNs, HasBook: r.o.App == "book", Servers: result.ServerList}
+	var err error
+	var servers []load.Server
+	if logs.Orders, servers, err = load.ReadCSV(clientLogPath(r.lab)); err != nil {
+		return nil, nil, err
+	}
+	alignServers(logs, servers)
+	if r.venue != nil {
+		if err := call(r.lab, lab.Venue, control.CmdOrders, nil); err != nil {
+			return nil, nil, err
+		}
+		if logs.Venue, err = ReadVenueCSV(orderLogPath(r.lab)); err != nil {
+			return nil, nil, err
+		}
+	}
+	a, err := r.viewA.log(lab.NodeA)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := r.viewB.log(lab.NodeB)
+	if err != nil {
+		return nil, nil, err
+	}
+	logs.Survivor, logs.Old = b, a
+	survivor := lab.NodeB
+	if r.o.Fault == FaultNone {
+		survivor = lab.NodeA
+		logs.Survivor, logs.Old = a, NodeLog{Epoch: r.startEpoch}
+	}
+	var status control.Status
+	if err := call(r.lab, survivor, control.CmdStatus, &status); err != nil {
+		return nil, nil, err
+	}
+	if s := status.Lane(laneID); s != nil {
+		logs.Survivor.ActiveNs = s.ActiveNs
+	}
+	return logs, &result, nil
+}
+
+// alignServers makes the orders' server indexes those of the result: the CSV
+// names servers in the order in which their answers appear.
+func alignServers(logs *Logs, servers []load.Server) {
+	index := make([]uint8, len(servers))
+	for i := range servers {
+		for j := range logs.Servers {
+			if logs.Servers[j].MAC == servers[i].String() {
+				index[i] = uint8(j)
+			}
+		}
+	}
+	for i := range logs.Orders {
+		if o := &logs.Orders[i]; o.FirstAnswerNs != 0 {
+			o.Server = index[o.Server]
+		}
+	}
+}
+
+// stopAll ends what still lives; a process that cannot end well is an error of
+// the run.
+func (r *run) stopAll() error {
+	var errs []error
+	for _, p := range []*process{r.nodeB, r.nodeA, r.venue} {
+		if p == nil || p == r.nodeA && r.o.Fault == FaultKill {
+			continue
+		}
+		errs = append(errs, p.stop())
+	}
+	return errors.Join(errs...)
+}
+
+// keep copies the logs of a run that went wrong.
+func (r *run) keep() error {
+	if r.o.KeepDir == "" {
+		return nil
+	}
+	dir := filepath.Join(r.o.KeepDir, r.lab.Name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, path := range []string{clientLogPath(r.lab), orderLogPath(r.lab)} {
+		if err := copyFile(path, filepath.Join(dir, filepath.Base(path))); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
