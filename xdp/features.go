@@ -127,31 +127,38 @@ func CheckHost() error {
 	return errors.Join(CheckKernel(), CheckAddressFamily())
 }
 
+// feature is something of the kernel that the programs cannot do without.
+type feature struct {
+	what, since string
+	probe       func() error
+}
+
+var kernelFeatures = []feature{
+	{"XDP programs", "4.8", func() error { return features.HaveProgramType(ebpf.XDP) }},
+	{"AF_XDP socket maps", "4.18", func() error { return features.HaveMapType(ebpf.XSKMap) }},
+	{"device hash maps for redirects", "5.4", func() error { return features.HaveMapType(ebpf.DevMapHash) }},
+	{"mmapable arrays", "5.5", func() error { return features.HaveMapFlag(features.BPF_F_MMAPABLE) }},
+	{"programs started by a system call", "5.14", func() error { return features.HaveProgramType(ebpf.Syscall) }},
+	{"bpf_timer in XDP", "5.15", func() error { return features.HaveProgramHelper(ebpf.XDP, asm.FnTimerStart) }},
+	{"bpf_xdp_load_bytes", "5.18", func() error { return features.HaveProgramHelper(ebpf.XDP, asm.FnXdpLoadBytes) }},
+}
+
 // CheckKernel names every BPF feature that is missing.
-func CheckKernel() error {
-	probes := []struct {
-		what, since string
-		probe       func() error
-	}{
-		{"XDP programs", "4.8", func() error { return features.HaveProgramType(ebpf.XDP) }},
-		{"AF_XDP socket maps", "4.18", func() error { return features.HaveMapType(ebpf.XSKMap) }},
-		{"device hash maps for redirects", "5.4", func() error { return features.HaveMapType(ebpf.DevMapHash) }},
-		{"mmapable arrays", "5.5", func() error { return features.HaveMapFlag(features.BPF_F_MMAPABLE) }},
-		{"bpf_xdp_load_bytes", "5.18", func() error { return features.HaveProgramHelper(ebpf.XDP, asm.FnXdpLoadBytes) }},
-		{"bpf_timer in XDP", "5.15", func() error { return features.HaveProgramHelper(ebpf.XDP, asm.FnTimerStart) }},
-		{"programs started by a system call", "5.14", func() error { return features.HaveProgramType(ebpf.Syscall) }},
-	}
+func CheckKernel() error { return missingFeatures(kernelFeatures) }
+
+func missingFeatures(wanted []feature) error {
 	var errs []error
-	for _, p := range probes {
-		err := p.probe()
-		if err == nil {
-			continue
+	for _, f := range wanted {
+		err := f.probe()
+		switch {
+		case err == nil:
+		case errors.Is(err, ebpf.ErrNotSupported):
+			errs = append(errs, refuse(ErrKernelTooOld, "no "+f.what, "run Linux "+f.since+" or newer (6.1 recommended)"))
+		case errors.Is(err, unix.EPERM):
+			errs = append(errs, refuse(ErrNoPrivilege, "looking for "+f.what, privilegeRemedy))
+		default:
+			errs = append(errs, fmt.Errorf("look for %s: %w", f.what, err))
 		}
-		if errors.Is(err, ebpf.ErrNotSupported) {
-			errs = append(errs, refuse(ErrKernelTooOld, "no "+p.what, "run Linux "+p.since+" or newer (6.1 recommended)"))
-			continue
-		}
-		errs = append(errs, fmt.Errorf("look for %s: %w", p.what, err))
 	}
 	return errors.Join(errs...)
 }
@@ -159,9 +166,14 @@ func CheckKernel() error {
 // CheckAddressFamily refuses a kernel built without AF_XDP.
 func CheckAddressFamily() error {
 	fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return explainFamily(err)
+	}
+	return unix.Close(fd)
+}
+
+func explainFamily(err error) error {
 	switch {
-	case err == nil:
-		return unix.Close(fd)
 	case errors.Is(err, unix.EAFNOSUPPORT):
 		return refuse(ErrNoAddressFamily, "the kernel has no AF_XDP sockets", "use a kernel with CONFIG_XDP_SOCKETS=y (4.18 or newer)")
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):

@@ -247,12 +247,21 @@ func (s *Socket) mapMemory(o *Options) error {
 		s.fill.put(uint64(i * o.FrameBytes))
 	}
 	s.fill.publish()
+	// One sendto(2) may send all that is queued instead of 32 frames. Only
+	// recent kernels can be told; Kick goes round again on the others.
+	_ = setTxBudget(s.fd, o.TxFrames)
 	zeroCopy, err := socketZeroCopy(s.fd)
 	if err != nil {
 		return fmt.Errorf("read AF_XDP socket options: %w", err)
 	}
 	s.zeroCopy = zeroCopy
 	return nil
+}
+
+// setTxBudget bounds the frames of one sendto(2) in copy mode; the kernel
+// takes 32 up to the size of the tx ring.
+func setTxBudget(fd, frames int) error {
+	return unix.SetsockoptInt(fd, unix.SOL_XDP, unix.XDP_MAX_TX_SKB_BUDGET, frames)
 }
 
 // Interface returns what the socket is bound to, as it was found at Open.

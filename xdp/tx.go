@@ -74,9 +74,9 @@ func (s *Socket) Kick() int {
 		case unix.EINTR:
 			continue
 		case unix.EAGAIN, unix.EBUSY, unix.ENOBUFS:
-			// EAGAIN after 32 frames is the copy mode's batch bound
-			// (max_tx_budget, net/xdp/xsk.c); EBUSY is one frame dropped by
-			// the driver; ENOBUFS, and EAGAIN with no progress, a full queue.
+			// EAGAIN with progress is copy mode's batch bound (max_tx_budget,
+			// net/xdp/xsk.c); EBUSY is one frame dropped by the driver;
+			// ENOBUFS, and EAGAIN with no progress, a full queue.
 			s.stats.Retries++
 		default:
 			return int(errno)

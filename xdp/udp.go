@@ -130,7 +130,13 @@ func (u *UDPSocket) FD() int { return u.epoll }
 func (u *UDPSocket) Wait(timeoutNs int64) { waitFDs(u.poll, timeoutNs) }
 
 // Stats implements Port.
-func (u *UDPSocket) Stats() PortStats { return u.stats }
+func (u *UDPSocket) Stats() PortStats {
+	st := u.stats
+	for _, fd := range u.fds {
+		st.RxDropped += socketDrops(fd)
+	}
+	return st
+}
 
 // Close implements Port.
 func (u *UDPSocket) Close() error {

@@ -134,6 +134,26 @@ func TestUDPTxFullRefusedAndDropped(t *testing.T) {
 	}
 }
 
+func TestUDPCountsWhatFoundNoRoom(t *testing.T) {
+	a, b := listen(t, 0), listen(t, 0)
+	payload := make([]byte, 1400)
+	for range 50 { // 4.5 MB into a buffer of at most 2
+		for range udpFrames {
+			sendUDP(t, a, 0, b.Ports()[0], payload)
+		}
+		if errno := a.Kick(); errno != 0 {
+			t.Fatal(unix.Errno(errno))
+		}
+	}
+	for n := b.Recv(udpFrames); n > 0; n = b.Recv(udpFrames) {
+		b.Done()
+	}
+	st := b.Stats()
+	if st.RxDropped == 0 || st.Received+st.RxDropped != 50*udpFrames {
+		t.Errorf("%d received, %d dropped of %d", st.Received, st.RxDropped, 50*udpFrames)
+	}
+}
+
 func TestUDPWait(t *testing.T) {
 	a, b := listen(t, 0), listen(t, 0, 0)
 	start := time.Now()

@@ -35,7 +35,10 @@ type cable struct {
 func newCable(t *testing.T) *cable {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Fatal("this test needs root: it makes network namespaces and loads BPF programs")
+		if testing.Short() {
+			t.Skip("needs root for network namespaces and BPF programs")
+		}
+		t.Fatal("needs root for network namespaces and BPF programs: run with sudo, or with -short to leave the kernel tests out")
 	}
 	runtime.LockOSThread()
 	host, err := netns.Get()
