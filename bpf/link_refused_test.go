@@ -186,7 +186,7 @@ func TestLinkPasses(t *testing.T) {
 	h := newHost(t)
 	good := func() []byte { return h.sent(wire.Mirror, bytesOf(64, 3), nil, nil) }
 	before := h.snapshot()
-	for name, change := range notOurs {
+	for name, change := range notOursAnywhere {
 		t.Run(name, func(t *testing.T) {
 			f := change(good())
 			h.t = t
@@ -210,8 +210,8 @@ func TestLinkPasses(t *testing.T) {
 	}
 }
 
-// notOurs turns a frame of ours into traffic that is none of ours.
-var notOurs = map[string]func([]byte) []byte{
+// notOursAnywhere turns a frame of ours into traffic that is none of ours.
+var notOursAnywhere = map[string]func([]byte) []byte{
 	"TCP":            func(f []byte) []byte { f[23] = 6; return f },
 	"ICMP":           func(f []byte) []byte { f[23] = 1; return f },
 	"IPv6":           func(f []byte) []byte { f[12], f[13], f[14] = 0x86, 0xdd, 0x60; return f },
