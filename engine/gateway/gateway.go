@@ -109,7 +109,7 @@ type Gateway struct {
 	symbolByID *table.U64
 	orders     []order
 	byKey      *table.U64
-	requests   *table.U64 // VenueClOrdID of a cancel or replace at the venue -> order
+	requests   *table.U64     // VenueClOrdID of a cancel or replace at the venue -> order
 	windows    []table.Window // by session
 	positions  []Position
 	positionBy *table.U64
