@@ -88,9 +88,12 @@ func (l *lab) must(err error) {
 	}
 }
 
-// in runs f in namespace i. The test's thread is locked for its lifetime.
+// in runs f in namespace i.
 func (l *lab) in(i int, f func()) {
 	l.t.Helper()
+	// A subtest is another goroutine than the one newLab locked.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	l.must(netns.Set(l.ns[i]))
 	defer func() { _ = netns.Set(l.host) }()
 	f()

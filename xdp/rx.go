@@ -80,9 +80,9 @@ func (s *Socket) Done() {
 	s.fill.publish()
 }
 
-// wakeRx calls a zero-copy driver that ran out of chunks.
+// wakeRx calls a zero-copy driver that ran out of chunks. There is nothing to
+// do about an error here: the next Kick reports a lost device.
 func (s *Socket) wakeRx() {
 	s.stats.Kicks++
-	//nolint:errcheck // nothing to do about it here: the next Kick reports a lost device
 	unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd), 0, 0, unix.MSG_DONTWAIT, 0, 0)
 }

@@ -110,8 +110,6 @@ func (p *Program) command(env Env, endpoint *xdp.Endpoint, more ...string) (*exe
 	}
 	cmd := exec.Command(p.path, append(args, more...)...)
 	cmd.ExtraFiles = []*os.File{mapFile}
-	// The yardstick spins: it must not outlive the one who started it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd, mapFile, nil
 }
 

@@ -81,6 +81,9 @@ func (c *cable) must(err error) {
 
 func (c *cable) in(i int, f func()) {
 	c.t.Helper()
+	// A subtest is another goroutine than the one newCable locked.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	c.must(netns.Set(c.ns[i]))
 	defer func() { _ = netns.Set(c.host) }()
 	f()
