@@ -76,6 +76,7 @@ func (l *Loop) startServing(nowNs int64) {
 	l.serving = true
 	l.out.Muted = false
 	l.out.Reset(l.replica.NextOutput())
+	l.activeNs, l.firstAnswerNs, l.firstOutput = nowNs, 0, l.out.Head()
 	l.clock.start(l.replica.LastTimeNs(), l.replica.WallNs(), nowNs)
 	l.applyLog()
 	l.machine.Promote(l.clock.now(nowNs), l.out)

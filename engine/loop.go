@@ -35,20 +35,25 @@ type Loop struct {
 	clock    laneClock
 	digestIn int // records until the next digest
 	counters Counters
+	reporter *reporter
+
+	activeNs      int64  // when this node last began to serve
+	firstOutput   uint64 // number of the first output since then
+	firstAnswerNs int64
 }
 
 // Counters are what the loop counts; written by its thread.
 type Counters struct {
-	Cycles, Frames, Messages, Records uint64
-	NotUDP, NotActive, RingFull       uint64
-	ReleasedByUser, GateClosed        uint64
+	Cycles, Frames, Messages    uint64
+	NotUDP, NotActive, RingFull uint64
+	ReleasedByUser, GateClosed  uint64
 }
 
 // NewLoop makes the loop of a lane; link is nil when the lane has no peer.
 // newMachine is called once now, and again only to replay a log that was cut.
 func NewLoop(order, link xdp.Port, replica *mirror.Replica, newMachine func() app.Machine, out *app.Outbox) *Loop {
 	return &Loop{order: order, link: link, replica: replica, machine: newMachine(), newMachine: newMachine,
-		out: out, digestIn: digestEvery}
+		out: out, digestIn: digestEvery, reporter: newReporter()}
 }
 
 // DoWork is one duty cycle. It returns how much it did; 0 lets the idle
@@ -64,6 +69,9 @@ func (l *Loop) DoWork(nowNs int64) int {
 		work += l.follow(nowNs)
 	}
 	l.replica.Progress(nowNs)
+	if l.reporter.state.Load() == reportWanted {
+		l.reporter.fill(l)
+	}
 	return work
 }
 
@@ -145,7 +153,6 @@ func (l *Loop) commit(draft app.Draft, laneNs int64) {
 		l.counters.RingFull++ // the client sends it again
 		return
 	}
-	l.counters.Records++
 	l.out.RecordEnd = end
 	l.machine.Apply(&rec, l.out)
 }

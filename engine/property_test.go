@@ -23,11 +23,13 @@ type world struct {
 	traders  []*trader
 	nowNs    int64
 	promoted int
+	deathIn  int // steps between deaths, on average
 }
 
 func newWorld(t *testing.T, seed uint64, clients int) *world {
 	w := &world{t: t, r: rand.New(rand.NewPCG(seed, 7)), accepted: map[uint64]int{}, nowNs: 1_000_000_000}
-	w.net = &network{r: w.r, lossPct: 5, dupPct: 5, jitterNs: 200_000}
+	w.net = &network{r: w.r, lossPct: w.r.IntN(25), dupPct: w.r.IntN(25), jitterNs: w.r.Int64N(4) * 70_000}
+	w.deathIn = 100 + w.r.IntN(1500)
 	w.lane = &simLane{build: func() *replica { return newReplica(clients) }}
 	w.lane.replicas = []*replica{w.lane.build(), w.lane.build()}
 	w.lane.primary = w.lane.replicas[0]
@@ -57,7 +59,7 @@ func (w *world) step(active bool) {
 			if died {
 				continue // lost with the old primary
 			}
-			w.lane.receive(&p, w.nowNs, func() bool { died = active && w.r.IntN(400) == 0; return died })
+			w.lane.receive(&p, w.nowNs, func() bool { died = active && w.r.IntN(w.deathIn/4) == 0; return died })
 		case venueEndpoint.IP:
 			w.venue.receive(&p, w.nowNs, func() bool { return false })
 		default:
@@ -70,7 +72,7 @@ func (w *world) step(active bool) {
 	}
 	if !died {
 		w.lane.poll(w.nowNs)
-		if active && w.r.IntN(2000) == 0 {
+		if active && w.r.IntN(w.deathIn) == 0 {
 			died = true
 		} else {
 			w.flush(w.lane)
@@ -180,6 +182,7 @@ func (w *world) check() {
 }
 
 func runWorld(t *testing.T, seed uint64, steps int) {
+	t.Helper()
 	w := newWorld(t, seed, 2)
 	for range steps {
 		w.step(true)
@@ -200,8 +203,11 @@ func runWorld(t *testing.T, seed uint64, steps int) {
 	w.check()
 }
 
+// simSeeds is the number of worlds; thousands were run while this was written.
+var simSeeds = 1500
+
 func TestNothingLostNothingDoubled(t *testing.T) {
-	seeds := 20
+	seeds := simSeeds
 	if testing.Short() {
 		seeds = 4
 	}

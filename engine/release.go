@@ -9,6 +9,9 @@ const releaseBurst = 64
 // ride has taken or is carrying, with one kick for all.
 func (l *Loop) release(nowNs int64) int {
 	l.out.Release(l.replica.NextOutput())
+	if l.firstAnswerNs == 0 && l.out.Head() > l.firstOutput {
+		l.firstAnswerNs = nowNs
+	}
 	if l.out.Head() == l.out.Tail() {
 		if l.replica.Draining() {
 			l.replica.Drained(nowNs)

@@ -1,20 +1,87 @@
 package engine
 
-import "onebeat/engine/app"
+import (
+	"sync/atomic"
 
-// Counters returns a copy of what the loop counted. Another thread gets values
-// that may be a few cycles apart.
-func (l *Loop) Counters() Counters { return l.counters }
+	"onebeat/mirror/lane"
+)
 
-// Machine returns the lane's machine, for its counters.
-func (l *Loop) Machine() app.Machine { return l.machine }
+// Count is one counter of a report.
+type Count struct {
+	Name  string
+	Value uint64
+}
 
-// Visit calls visit for every counter of the loop.
-func (c *Counters) Visit(visit func(name string, count uint64)) {
+// Report is what a loop says about itself, all of one moment.
+type Report struct {
+	Word          lane.Word
+	Record        lane.Record
+	InSync        bool
+	Diverged      bool
+	Digest        uint64
+	ActiveNs      int64 // when it last began to serve; 0: never
+	FirstAnswerNs int64 // first output let go since then; 0: none
+	Counts        []Count
+}
+
+const (
+	reportIdle = iota
+	reportWanted
+	reportReady
+)
+
+// maxCounts bounds the counters of a report: it is allocated once.
+const maxCounts = 256
+
+// reporter hands a report from the loop to the cold side: one asks, the loop
+// fills it between two cycles, and it stays until it is asked for again.
+type reporter struct {
+	state  atomic.Uint32
+	report Report
+	add    func(name string, count uint64)
+}
+
+func newReporter() *reporter {
+	r := &reporter{report: Report{Counts: make([]Count, 0, maxCounts)}}
+	r.add = func(name string, count uint64) {
+		if len(r.report.Counts) < maxCounts {
+			r.report.Counts = append(r.report.Counts, Count{name, count})
+		}
+	}
+	return r
+}
+
+// AskReport makes the loop fill a report in its next cycle. One goroutine asks
+// at a time.
+func (l *Loop) AskReport() { l.reporter.state.Store(reportWanted) }
+
+// Report returns the report asked for; false while the loop has not filled it.
+// It stays valid until the next AskReport.
+func (l *Loop) Report() (*Report, bool) {
+	return &l.reporter.report, l.reporter.state.Load() == reportReady
+}
+
+// fill answers AskReport.
+func (r *reporter) fill(l *Loop) {
+	p := &r.report
+	p.Word, p.Record, p.InSync = l.replica.Word(), l.replica.Record(), l.replica.InSync()
+	p.Diverged, p.Digest = l.machine.Diverged(), l.machine.Digest()
+	p.ActiveNs, p.FirstAnswerNs = l.activeNs, l.firstAnswerNs
+	p.Counts = p.Counts[:0]
+	l.counters.visit(r.add)
+	l.replica.Counters(r.add)
+	l.machine.Counters(r.add)
+	order := l.order.Stats()
+	r.add("order_received", order.Received)
+	r.add("order_sent", order.Sent)
+	r.add("order_rx_dropped", order.RxDropped+order.RxRingFull)
+	r.state.Store(reportReady)
+}
+
+func (c *Counters) visit(visit func(name string, count uint64)) {
 	visit("cycles", c.Cycles)
 	visit("frames", c.Frames)
 	visit("messages", c.Messages)
-	visit("records", c.Records)
 	visit("not_udp", c.NotUDP)
 	visit("not_active", c.NotActive)
 	visit("ring_full", c.RingFull)

@@ -310,8 +310,19 @@ func (r *Replica) Record() lane.Record { return r.role.Record() }
 // InSync reports whether the standby's ACK is waited for.
 func (r *Replica) InSync() bool { return r.inSync }
 
-// Resends returns how often the sender went back to the ACKed tail.
-func (r *Replica) Resends() uint64 { return r.resends }
+// Word returns the authority word as of the last Observe.
+func (r *Replica) Word() lane.Word { return r.word }
+
+// Counters calls visit for what the replica counted. For the loop's thread.
+func (r *Replica) Counters(visit func(name string, count uint64)) {
+	visit("mirror_resends", r.resends)
+	visit("mirror_rides", r.rides)
+	visit("mirror_hello_refused", r.helloRefused)
+	visit("events_dropped", r.Events.Dropped())
+	if r.link != nil {
+		visit("link_tx_full", r.link.full)
+	}
+}
 
 func (r *Replica) event(kind EventKind, a, b uint64) {
 	r.Events.push(Event{TimeNs: r.progressNs, Kind: kind, A: a, B: b})

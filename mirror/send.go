@@ -30,6 +30,7 @@ type sender struct {
 	acked      uint64 // ACKed tail at waitNs
 	resentAt   uint64 // counter of the first frame after the last going back
 	resends    uint64
+	rides      uint64
 }
 
 // Send mirrors every new byte of the ring in as few frames as fit, with up to
@@ -86,6 +87,7 @@ func (r *Replica) sendOne(out *app.Outbox, nowNs int64) bool {
 		h.Output = s.rideNext
 		n += copy(b[n:], slot.Frame[:slot.LengthBytes])
 		s.rideNext++
+		s.rides++
 	} else if len(records) == 0 {
 		return false // the reserved buffer stays reserved
 	}
@@ -140,7 +142,7 @@ func (r *Replica) goBack(nowNs int64) {
 // startSending begins a new epoch's stream at position.
 func (r *Replica) startSending(position uint64, nowNs int64) {
 	r.sender = sender{sent: position, acked: position, waitNs: nowNs,
-		resentAt: r.table.Engine.TxCounter + 1, resends: r.sender.resends}
+		resentAt: r.table.Engine.TxCounter + 1, resends: r.sender.resends, rides: r.sender.rides}
 	atomic.StoreUint64(&r.table.Peer.Tail, position)
 	atomic.StoreUint64(&r.table.Peer.Flags, 0)
 }

@@ -53,6 +53,9 @@ type Machine interface {
 	Promote(nowNs int64, out *Outbox)
 	// Digest returns the hash of the replicated state.
 	Digest() uint64
+	// Diverged reports that a digest in the log is not this machine's own: its
+	// state is not the writer's.
+	Diverged() bool
 	// Counters calls visit for every counted reason with its name and count.
 	Counters(visit func(name string, count uint64))
 }

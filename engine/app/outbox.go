@@ -25,6 +25,8 @@ type Slot struct {
 	// Echo is the link counter of the mirror frame that carried this output as
 	// its ride, 0 when none did.
 	Echo uint64
+	// SentNs is when that frame was built.
+	SentNs int64
 	// Flow and NextSeqNo let a machine add a message to an output that is still
 	// open; 0 when it must not grow.
 	Flow      uint64

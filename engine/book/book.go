@@ -21,7 +21,7 @@ type Config struct {
 	FlowsMax       int      // [64]
 	ClOrdIDWindow  int      // reordering a flow may show; a power of two [262144]
 	// OnAccept is called for every order that is taken, for a log; nil: none.
-	OnAccept func(session uint32, clOrdID uint64, timeNs int64)
+	OnAccept func(session uint32, clOrdID uint64, possResend bool, timeNs int64)
 }
 
 const (
