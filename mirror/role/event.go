@@ -98,11 +98,13 @@ const (
 	Refuse
 	// Quit: leave the process.
 	Quit
+	// ResumeIntake: the handover is off, orders are taken again.
+	ResumeIntake
 	effectCount
 )
 
 var effectNames = [effectCount]string{"SetWord", "Ask", "AppendEpoch", "StartServing", "StopIntake", "StopServing",
-	"SendFenced", "Announce", "CatchUp", "AcceptStandby", "GoAlone", "Refuse", "Quit"}
+	"SendFenced", "Announce", "CatchUp", "AcceptStandby", "GoAlone", "Refuse", "Quit", "ResumeIntake"}
 
 func (k EffectKind) String() string { return effectNames[k] }
 

@@ -166,6 +166,9 @@ func (m *Machine) catchUp(h *wire.Hello) {
 	if m.syncWith == h.Authority && m.syncFrom == h.Incarnation {
 		return // under way
 	}
+	if h.CutFor != m.lastEpoch || h.PeerIncarnation != m.cfg.Self.Incarnation {
+		return // worked out for another log: the next HELLO will fit
+	}
 	m.syncWith, m.syncFrom = h.Authority, h.Incarnation
 	m.emit(Effect{Kind: CatchUp, Position: min(m.tail, h.CutAt)})
 }

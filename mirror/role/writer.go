@@ -68,6 +68,11 @@ func (m *Machine) ackTimeout(nowNs int64) {
 	if m.word.State() != lane.Active || m.asking || m.record.Count() == 1 {
 		return
 	}
+	if m.draining {
+		m.draining, m.leaving = false, false
+		m.refuse("the standby does not ACK: no handover; bring it back first")
+		m.emit(Effect{Kind: ResumeIntake})
+	}
 	base := m.base()
 	m.ask(base.Alone(m.cfg.Self), arbiter.Writing, nowNs)
 }
@@ -79,6 +84,8 @@ func (m *Machine) handover(e *Event) {
 		m.refuse("this node is not ACTIVE: ask the one that is (onebeat status)")
 	case m.record.Count() == 1:
 		m.refuse("no standby is in sync: wait until the peer is STANDBY (onebeat status)")
+	case m.asking:
+		m.refuse("a change of the in-sync set is under way: ask again in a moment")
 	case m.draining:
 	default:
 		m.draining, m.leaving = true, e.Quit
