@@ -132,9 +132,13 @@ func prepare(spec *ebpf.CollectionSpec, o *Options) error {
 }
 
 // openMaps adopts all pinned maps or creates all anew: a mixture would pair a
-// ring with the words of another.
+// ring with the words of another. Maps without any ring hold nothing worth
+// keeping, and do not tell for which ring size they were made.
 func (k *Kernel) openMaps(spec *ebpf.CollectionSpec) error {
-	adopt := k.dir != ""
+	adopt, err := k.checkRings()
+	if err != nil {
+		return err
+	}
 	for _, name := range shared {
 		if !adopt {
 			break
@@ -154,9 +158,12 @@ func (k *Kernel) openMaps(spec *ebpf.CollectionSpec) error {
 	}
 	if adopt {
 		k.Adopted = true
-		return k.checkRings()
+		return nil
 	}
 	k.closeMaps()
+	if err := k.unpinRings(); err != nil {
+		return err
+	}
 	for _, name := range shared {
 		m, err := ebpf.NewMap(spec.Maps[name])
 		if err != nil {
@@ -176,24 +183,41 @@ func (k *Kernel) openMaps(spec *ebpf.CollectionSpec) error {
 	return nil
 }
 
-// checkRings refuses rings of another size: their positions would mean other
-// bytes.
-func (k *Kernel) checkRings() error {
+// checkRings reports whether rings are pinned, and refuses those of another
+// size: their positions would mean other bytes.
+func (k *Kernel) checkRings() (pinned bool, err error) {
+	if k.dir == "" {
+		return false, nil
+	}
 	for lane := range Lanes {
 		m, err := ebpf.LoadPinnedMap(k.ringPin(lane), nil)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("open pinned ring %d: %w", lane, err)
+			return false, fmt.Errorf("open pinned ring %d: %w", lane, err)
 		}
 		valueBytes := m.ValueSize()
 		if err := m.Close(); err != nil {
-			return fmt.Errorf("close ring %d: %w", lane, err)
+			return false, fmt.Errorf("close ring %d: %w", lane, err)
 		}
 		if valueBytes != uint32(k.ringBytes)+RingSlackBytes {
-			return fmt.Errorf("%w: ring %d in %s has %d bytes, ring_size is %d; set it back, or run `onebeat node --cleanup` to start with empty rings",
+			return false, fmt.Errorf("%w: ring %d in %s has %d bytes, ring_size is %d; set it back, or run `onebeat node --cleanup` to start with empty rings",
 				ErrIncompatible, lane, k.dir, valueBytes-RingSlackBytes, k.ringBytes)
+		}
+		pinned = true
+	}
+	return pinned, nil
+}
+
+// unpinRings forgets the rings of words that are being replaced.
+func (k *Kernel) unpinRings() error {
+	if k.dir == "" {
+		return nil
+	}
+	for lane := range Lanes {
+		if err := os.Remove(k.ringPin(lane)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("replace pinned ring %d: %w", lane, err)
 		}
 	}
 	return nil
