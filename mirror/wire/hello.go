@@ -42,8 +42,10 @@ type Hello struct {
 	Oldest          uint64      // position of its oldest record
 	RingBytes       uint64
 	// CutAt tells the peer where its log must end before it can go on with the
-	// sender's: the start of the first epoch it lacks. NoCut: nowhere.
+	// sender's: the start of the first epoch it lacks. NoCut: nowhere. CutFor is
+	// the last epoch of the peer's log that this was worked out for.
 	CutAt         uint64
+	CutFor        uint32
 	SchemaVersion uint32 // of the application's messages
 	PolicyFlags   uint16
 	Want          Want
@@ -60,7 +62,8 @@ const (
 	helloPolicy    = helloTail + 32
 	helloWant      = helloPolicy + 2
 	helloFirst     = helloWant + 1
-	helloEnd       = helloFirst + 1
+	helloCutFor    = helloFirst + 1
+	helloEnd       = helloCutFor + 4
 )
 
 // Put encodes h into the first HelloBytes of b.
@@ -83,6 +86,7 @@ func (h *Hello) Put(b []byte) {
 	if h.First {
 		p[helloFirst] = 1
 	}
+	le.PutUint32(p[helloCutFor:], h.CutFor)
 	clear(p[helloEnd:])
 }
 
@@ -101,6 +105,7 @@ func (h *Hello) Parse(b []byte) bool {
 	}
 	h.LastEpoch = le.Uint32(p[helloLastEpoch:])
 	h.SchemaVersion = le.Uint32(p[helloSchema:])
+	h.CutFor = le.Uint32(p[helloCutFor:])
 	h.Tail = le.Uint64(p[helloTail:])
 	h.Oldest = le.Uint64(p[helloTail+8:])
 	h.RingBytes = le.Uint64(p[helloTail+16:])
