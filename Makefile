@@ -1,0 +1,88 @@
+# onebeat: every target people and CI use. `make help` lists them.
+
+GO ?= go
+BIN := bin/onebeat
+
+# The kernel programs' compiler: any clang from 14 on; the committed objects
+# are of clang 16, and another one's may differ from them.
+CLANG := $(shell command -v clang-16 || command -v clang)
+CLANG_FORMAT := $(shell command -v clang-format-16 || command -v clang-format)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+C_FILES = $(wildcard bpf/*.c bpf/*.h bench/peers/*.c)
+
+# Namespaces, AF_XDP and BPF need root. As another user tests and commands go
+# through sudo; compilers and caches stay the user's.
+ifneq ($(shell id -u),0)
+SUDO := $(shell command -v sudo)
+NEED_ROOT = @if [ -z "$(SUDO)" ]; then echo "make $@ needs root (CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_BPF) and there is no sudo: run it as root" >&2; exit 1; fi
+TEST_EXEC = -exec "$(SUDO) -E"
+endif
+
+# TESTFLAGS: more flags for go test, like -v or -run. ARGS: more arguments for
+# demo and bench.
+TESTFLAGS ?=
+ARGS ?=
+
+.PHONY: help setup build generate lint fmt test test-all test-race test-unit demo bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## fetch the modules and say what is missing on this machine
+	$(GO) mod download
+	@[ -n "$(CLANG)" ] || echo "no clang: building needs none, 'make generate' does (apt-get install clang-16 llvm-16 libbpf-dev)"
+	@[ -n "$(CLANG_FORMAT)" ] || echo "no clang-format: 'make lint' leaves the C files out (apt-get install clang-format-16)"
+	@command -v gcc >/dev/null || echo "no gcc: 'make test-race' and the C yardstick need one (apt-get install gcc libc6-dev)"
+	@[ "$$(id -u)" = 0 ] || command -v sudo >/dev/null || echo "no sudo: 'make test', 'make demo' and 'make bench' must be run as root"
+
+build: ## build bin/onebeat; needs no clang
+	$(GO) build -o $(BIN) ./tools/onebeat
+
+generate: ## compile the kernel programs and regenerate code (clang, libbpf headers)
+	@[ -n "$(CLANG)" ] || { echo "make generate needs clang: apt-get install clang-16 llvm-16 libbpf-dev" >&2; exit 1; }
+	BPF2GO_CC=$(CLANG) $(GO) generate ./...
+
+lint: ## gofmt, go vet, staticcheck, clang-format: look, change nothing
+	@unformatted=$$(gofmt -l bench bpf engine mirror pin tools xdp); \
+	[ -z "$$unformatted" ] || { echo "not gofmt'ed (run make fmt): $$unformatted" >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	@if [ -n "$(CLANG_FORMAT)" ]; then $(CLANG_FORMAT) --dry-run --Werror $(C_FILES); \
+	else echo "no clang-format: C files are not checked"; [ -z "$$CI" ]; fi
+
+fmt: ## format Go and C
+	gofmt -w bench bpf engine mirror pin tools xdp
+	@if [ -n "$(CLANG_FORMAT)" ]; then $(CLANG_FORMAT) -i $(C_FILES); else echo "no clang-format: C files are left as they are"; fi
+
+test: test-all test-race ## all tests; as root, or through sudo
+
+# Packages one after the other: their tests measure time and spin on a machine
+# that may have two cores.
+test-all:
+	$(NEED_ROOT)
+	@echo "== all tests"
+	$(GO) test -count=1 -p=1 -timeout=10m $(TEST_EXEC) $(TESTFLAGS) ./...
+
+# The race detector sees what runs in Go. Left out by -short are the tests that
+# need root: there the other side of the shared memory is the kernel, which it
+# cannot see, and they hold deadlines that its tenfold slower loops would miss.
+test-race:
+	@echo "== race detector (tests without root)"
+	@if command -v gcc >/dev/null; then \
+	CGO_ENABLED=1 $(GO) test -race -short -count=1 -timeout=10m $(TESTFLAGS) ./...; \
+	else echo "no gcc: left out (apt-get install gcc libc6-dev)"; [ -z "$$CI" ]; fi
+
+test-unit: ## the tests that need no root
+	$(GO) test -short -count=1 $(TESTFLAGS) ./...
+
+demo: build ## kill a primary under load and see nothing lost (20,000 orders/s, 10 s)
+	$(NEED_ROOT)
+	@$(SUDO) $(BIN) demo $(ARGS)
+
+bench: build ## measure the latency shapes on this machine
+	$(NEED_ROOT)
+	@$(SUDO) $(BIN) bench $(ARGS)
+
+clean: ## remove what was built
+	rm -rf bin
+	$(GO) clean -testcache

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"onebeat/tools/config"
+	"onebeat/tools/control"
+)
+
+const controlTimeout = 5 * time.Second
+
+// nodeFlags say which node a command speaks to.
+type nodeFlags struct{ configPath, socket string }
+
+func (f *nodeFlags) register(c *cobra.Command) {
+	c.Flags().StringVar(&f.configPath, "config", "", "the node's configuration file")
+	c.Flags().StringVar(&f.socket, "socket", "", "the node's control socket, instead of --config")
+	c.MarkFlagsOneRequired("config", "socket")
+	c.MarkFlagsMutuallyExclusive("config", "socket")
+}
+
+func (f *nodeFlags) path() (string, error) {
+	if f.socket != "" {
+		return f.socket, nil
+	}
+	cfg, err := config.Load(f.configPath)
+	if err != nil {
+		return "", err
+	}
+	return control.SocketPath(cfg.Node.RunDir, cfg.Node.Name), nil
+}
+
+func newStatus() *cobra.Command {
+	var node nodeFlags
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "status", Short: "Show what a running node is doing", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			path, err := node.path()
+			if err != nil {
+				return err
+			}
+			var s control.Status
+			if err := control.Call(path, control.Request{Cmd: control.CmdStatus}, &s, controlTimeout); err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(c.OutOrStdout()).Encode(s)
+			}
+			printStatus(c.OutOrStdout(), &s)
+			return nil
+		},
+	}
+	node.register(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func printStatus(w io.Writer, s *control.Status) {
+	fmt.Fprintf(w, "%s (node %d), process %d, transport %s\n", s.Name, s.Number, s.PID, s.Transport)
+	for i := range s.Lanes {
+		l := &s.Lanes[i]
+		fmt.Fprintf(w, "lane %d  %s  epoch %d  %s, policy %s\n", l.ID, l.State, l.Epoch, l.App, l.Policy)
+		fmt.Fprintf(w, "  log      tail %d  applied %d  released %d  (%d records, %d outputs by user space)\n",
+			l.Tail, l.Applied, l.Released, l.Records, l.Outputs)
+		if l.Peer != 0 {
+			fmt.Fprintf(w, "  peer     node %d  %s  epoch %d  tail %d  in sync %v, alone %v\n", l.Peer, l.PeerState, l.PeerEpoch, l.PeerTail, l.InSync, l.Alone)
+		}
+		fmt.Fprintf(w, "  engine   last progress %.1f us ago\n", float64(s.NowNs-l.ProgressNs)/1e3)
+		if l.CandidateNs != 0 {
+			fmt.Fprintf(w, "  failover candidate %.3f s ago (%s), ACTIVE %.1f us later\n", float64(s.NowNs-l.CandidateNs)/1e9,
+				l.CandidateWhy, float64(l.ActiveNs-l.CandidateNs)/1e3)
+		}
+	}
+}
+
+func newPromote() *cobra.Command {
+	var node nodeFlags
+	var lane int
+	c := &cobra.Command{
+		Use: "promote", Short: "Hand a lane over to its standby; ask the ACTIVE node", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			path, err := node.path()
+			if err != nil {
+				return err
+			}
+			return control.Call(path, control.Request{Cmd: control.CmdPromote, Lane: lane}, nil, controlTimeout)
+		},
+	}
+	node.register(c)
+	c.Flags().IntVar(&lane, "lane", 0, "lane id")
+	return c
+}
