@@ -56,7 +56,7 @@ func (r *Replica) sendHello() {
 		Incarnation: r.table.Config.Incarnation, PeerIncarnation: r.helloIncarn,
 		Authority: r.word, Record: r.role.Record(), LastEpoch: r.ring.LastEpoch(),
 		Tail: r.ring.Tail(), Oldest: r.ring.Oldest(), RingBytes: uint64(r.ring.SizeBytes()),
-		CutAt: r.cutFor(&r.hello), SchemaVersion: r.cfg.SchemaVersion, PolicyFlags: r.cfg.PolicyFlags,
+		CutAt: r.cutFor(&r.hello), CutFor: r.hello.LastEpoch, SchemaVersion: r.cfg.SchemaVersion, PolicyFlags: r.cfg.PolicyFlags,
 		Want: want, First: r.cfg.First,
 	}
 	hello.Put(b[linkHeaderBytes:])
