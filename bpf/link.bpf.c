@@ -341,7 +341,8 @@ int ob_link(struct xdp_md *ctx)
 	if (!p.l || !p.a || !p.l->cfg.used || !p.l->cfg.peer_node)
 		return drop(OB_R_LINK_LANE);
 	p.bytes = h->length + h->ride;
-	if (p.bytes > OB_PAYLOAD_MAX || h->length % OB_NH_STEP)
+	/* A ride is a frame: the kernel cannot release less than an Ethernet header. */
+	if (p.bytes > OB_PAYLOAD_MAX || h->length % OB_NH_STEP || (h->ride && h->ride < ETH_HLEN))
 		return drop(OB_R_LINK_LENGTH);
 	if (bytes != OB_LINK_HEADERS + p.bytes)
 		return drop(OB_R_LINK_LENGTH);

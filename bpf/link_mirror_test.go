@@ -213,7 +213,7 @@ func authOff(h *host) {
 // place, the rest padded.
 func TestEveryPayloadLength(t *testing.T) {
 	h := newHost(t)
-	for n := range wire.PayloadMaxBytes + 1 {
+	for n := 14; n <= wire.PayloadMaxBytes; n++ {
 		records := n / 64 * 32
 		h.table.Tail, h.table.Engine.Applied = 0, 0
 		f := h.sent(wire.Mirror, bytesOf(records, byte(n)), bytesOf(n-records, byte(n)+5), nil)

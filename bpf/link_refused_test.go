@@ -45,6 +45,7 @@ func TestRefused(t *testing.T) {
 		{name: "length above the maximum", frame: longFrame(1536+32, 0), counted: "link_length"},
 		{name: "records and ride above the maximum", frame: longFrame(1536, 1), counted: "link_length"},
 		{name: "length no multiple of 32", frame: header(func(x *wire.Header) { x.LengthBytes, x.RideBytes = 48, 16 }), counted: "link_length"},
+		{name: "ride shorter than an Ethernet header", frame: longFrame(32, 13), counted: "link_length"},
 		{name: "trailing byte", frame: func(h *host) []byte { return append(records(0, 64, 0)(h), 0) }, counted: "link_length"},
 		{name: "oversized", frame: func(h *host) []byte { return append(records(0, 64, 0)(h), make([]byte, 3000)...) }, counted: "link_length"},
 		{name: "source address", frame: spoil(func(f []byte) { f[29]++ }), counted: "link_address"},

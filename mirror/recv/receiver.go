@@ -13,6 +13,9 @@ import (
 // and UDP (OB_ETH_IP_UDP).
 const FrameHeaderBytes = 42
 
+// ethernetBytes is the least a ride can have: it is a frame.
+const ethernetBytes = 14
+
 // Receiver applies the link program's rules to one lane. Step and Tick may run
 // in different threads, and the engine beside both: what they share is in the
 // lane table and the authority word.
@@ -120,7 +123,7 @@ func (x *Receiver) admit(p *passage) Reason {
 		return LinkLane
 	}
 	switch {
-	case check == wire.BadLength:
+	case check == wire.BadLength, p.h.RideBytes != 0 && p.h.RideBytes < ethernetBytes:
 		return LinkLength
 	case [4]byte(p.frame[26:30]) != cfg.PeerLinkIP || [4]byte(p.frame[30:34]) != cfg.LinkIP:
 		return LinkAddress
