@@ -142,12 +142,6 @@ func (e end) setUp() error {
 	if err != nil {
 		return err
 	}
-	// XDP frames that the other end sends (XDP_TX, redirect) are taken in only
-	// by an end with NAPI: one with GRO or a program of its own (veth_xdp_xmit
-	// in drivers/net/veth.c). Without it they vanish and counters show success.
-	if err := setGRO(e.name, true); err != nil {
-		return err
-	}
 	// Else XDP behind a bridge does not see VLAN tags in the frame.
 	if err := clearTxVLAN(e.name); err != nil {
 		return err
@@ -170,7 +164,15 @@ func (e end) setUp() error {
 			return fmt.Errorf("address %s: %w", ip, err)
 		}
 	}
-	return netlink.LinkSetUp(link)
+	if err := netlink.LinkSetUp(link); err != nil {
+		return err
+	}
+	// XDP frames that the other end sends (XDP_TX, redirect) are taken in only
+	// by an end with NAPI: one with GRO or a program of its own (veth_xdp_xmit
+	// in drivers/net/veth.c). Without it they vanish and counters show success.
+	// GRO must come after up: veth_set_features of an end that is down does not
+	// make the other end a target of redirects.
+	return setGRO(e.name, true)
 }
 
 const bridgeName = "br0"

@@ -1,0 +1,173 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/metrics"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"onebeat/mirror"
+	"onebeat/mirror/lane"
+	"onebeat/tools/config"
+	"onebeat/tools/control"
+)
+
+// reportTimeout is how long a loop may take to answer: a few of its sleeps.
+const reportTimeout = 500 * time.Millisecond
+
+// controller answers the control socket. Reports are asked one at a time.
+type controller struct {
+	node *Node
+	t    *thread
+	mu   sync.Mutex
+	stop context.CancelFunc
+}
+
+func (n *Node) serveControl(t *thread, stop context.CancelFunc) (*control.Server, error) {
+	c := &controller{node: n, t: t, stop: stop}
+	return control.Serve(control.SocketPath(n.cfg.Node.RunDir, n.cfg.Node.Name), c.handle)
+}
+
+func (c *controller) handle(_ context.Context, r control.Request) (any, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch r.Cmd {
+	case control.CmdStatus:
+		return c.node.status(), nil
+	case control.CmdPromote:
+		return nil, c.node.handover(r.Lane)
+	case control.CmdOrders:
+		return nil, c.node.writeOrderLogs()
+	case control.CmdStop:
+		c.stop()
+		return nil, nil
+	}
+	return nil, fmt.Errorf("unknown command %q: status, promote, orders or stop", r.Cmd)
+}
+
+// ErrNoLane means that the node has no such lane.
+var ErrNoLane = errors.New("no such lane")
+
+func (n *Node) lane(id int) (*laneParts, error) {
+	for _, p := range n.lanes {
+		if p.cfg.ID == id {
+			return p, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %d", ErrNoLane, id)
+}
+
+// handoverTimeout bounds the wait for a planned handover to end.
+const handoverTimeout = 5 * time.Second
+
+// handover gives a lane to its standby and waits until it is given.
+func (n *Node) handover(id int) error {
+	p, err := n.lane(id)
+	if err != nil {
+		return err
+	}
+	if w := lane.Load(p.mem.authority); w.State() != lane.Active {
+		return fmt.Errorf("this node is %v for lane %d: ask the one that is ACTIVE", w.State(), id)
+	}
+	if peer := lane.Word(atomic.LoadUint64(&p.mem.table.Peer.Authority)); p.cfg.Peer == 0 || peer.State() != lane.Standby {
+		return fmt.Errorf("lane %d has no standby in sync: wait until `onebeat status` shows the peer as STANDBY", id)
+	}
+	if !p.replica.Commands.Put(mirror.CommandHandover) {
+		return errors.New("a handover is under way")
+	}
+	deadline := time.Now().Add(handoverTimeout)
+	for time.Now().Before(deadline) {
+		if lane.Load(p.mem.authority).State() != lane.Active {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return fmt.Errorf("lane %d still has unreleased outputs after %v: the standby does not ACK", id, handoverTimeout)
+}
+
+func (n *Node) writeOrderLogs() error {
+	var errs []error
+	for _, p := range n.lanes {
+		if p.orders != nil {
+			errs = append(errs, p.orders.write())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// status collects what the node knows about itself. What the kernel and the
+// lane table show is there even when a loop does not answer.
+func (n *Node) status() *control.Status {
+	s := &control.Status{
+		Name: n.cfg.Node.Name, Number: n.cfg.Node.Number, PID: os.Getpid(),
+		Transport: n.cfg.Node.Transport, Version: Version, NowNs: n.clock.NowNs(),
+	}
+	s.Memory = readMemory()
+	for _, p := range n.lanes {
+		s.Lanes = append(s.Lanes, n.laneStatus(p))
+	}
+	if n.kernel != nil {
+		if reasons, err := n.kernel.Reasons(); err == nil {
+			s.Kernel = reasons
+		}
+	}
+	return s
+}
+
+func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
+	t := p.mem.table
+	w := lane.Load(p.mem.authority)
+	peer := lane.Word(atomic.LoadUint64(&t.Peer.Authority))
+	s := control.LaneStatus{
+		ID: p.cfg.ID, App: p.cfg.App, Policy: p.cfg.Policy, State: w.State().String(), Epoch: w.Epoch(), First: p.cfg.First,
+		Tail: atomic.LoadUint64(&t.Tail), Applied: atomic.LoadUint64(&t.Engine.Applied), Released: atomic.LoadUint64(&t.Engine.Released),
+		Outputs: atomic.LoadUint64(&t.NextOutput), Peer: p.cfg.Peer, PeerTail: atomic.LoadUint64(&t.Peer.Tail),
+		ProgressNs: int64(atomic.LoadUint64(&t.Engine.ProgressNs)), FencedNs: int64(atomic.LoadUint64(&t.Watch.FencedNs)),
+		CandidateNs: int64(atomic.LoadUint64(&t.Watch.CandidateNs)), CandidateWhy: lane.Why(atomic.LoadUint64(&t.Watch.CandidateWhy)).String(),
+		LateTicks: atomic.LoadUint64(&t.Watch.LateTicks),
+	}
+	if p.cfg.Peer != 0 {
+		s.PeerState, s.PeerEpoch = peer.State().String(), peer.Epoch()
+	}
+	deadline := time.Now().Add(reportTimeout)
+	for p.loop.AskReport(); time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {
+		r, ok := p.loop.Report()
+		if !ok {
+			continue
+		}
+		s.Answers = true
+		s.InSync = r.Record.Count() == 2
+		s.Alone = p.cfg.Policy == config.PolicyMirrored && w.State() == lane.Active && !s.InSync
+		s.ActiveNs, s.FirstAnswerNs, s.Digest = r.ActiveNs, r.FirstAnswerNs, r.Digest
+		s.Records = r.Records
+		s.Diverged = r.Diverged
+		s.Counters = make(map[string]uint64, len(r.Counts))
+		for _, c := range r.Counts {
+			s.Counters[c.Name] += c.Value
+		}
+		break
+	}
+	return s
+}
+
+// readMemory reads the runtime's own figures; it does not stop the world.
+func readMemory() control.Memory {
+	samples := []metrics.Sample{{Name: "/gc/heap/allocs:objects"}, {Name: "/gc/cycles/total:gc-cycles"}}
+	metrics.Read(samples)
+	m := control.Memory{Allocs: samples[0].Value.Uint64(), GCCycles: samples[1].Value.Uint64(), Goroutines: runtime.NumGoroutine()}
+	if b, err := os.ReadFile("/proc/self/statm"); err == nil {
+		var size, resident uint64
+		if _, err := fmt.Sscan(string(b), &size, &resident); err == nil {
+			m.ResidentBytes = resident * uint64(os.Getpagesize())
+		}
+	}
+	return m
+}
+
+// Version of the program; the build sets it.
+var Version = "dev"

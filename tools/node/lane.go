@@ -1,0 +1,169 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"onebeat/engine/app"
+	"onebeat/engine/sbe"
+	"onebeat/mirror"
+	"onebeat/mirror/arbiter"
+	"onebeat/mirror/lane"
+	"onebeat/mirror/recv"
+	"onebeat/mirror/ring"
+	"onebeat/mirror/wire"
+	"onebeat/tools/config"
+	"onebeat/xdp"
+	"onebeat/xdp/frame"
+)
+
+// mirrorConfig is what a lane's replica is told, but for the link's endpoints.
+func (n *Node) mirrorConfig(l *config.Lane) mirror.Config {
+	c := mirror.Config{
+		Lane: uint8(l.ID), Node: uint8(n.cfg.Node.Number), Peer: uint8(l.Peer), First: l.First,
+		Mirrored: l.Policy == config.PolicyMirrored, Ride: l.Release == config.ReleaseRide,
+		HeartbeatNs: l.Heartbeat.Ns(), SchemaVersion: uint32(sbe.SchemaVersion),
+		StartWallNs: time.Now().UnixNano(), StartNs: n.clock.NowNs(),
+	}
+	if l.Wait != config.WaitForever {
+		c.WaitNs = l.Wait.Ns()
+	}
+	switch l.OnTimeout {
+	case config.OnTimeoutReject:
+		c.OnTimeout = mirror.Reject
+	case config.OnTimeoutStop:
+		c.OnTimeout = mirror.Stop
+	}
+	if c.Mirrored {
+		c.PolicyFlags |= wire.PolicyMirrored
+	}
+	if l.Silence == config.SilenceLinks {
+		c.PolicyFlags |= wire.PolicySilencePromotes
+	}
+	if l.OnTimeout == config.OnTimeoutDegrade {
+		c.PolicyFlags |= wire.PolicyDegrades
+	}
+	if n.cfg.Link != nil {
+		c.Shared, c.Authenticate = n.cfg.Link.Key, n.cfg.Link.Auth
+	}
+	return c
+}
+
+// configureTable tells the kernel what it must know of the lane. The peer's
+// incarnation and the keys, which an adopted table has, stay.
+func (n *Node) configureTable(t *lane.Table, l *config.Lane, c *mirror.Config, orderMAC [6]byte) {
+	k := &t.Config
+	k.Used, k.Node, k.PeerNode = 1, uint32(c.Node), uint32(c.Peer)
+	k.Flags = 0
+	if c.Authenticate {
+		k.Flags |= lane.ConfigAuth
+	}
+	if l.Silence == config.SilenceLinks {
+		k.Flags |= lane.ConfigSilencePromotes
+	}
+	k.LaneIP, k.LinkIP, k.PeerLinkIP = l.Address, c.Local.IP, c.Remote.IP
+	k.LinkPort = [2]byte{byte(c.Local.Port >> 8), byte(c.Local.Port)}
+	k.LinkFrameMax = uint16(c.LinkFrameMax)
+	k.OrderMAC, k.LinkMAC, k.PeerLinkMAC = orderMAC, c.Local.MAC, c.Remote.MAC
+	k.OrderQueue = uint16(n.cfg.Order.Queue)
+	if n.cfg.Link != nil {
+		k.LinkQueue = uint16(n.cfg.Link.Queue)
+	}
+	k.HeartbeatNs, k.TickNs = uint64(l.Heartbeat.Ns()), uint64(l.Tick.Ns())
+	k.HangTicks = ticks(l.HangBudget.Ns(), l.Tick.Ns())
+	k.SilenceTicks = ticks(l.Heartbeat.Ns(), l.Tick.Ns())
+}
+
+// ticks is the number of on-time ticks that a budget holds.
+func ticks(budgetNs, tickNs int64) uint32 { return uint32((budgetNs + tickNs - 1) / tickNs) }
+
+// newArbiter makes the lane's arbiter; pair is the only mode yet.
+func newArbiter(l *config.Lane, r *ring.Ring) (arbiter.Arbiter, error) {
+	var known lane.Record
+	if _, err := r.Scan(r.Oldest(), r.Tail(), func(rec *app.Record) bool {
+		if rec.Type == app.RecordEpoch {
+			known.Parse(rec.Payload)
+		}
+		return true
+	}); err != nil {
+		return nil, fmt.Errorf("the ring of an earlier process: %w", err)
+	}
+	return arbiter.NewPair(arbiter.PairConfig{
+		SilencePromotes: l.Silence == config.SilenceLinks,
+		Degrades:        l.OnTimeout == config.OnTimeoutDegrade,
+	}, known)
+}
+
+// openUDP opens all lanes on sockets: no privileges, no kernel programs.
+func (n *Node) openUDP() error {
+	for i := range n.cfg.Lanes {
+		if err := n.openLaneUDP(&n.cfg.Lanes[i]); err != nil {
+			return fmt.Errorf("lane %d: %w", n.cfg.Lanes[i].ID, err)
+		}
+	}
+	return nil
+}
+
+func (n *Node) openLaneUDP(l *config.Lane) error {
+	p := &laneParts{cfg: l}
+	mem, err := openFile(filePath(n.cfg, l.ID), int(l.RingSize))
+	if err != nil {
+		return err
+	}
+	n.closer = append(n.closer, mem.close)
+	p.mem = mem.shared
+	r, err := p.mem.open(int(l.RingSize))
+	if err != nil {
+		return err
+	}
+	ports := []uint16{uint16(l.Port)}
+	if l.Venue != nil {
+		ports = append(ports, uint16(l.Venue.LocalPort))
+	}
+	order, err := xdp.ListenUDP(n.cfg.Order.Address.Addr(), ports...)
+	if err != nil {
+		return fmt.Errorf("order socket: %w", err)
+	}
+	n.closer = append(n.closer, order.Close)
+	p.order = order
+	c := n.mirrorConfig(l)
+	local := order.Local()
+	memory := mirror.Memory{Table: p.mem.table, Authority: p.mem.authority, Ring: r,
+		SetNHKey: func(*[wire.NHWords]uint32) error { return nil }}
+	if l.Peer != 0 {
+		if err := n.openLinkUDP(p, &c, &memory, local.MAC); err != nil {
+			return err
+		}
+	} else {
+		n.configureTable(p.mem.table, l, &c, local.MAC)
+	}
+	var venueMAC [6]byte
+	if l.Venue != nil {
+		venueMAC = xdp.StandInMAC(l.Venue.Address)
+	}
+	return n.addLane(p, c, memory, local, venueMAC)
+}
+
+// openLinkUDP puts the link program's rules before the link socket.
+func (n *Node) openLinkUDP(p *laneParts, c *mirror.Config, m *mirror.Memory, orderMAC [6]byte) error {
+	link, err := xdp.ListenUDP(n.cfg.Link.Address.Addr(), uint16(n.cfg.Link.Port))
+	if err != nil {
+		return fmt.Errorf("link socket: %w", err)
+	}
+	n.closer = append(n.closer, link.Close)
+	c.Local = link.Local()
+	c.Local.Port = uint16(n.cfg.Link.Port)
+	c.Remote = frame.Endpoint{MAC: xdp.StandInMAC(n.cfg.Link.PeerAddress), IP: n.cfg.Link.PeerAddress, Port: uint16(n.cfg.Link.Port)}
+	c.LinkFrameMax = udpLinkFrameMax
+	n.configureTable(p.mem.table, p.cfg, c, orderMAC)
+	rules := recv.New(uint8(p.cfg.ID), p.mem.table, p.mem.authority, m.Ring, new([wire.NHWords]uint32))
+	m.SetNHKey = func(key *[wire.NHWords]uint32) error {
+		rules.Rekey(key)
+		return nil
+	}
+	p.link = mirror.NewStandIn(link, p.order, rules, p.cfg.Tick.Ns(), n.clock.NowNs)
+	return nil
+}
+
+// udpLinkFrameMax keeps link datagrams below an Ethernet MTU of 1500.
+const udpLinkFrameMax = 1514

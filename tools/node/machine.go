@@ -1,0 +1,81 @@
+package node
+
+import (
+	"fmt"
+	"math"
+
+	"onebeat/engine"
+	"onebeat/engine/app"
+	"onebeat/engine/book"
+	"onebeat/engine/fixp"
+	"onebeat/engine/gateway"
+	"onebeat/engine/sbe"
+	"onebeat/tools/config"
+)
+
+// newMachine builds a lane's machine. venueMAC is where frames to the venue go
+// until it was heard from; log is where a book notes what it accepts, or nil.
+func newMachine(l *config.Lane, venueMAC [6]byte, log *orderLog) (*engine.Machine, error) {
+	cfg := engine.MachineConfig{Port: uint16(l.Port)}
+	for _, s := range l.Sessions {
+		cfg.Sessions = append(cfg.Sessions, fixp.SessionConfig{ID: sbe.UUID(s.ID), Key: fixp.NewKey(s.Key)})
+	}
+	if v := l.Venue; v != nil {
+		cfg.Venue = &engine.VenueConfig{
+			Remote:    app.Endpoint{MAC: venueMAC, IP: v.Address, Port: uint16(v.Port)},
+			LocalPort: uint16(v.LocalPort), Session: sbe.UUID(v.Session), Key: fixp.NewKey(v.Key),
+		}
+	}
+	var err error
+	switch l.App {
+	case config.AppBook:
+		cfg.App, err = newBook(l, log)
+	case config.AppGateway:
+		cfg.App, err = newGateway(l)
+	default:
+		err = fmt.Errorf("unknown app %q", l.App)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lane %d: %s: %w", l.ID, l.App, err)
+	}
+	m, err := engine.NewMachine(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("lane %d: %w", l.ID, err)
+	}
+	return m, nil
+}
+
+func newBook(l *config.Lane, log *orderLog) (*book.Book, error) {
+	cfg := book.Config{FlowsMax: max(64, len(l.Sessions))}
+	for _, s := range l.Symbols {
+		cfg.Symbols = append(cfg.Symbols, s.ID)
+	}
+	if log != nil {
+		cfg.OnAccept = log.accept
+	}
+	return book.New(cfg)
+}
+
+// newGateway maps the configuration's 0, a check that is off, to a limit that
+// nothing reaches.
+func newGateway(l *config.Lane) (*gateway.Gateway, error) {
+	off := func(v, unlimited int64) int64 {
+		if v == 0 {
+			return unlimited
+		}
+		return v
+	}
+	cfg := gateway.Config{Sessions: len(l.Sessions), Risk: gateway.Risk{
+		MaxQtyLots:      uint32(min(off(l.Risk.MaxQtyLots, math.MaxUint32), math.MaxUint32)),
+		MaxNotional:     off(l.Risk.MaxNotional, math.MaxInt64),
+		CollarPercent:   uint32(off(l.Risk.CollarPercent, unlimitedPercent)),
+		MaxPositionLots: off(l.Risk.MaxPositionLots, math.MaxInt64/2),
+	}}
+	for _, s := range l.Symbols {
+		cfg.Symbols = append(cfg.Symbols, gateway.Symbol{ID: s.ID, ReferencePriceTicks: s.ReferencePriceTicks})
+	}
+	return gateway.New(cfg)
+}
+
+// unlimitedPercent is a collar that no price leaves.
+const unlimitedPercent = 1_000_000

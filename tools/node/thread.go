@@ -1,0 +1,74 @@
+package node
+
+import (
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"onebeat/engine"
+	"onebeat/pin"
+	"onebeat/tools/config"
+)
+
+// Bounds of the backoff strategy: cycles without work before it yields, and
+// before it sleeps.
+const (
+	backoffSpins  = 200
+	backoffYields = 20
+	firstSleepNs  = 20_000
+)
+
+// idle decides what happens when a cycle did no work.
+type idle struct {
+	strategy   string
+	maxSleepNs int64
+	fds        []unix.PollFd
+	empty      int // cycles without work in a row
+	sleepNs    int64
+}
+
+func (i *idle) idle(work int) {
+	if work > 0 {
+		i.empty, i.sleepNs = 0, firstSleepNs
+		return
+	}
+	i.empty++
+	switch {
+	case i.strategy == config.IdleSpin || i.strategy == config.IdleBackoff && i.empty < backoffSpins:
+	case i.strategy == config.IdleYield || i.empty < backoffSpins+backoffYields:
+		unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	default:
+		timeout := unix.NsecToTimespec(i.sleepNs)
+		// A frame ends the sleep; an error only shortens it.
+		_, _ = unix.Ppoll(i.fds, &timeout, nil)
+		i.sleepNs = min(2*i.sleepNs, i.maxSleepNs)
+	}
+}
+
+// thread runs loops in turn on one locked thread until it is stopped.
+type thread struct {
+	loops []*engine.Loop
+	idle  idle
+	core  int
+	clock *Clock
+	stop  atomic.Bool
+	done  chan error
+}
+
+func (t *thread) run() {
+	unlock, err := pin.LockThread(t.core)
+	if err != nil {
+		t.done <- err
+		return
+	}
+	defer unlock()
+	t.idle.sleepNs = firstSleepNs
+	for !t.stop.Load() {
+		nowNs, work := t.clock.NowNs(), 0
+		for _, l := range t.loops {
+			work += l.DoWork(nowNs)
+		}
+		t.idle.idle(work)
+	}
+	t.done <- nil
+}
