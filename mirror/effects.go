@@ -55,6 +55,8 @@ func (r *Replica) perform(e *role.Effect, nowNs int64) bool {
 		r.event(EventServing, uint64(r.word.Epoch()), 0)
 	case role.StopIntake:
 		r.stopIntake = true
+	case role.ResumeIntake:
+		r.stopIntake = false
 	case role.StopServing:
 		r.stopIntake, r.inSync, r.mirroring = false, false, false
 	case role.SendFenced:

@@ -43,6 +43,13 @@ func (r *Ring) Append(typ app.RecordType, epoch uint32, timeNs int64, payload []
 		r.put(tail, app.RecordPadding, epoch, timeNs, nil, int(rest))
 	}
 	r.put(position, typ, epoch, timeNs, payload, HeaderBytes+len(payload))
+	if r.index.valid && r.index.next == tail {
+		if epoch == r.epochFloor {
+			r.index.next = end
+		} else {
+			r.index.note(epoch, tail, end)
+		}
+	}
 	r.epochFloor = epoch
 	atomic.StoreUint64(r.tail, end)
 	return position, end, true

@@ -54,6 +54,8 @@ type Ring struct {
 	// epochFloor is the epoch of the newest record this view wrote: none may be
 	// older behind it.
 	epochFloor uint32
+	start      uint64 // nothing lies before it: where Reset began the log
+	index      index
 }
 
 // New makes a ring of sizeBytes, a power of two, over mem, which holds at least

@@ -277,6 +277,59 @@ func TestEpochsCutAndReset(t *testing.T) {
 	}
 }
 
+// The index says what a scan of the ring says, whoever wrote the records.
+func TestIndexAgainstScan(t *testing.T) {
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 9))
+		a, _ := newRing(t, testSize)
+		b, _ := newRing(t, testSize)
+		epoch, sent := uint32(1), uint64(0)
+		first := map[uint32]uint64{}
+		for range 600 {
+			if rng.IntN(30) == 0 {
+				epoch += 1 + uint32(rng.IntN(2))
+			}
+			at, _ := mustAppend(t, a, epoch, make([]byte, rng.IntN(100)))
+			if _, ok := first[epoch]; !ok {
+				first[epoch] = at
+			}
+			for sent < a.Tail() {
+				view, next := a.Batch(sent, 1400)
+				if err := b.CopyIn(sent, view); err != nil {
+					t.Fatal(err)
+				}
+				sent = next
+			}
+			if rng.IntN(4) != 0 {
+				continue
+			}
+			for _, r := range []*Ring{a, b} {
+				last, _ := r.Last()
+				if got := r.LastEpoch(); got != last.Epoch || got != epoch {
+					t.Fatalf("seed %d: last epoch %d, scan says %d", seed, got, last.Epoch)
+				}
+				ask := uint32(rng.IntN(int(epoch) + 1))
+				position, found, known := r.FirstAfter(ask)
+				if found != (ask < epoch) {
+					t.Fatalf("seed %d: after %d: found %t in epoch %d", seed, ask, found, epoch)
+				}
+				if !found || !known {
+					continue
+				}
+				for e := ask + 1; e <= epoch; e++ {
+					if p, ok := first[e]; ok {
+						// The padding before it may already be of the new epoch.
+						if position > p || p-position > MaxRecordBytes {
+							t.Fatalf("seed %d: after %d at %d, want %d", seed, ask, position, p)
+						}
+						break
+					}
+				}
+			}
+		}
+	}
+}
+
 // A reader with a limit behind it never sees a record change under it.
 func TestConcurrentReader(t *testing.T) {
 	r, _ := newRing(t, testSize)

@@ -54,9 +54,9 @@ func (r *Ring) Scan(from, to uint64, visit func(*app.Record) bool) (Summary, err
 // headers: position and checksum must both fit.
 func (r *Ring) Oldest() uint64 {
 	tail := r.Tail()
-	from := uint64(0)
+	from := r.start
 	if tail > r.size {
-		from = tail - r.size
+		from = max(from, tail-r.size)
 	}
 	var rec app.Record
 	for p := from; p < tail; p += AlignBytes {
@@ -82,41 +82,4 @@ func (r *Ring) Last() (last app.Record, ok bool) {
 		return app.Record{}, false
 	}
 	return last, ok
-}
-
-// LastEpoch returns the epoch of the newest record, 0 for an empty log. Like
-// Last it reads the whole ring.
-func (r *Ring) LastEpoch() uint32 {
-	last, _ := r.Last()
-	return last.Epoch
-}
-
-// FirstAfter returns the position of the first record of a later epoch than
-// the given one: where a node whose log ends in that epoch must cut its own,
-// if it reaches so far. Without such a record it is the tail and found is
-// false. known is false when the ring may have lost that place: its oldest
-// record is already of a later epoch, and the log did not begin there.
-func (r *Ring) FirstAfter(epoch uint32) (position uint64, found, known bool) {
-	oldest := r.Oldest()
-	position = r.Tail()
-	if _, err := r.Scan(oldest, position, func(rec *app.Record) bool {
-		if rec.Epoch > epoch {
-			position, found = rec.Position, true
-		}
-		return !found
-	}); err != nil {
-		return position, false, false
-	}
-	return position, found, !found || position != oldest || oldest == 0
-}
-
-// EpochStart returns the position of an epoch's first record.
-func (r *Ring) EpochStart(epoch uint32) (position uint64, found bool) {
-	_, err := r.Scan(r.Oldest(), r.Tail(), func(rec *app.Record) bool {
-		if rec.Epoch == epoch {
-			position, found = rec.Position, true
-		}
-		return !found && rec.Epoch <= epoch
-	})
-	return position, found && err == nil
 }

@@ -79,7 +79,8 @@ func (r *Ring) Reset(position uint64) {
 		panic(fmt.Sprintf("ring reset to %d, not a multiple of %d", position, AlignBytes))
 	}
 	clear(r.mem)
-	r.epochFloor = 0
+	r.epochFloor, r.start = 0, position
+	r.index = index{}
 	atomic.StoreUint64(r.tail, position)
 }
 
@@ -102,5 +103,6 @@ func (r *Ring) Cut(position uint64) error {
 		from += uint64(len(b))
 	}
 	r.epochFloor = 0
+	r.index.cut(position)
 	return nil
 }
