@@ -11,7 +11,7 @@ import (
 // watchNeighbour follows the kernel's neighbour entry of the lane address. The
 // answers of a new primary already carry its address; this is for a primary
 // that announces itself when nothing reaches the old one any more.
-func (r *runner) watchNeighbour(ifindex int, lane netip.Addr) error {
+func (r *runner) watchNeighbour(ifindex int, lane netip.Addr, known [6]byte) error {
 	updates := make(chan netlink.NeighUpdate, 16)
 	end := make(chan struct{})
 	if err := netlink.NeighSubscribe(updates, end); err != nil {
@@ -19,10 +19,17 @@ func (r *runner) watchNeighbour(ifindex int, lane netip.Addr) error {
 	}
 	r.unwatch = end
 	go func() {
+		// The entry is also told of when only its age changed: an old address
+		// must not overrule what the answers have shown since.
+		last := packMAC(known[:])
 		for u := range updates {
 			ip, ok := netip.AddrFromSlice(u.IP.To4())
-			if ok && ip == lane && u.LinkIndex == ifindex && len(u.HardwareAddr) == 6 {
-				r.mac.Store(packMAC(u.HardwareAddr))
+			if !ok || ip != lane || u.LinkIndex != ifindex || len(u.HardwareAddr) != len(known) {
+				continue
+			}
+			if mac := packMAC(u.HardwareAddr); mac != last {
+				last = mac
+				r.mac.Store(mac)
 			}
 		}
 	}()

@@ -136,7 +136,7 @@ func (r *runner) openXDP(o *Options) error {
 	r.port = s
 	r.local = frame.Endpoint{MAC: nic.MAC, Port: port, IP: local.As4()}
 	r.targets = []frame.Endpoint{{MAC: mac, Port: o.Targets[0].Port(), IP: o.Targets[0].Addr().As4()}}
-	if err := r.watchNeighbour(nic.Index, o.Targets[0].Addr()); err != nil {
+	if err := r.watchNeighbour(nic.Index, o.Targets[0].Addr(), mac); err != nil {
 		return errors.Join(err, s.Close())
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"onebeat/bench/load"
 	"onebeat/engine/fixp"
 	"onebeat/engine/sbe"
+	"onebeat/pin"
 	"onebeat/tools/config"
 )
 
@@ -27,6 +28,9 @@ func newLoad() *cobra.Command {
 		Long: "load is an open-loop client: an order is due at its time whatever became of the earlier ones,\n" +
 			"and its latency counts from then. Unanswered orders are sent again.",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := pin.Reexec(); err != nil {
+				return err
+			}
 			var id config.UUID
 			if err := id.UnmarshalText([]byte(session)); err != nil {
 				return fmt.Errorf("--session: %w", err)
