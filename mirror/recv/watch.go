@@ -40,13 +40,18 @@ func (x *Receiver) fence(word lane.Word, why lane.Why, nowNs int64) bool {
 // this node's socket and mirror frames are no longer ACKed. Its own engine is
 // checked first.
 func (x *Receiver) becomeCandidate(word lane.Word, why lane.Why, nowNs int64) bool {
-	if word.State() != lane.Standby || x.stuck() || !lane.Swap(x.word, word, word.With(lane.Candidate)) {
+	if word.State() != lane.Standby || x.stuck() {
 		x.count(CandidateRefused)
 		return false
 	}
+	// Before the swap: an engine that sees CANDIDATE asks why at once.
 	w := &x.table.Watch
 	atomic.StoreUint64(&w.CandidateNs, uint64(nowNs))
 	atomic.StoreUint64(&w.CandidateWhy, uint64(why))
+	if !lane.Swap(x.word, word, word.With(lane.Candidate)) {
+		x.count(CandidateRefused)
+		return false
+	}
 	x.count(Candidate)
 	return true
 }
