@@ -101,12 +101,16 @@ func newBookRig() *rig {
 	return r
 }
 
-func newGatewayRig() *rig {
-	g := must(gateway.New(gateway.Config{Sessions: 1, Symbols: []gateway.Symbol{{ID: 1, ReferencePriceTicks: 100}},
+func newGatewayRig() *rig { return newSizedGatewayRig(0, 0, 0) }
+
+func newSmallGatewayRig() *rig { return newSizedGatewayRig(64, 64, 16) }
+
+func newSizedGatewayRig(orders, retain, window int) *rig {
+	g := must(gateway.New(gateway.Config{Sessions: 1, OrdersMax: orders, FinishedRetain: orders, PositionsMax: orders, ClOrdIDWindow: orders, Symbols: []gateway.Symbol{{ID: 1, ReferencePriceTicks: 100}},
 		Risk: gateway.Risk{MaxQtyLots: 1000, MaxNotional: 1 << 40, CollarPercent: 50, MaxPositionLots: 1 << 40}}))
 	r := &rig{nowNs: 1_000_000_000, out: app.NewOutbox(laneEndpoint, 1)}
-	r.m = must(NewMachine(MachineConfig{Port: simClientPort, App: g, Sessions: []fixp.SessionConfig{{ID: sessionID(0), Key: fixp.NewKey("key0")}},
-		Venue: &VenueConfig{Remote: venueEndpoint, LocalPort: simLocalPort, Session: sessionID(99), Key: fixp.NewKey("venue")}}))
+	r.m = must(NewMachine(MachineConfig{Port: simClientPort, App: g, RetainMessages: retain, Sessions: []fixp.SessionConfig{{ID: sessionID(0), Key: fixp.NewKey("key0")}},
+		Venue: &VenueConfig{Remote: venueEndpoint, LocalPort: simLocalPort, Session: sessionID(99), Key: fixp.NewKey("venue"), Window: window}}))
 	r.m.Promote(r.nowNs, r.out)
 	r.connect()
 	// The venue's side of the connection, by hand.
