@@ -44,7 +44,9 @@ func OpenView(dir string, lane int) (*View, error) {
 }
 
 func viewMap(path string) ([]byte, error) {
-	m, err := ebpf.LoadPinnedMap(path, &ebpf.LoadPinOptions{ReadOnly: true})
+	// Opened for writing: the kernel refuses to map what was opened read-only.
+	// The mapping itself is read-only.
+	m, err := ebpf.LoadPinnedMap(path, nil)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w; is node.bpffs right, and did the node ever run?", path, ErrNotPinned)
 	}
