@@ -18,7 +18,7 @@ const (
 	LaneBytes      = 768
 	AuthorityBytes = 64
 	RingSlackBytes = 2048
-	NHWords        = 384
+	NHWords        = 384 + 24
 	LinkHeaders    = 42 + 96
 	PayloadMax     = 1536
 )

@@ -16,6 +16,7 @@ struct passage {
 	struct xdp_md *ctx;
 	struct ob_lane *l;
 	struct ob_authority *a;
+	struct ob_nh_key *nk;
 	__u64 word; /* authority as read once, under busy */
 	__u64 nh; /* of the payload */
 	__u32 lane;
@@ -106,7 +107,7 @@ static __always_inline int answer(struct passage *p)
 	h->incarnation = l->cfg.incarnation;
 	h->echo = h->counter;
 	h->counter = ++l->link_counter;
-	h->mac = l->cfg.flags & OB_CFG_AUTH ? frame_mac(h, p->nh, l->cfg.tx_key) : 0;
+	h->mac = l->cfg.flags & OB_CFG_AUTH ? frame_mac(h, p->nk, p->nh, l->cfg.tx_key) : 0;
 	return XDP_TX;
 }
 
@@ -283,9 +284,9 @@ static __always_inline enum ob_reason authenticate(struct passage *p, struct ob_
 	__u32 path = h->path;
 
 	if (l->cfg.flags & OB_CFG_AUTH) {
-		if (nh_frame(p->ctx, p->lane, OB_LINK_HEADERS, p->bytes, &p->nh))
+		if (nh_payload(p->ctx, p->nk, OB_LINK_HEADERS, p->bytes, &p->nh))
 			return OB_R_LINK_LENGTH;
-		if (frame_mac(h, p->nh, l->cfg.rx_key) != h->mac)
+		if (frame_mac(h, p->nk, p->nh, l->cfg.rx_key) != h->mac)
 			return OB_R_LINK_MAC;
 	}
 	if (path >= OB_PATHS)
@@ -338,7 +339,8 @@ int ob_link(struct xdp_md *ctx)
 	p.lane = h->lane;
 	p.l = bpf_map_lookup_elem(&lanes, &p.lane);
 	p.a = bpf_map_lookup_elem(&authority, &p.lane);
-	if (!p.l || !p.a || !p.l->cfg.used || !p.l->cfg.peer_node)
+	p.nk = nh_key(p.lane);
+	if (!p.l || !p.a || !p.nk || !p.l->cfg.used || !p.l->cfg.peer_node)
 		return drop(OB_R_LINK_LANE);
 	p.bytes = h->length + h->ride;
 	/* A ride is a frame: the kernel cannot release less than an Ethernet header. */

@@ -99,8 +99,9 @@ type linkObLane struct {
 }
 
 type linkObNhKey struct {
-	_    structs.HostLayout
-	Word [384]uint32
+	_      structs.HostLayout
+	Word   [384]uint32
+	Header [24]uint32
 }
 
 type linkObReason uint32

@@ -54,8 +54,8 @@ enum ob_path {
 #define OB_F_CROSS 4 /* ACK: the records would cross the ring's end */
 
 /*
- * Follows the UDP header. 96 bytes; the MAC is SipHash-2-4 over the first 88
- * bytes and the NH hash of everything behind the header, keyed by direction.
+ * Follows the UDP header. 96 bytes; the MAC covers everything from here to the
+ * frame's end, see auth.h.
  */
 struct ob_link_hdr {
 	__u32 magic;
@@ -188,9 +188,14 @@ struct ob_lane {
 	struct ob_lane_watch watch OB_LINE;
 } OB_LINE;
 
-/* NH key: one 32-bit word for each payload word (UMAC's NH, RFC 4418 section 5.2.2). */
+/* NH key (UMAC's NH, RFC 4418 section 5.2.2): a 32-bit word for each word of the
+ * payload, and for each of the header's before its MAC and two more.
+ */
+#define OB_NH_HEADER 24
+
 struct ob_nh_key {
 	__u32 word[OB_PAYLOAD_MAX / 4];
+	__u32 header[OB_NH_HEADER];
 };
 
 /* --- counted reasons, one u64 per CPU each --- */

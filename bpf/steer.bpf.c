@@ -73,6 +73,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct ob_lane *l, __u32 
 {
 	__u64 bytes = ctx->data_end - ctx->data;
 	struct ob_lane_config *cfg = &l->cfg;
+	struct ob_nh_key *nk = nh_key(lane);
 	struct ob_headers o;
 	struct ob_link_hdr *h;
 	__u32 dev = lane * 2 + 1;
@@ -81,7 +82,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct ob_lane *l, __u32 
 
 	if (bytes > OB_PAYLOAD_MAX || bytes + OB_LINK_HEADERS > cfg->link_frame_max)
 		return drop(OB_R_ORDER_TOO_LONG);
-	if (cfg->flags & OB_CFG_AUTH && nh_frame(ctx, lane, 0, bytes, &nh))
+	if (!nk || (cfg->flags & OB_CFG_AUTH && nh_payload(ctx, nk, 0, bytes, &nh)))
 		return drop(OB_R_ORDER_TOO_LONG);
 	if (bpf_xdp_adjust_head(ctx, -(int)OB_LINK_HEADERS))
 		return drop(OB_R_ORDER_TOO_LONG);
@@ -111,7 +112,7 @@ static __always_inline int forward(struct xdp_md *ctx, struct ob_lane *l, __u32 
 	h->output = 0;
 	h->echo = 0;
 	h->counter = __sync_fetch_and_add(&l->steer_counter, 1) + 1;
-	h->mac = cfg->flags & OB_CFG_AUTH ? frame_mac(h, nh, cfg->tx_key) : 0;
+	h->mac = cfg->flags & OB_CFG_AUTH ? frame_mac(h, nk, nh, cfg->tx_key) : 0;
 	if (bpf_redirect_map(&devs, dev, XDP_DROP) != XDP_REDIRECT)
 		return drop(OB_R_NO_DEVICE);
 	count(OB_R_ORDER_FORWARDED);

@@ -99,8 +99,9 @@ type steerObLane struct {
 }
 
 type steerObNhKey struct {
-	_    structs.HostLayout
-	Word [384]uint32
+	_      structs.HostLayout
+	Word   [384]uint32
+	Header [24]uint32
 }
 
 type steerObReason uint32

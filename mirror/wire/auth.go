@@ -18,9 +18,16 @@ func (a *Auth) Seal(b []byte) {
 	h := (*[HeaderBytes]byte)(b)
 	mac := uint64(0)
 	if a.Enabled {
-		mac = sipFrame(&a.Sip, h, NH(a.NH, b[HeaderBytes:]))
+		mac = a.mac(h, b[HeaderBytes:])
 	}
 	binary.LittleEndian.PutUint64(h[offMAC:], mac)
+}
+
+// mac is the sums of NH over header and payload under SipHash, see bpf/auth.h.
+func (a *Auth) mac(h *[HeaderBytes]byte, payload []byte) uint64 {
+	sum0, sum1 := nhHeader(a.NH, h)
+	counter := binary.LittleEndian.Uint64(h[offCounter:])
+	return sipWords(&a.Sip, counter, sum0+NH(a.NH, payload), sum1)
 }
 
 // Verify reports whether a whole frame, already parsed, carries its MAC.
@@ -33,7 +40,7 @@ func (a *Auth) Verify(b []byte) bool {
 	}
 	h := (*[HeaderBytes]byte)(b)
 	// One comparison of two words: nothing here depends on how many bytes fit.
-	return sipFrame(&a.Sip, h, NH(a.NH, b[HeaderBytes:])) == binary.LittleEndian.Uint64(h[offMAC:])
+	return a.mac(h, b[HeaderBytes:]) == binary.LittleEndian.Uint64(h[offMAC:])
 }
 
 // Replay refuses what was seen: the counter of every sending path must rise.

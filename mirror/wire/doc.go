@@ -9,8 +9,9 @@
 //	┌─────────┬─────────────────┬───────────────┐
 //	│ header  │ records (x 32)  │ ride          │
 //	└─────────┴─────────────────┴───────────────┘
-//	└ SipHash-2-4 ┘└──────────── NH ────────────┘
+//	└─────────────── NH, then SipHash-2-4 ──────┘
 //
-// The MAC is SipHash-2-4, keyed by direction, over the header and the NH hash
-// (32x32 multiply, RFC 4418 section 5.2.2) of everything behind it.
+// The MAC is SipHash-2-4, keyed by direction, over the frame's counter and the
+// NH hash (32x32 multiply, RFC 4418 section 5.2.2) of header and payload. The
+// header is hashed with two sums: its key and position vouch for all the rest.
 package wire

@@ -54,26 +54,15 @@ func sipRound(v0, v1, v2, v3 uint64) (uint64, uint64, uint64, uint64) {
 	return v0, v1, v2, v3
 }
 
-// sipFrame is SipHash-2-4 over the first 88 bytes of a header followed by one
-// word: 12 words, 96 bytes.
-func sipFrame(key *[2]uint64, h *[HeaderBytes]byte, nh uint64) uint64 {
+// sipWords is SipHash-2-4 over three words.
+func sipWords(key *[2]uint64, a, b, c uint64) uint64 {
 	v0, v1, v2, v3 := key[0]^sip0, key[1]^sip1, key[0]^sip2, key[1]^sip3
-	for i := 0; i < offMAC; i += 8 {
-		m := binary.LittleEndian.Uint64(h[i : i+8])
+	for _, m := range [4]uint64{a, b, c, 24 << 56} {
 		v3 ^= m
 		v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
 		v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
 		v0 ^= m
 	}
-	v3 ^= nh
-	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
-	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
-	v0 ^= nh
-	const last = uint64(HeaderBytes) << 56
-	v3 ^= last
-	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
-	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
-	v0 ^= last
 	v2 ^= 0xff
 	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
 	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
