@@ -37,7 +37,7 @@ func (b *Book) newOrder(m *sbe.NewOrderSingle) {
 		tif: m.TimeInForce(), status: sbe.OrdStatusNew, next: none, prev: none}
 	b.open++
 	if b.cfg.OnAccept != nil {
-		b.cfg.OnAccept(o.session, o.clOrdID, b.possResend, b.in.TimeNs)
+		b.cfg.OnAccept(o.session, o.clOrdID, b.possResend != 0, b.in.TimeNs)
 	}
 	b.report(o, sbe.ExecTypeNew, o.clOrdID, 0, 0, 0, sbe.RejectReasonNone)
 	b.matchAndRest(i)
