@@ -80,15 +80,17 @@ static __always_inline int fence(struct ob_lane *l, struct ob_authority *a, __u6
 static __always_inline int become_candidate(struct ob_lane *l, struct ob_authority *a, __u64 word,
 					    enum ob_why why)
 {
-	if (word_state(word) != OB_STANDBY || engine_stuck(l) ||
-	    !word_swap(a, word, make_word(word_epoch(word), OB_CANDIDATE))) {
-		count(OB_R_CANDIDATE_REFUSED);
-		return 0;
+	if (word_state(word) == OB_STANDBY && !engine_stuck(l)) {
+		/* Before the swap: the engine asks why as soon as it sees the word. */
+		STORE(l->watch.candidate_ns, bpf_ktime_get_ns());
+		STORE(l->watch.candidate_why, why);
+		if (word_swap(a, word, make_word(word_epoch(word), OB_CANDIDATE))) {
+			count(OB_R_CANDIDATE);
+			return 1;
+		}
 	}
-	STORE(l->watch.candidate_ns, bpf_ktime_get_ns());
-	STORE(l->watch.candidate_why, why);
-	count(OB_R_CANDIDATE);
-	return 1;
+	count(OB_R_CANDIDATE_REFUSED);
+	return 0;
 }
 
 #endif /* OB_LANE_H */

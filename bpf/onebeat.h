@@ -84,7 +84,7 @@ struct ob_link_hdr {
 /* --- records in the ring --- */
 /* Committed by a release-store of length; never crosses the ring's end. */
 struct ob_record_hdr {
-	__u32 length; /* header and payload, before padding to 8; 0: not committed */
+	__u32 length; /* header and payload, before padding to 32; 0: not committed */
 	__u16 type;
 	__u16 flags;
 	__u32 epoch;

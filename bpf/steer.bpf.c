@@ -41,7 +41,7 @@ static __always_inline int answer_arp(struct xdp_md *ctx)
 	struct arp_ipv4 *arp = data + sizeof(*eth);
 	struct ob_authority *a;
 	struct ob_lane *l;
-	__u32 ip, lane;
+	__u32 ip, lane, dev;
 
 	if ((void *)(arp + 1) > end || arp->operation != bpf_htons(ARP_REQUEST) ||
 	    arp->protocol != bpf_htons(ETH_P_IP) || arp->protocol_bytes != 4)
@@ -62,7 +62,11 @@ static __always_inline int answer_arp(struct xdp_md *ctx)
 	__builtin_memcpy(arp->sender_mac, l->cfg.order_mac, ETH_ALEN);
 	__builtin_memcpy(arp->sender_ip, &ip, 4);
 	count(OB_R_ARP_ANSWERED);
-	return XDP_TX;
+	/* Not XDP_TX: a veth on a bridge flushes that only to a far end with a
+	 * program of its own (veth_xdp_flush), a redirect to any with NAPI.
+	 */
+	dev = lane * 2;
+	return bpf_redirect_map(&devs, dev, 0);
 }
 
 /*

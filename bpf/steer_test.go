@@ -178,7 +178,7 @@ func TestARP(t *testing.T) {
 		out     []byte
 	}
 	cases := []arpCase{
-		{"ACTIVE answers", lane.Active, ask(laneIP), xdpTx, "arp_answered", reply},
+		{"ACTIVE answers", lane.Active, ask(laneIP), xdpRedirect, "arp_answered", reply},
 		{"another address", lane.Active, ask([4]byte{10, 9, 0, 101}), xdpPass, "", nil},
 		{"a reply", lane.Active, other(func(f []byte) { f[21] = 2 }), xdpPass, "", nil},
 		{"not IPv4", lane.Active, other(func(f []byte) { f[16] = 0x86 }), xdpPass, "", nil},
