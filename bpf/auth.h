@@ -19,8 +19,14 @@
 
 #define OB_NH_STEPS (OB_PAYLOAD_MAX / OB_NH_STEP)
 
-#define NH_PAIR(m, i) \
-	sum += (__u64)(__u32)((m)[i] + k[i]) * (__u32)((m)[(i) + 1] + k[(i) + 1])
+/* The barrier keeps the compiler from loading all words first: there are ten
+ * registers, and it would park them on the stack.
+ */
+#define NH_PAIR(m, i)                                                                      \
+	do {                                                                               \
+		sum += (__u64)(__u32)((m)[i] + k[i]) * (__u32)((m)[(i) + 1] + k[(i) + 1]); \
+		asm volatile("" : "+r"(sum));                                              \
+	} while (0)
 
 static __always_inline struct ob_nh_key *nh_key(__u32 lane)
 {
@@ -73,6 +79,9 @@ static __always_inline int nh_payload(struct xdp_md *ctx, const struct ob_nh_key
 	return 0;
 }
 
+/* As with NH_PAIR: half a round at a time fits in registers. */
+#define IN_REGISTERS asm volatile("" : "+r"(v0), "+r"(v1), "+r"(v2), "+r"(v3))
+
 #define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
 
 #define SIPROUND                       \
@@ -84,6 +93,7 @@ static __always_inline int nh_payload(struct xdp_md *ctx, const struct ob_nh_key
 		v1 ^= v0;              \
 		v3 ^= v2;              \
 		v0 = ROTL(v0, 32);     \
+		IN_REGISTERS;          \
 		v2 += v1;              \
 		v0 += v3;              \
 		v1 = ROTL(v1, 17);     \
@@ -91,6 +101,7 @@ static __always_inline int nh_payload(struct xdp_md *ctx, const struct ob_nh_key
 		v1 ^= v2;              \
 		v3 ^= v0;              \
 		v2 = ROTL(v2, 32);     \
+		IN_REGISTERS;          \
 	} while (0)
 
 #define SIPWORD(m)                \
@@ -118,9 +129,11 @@ static __always_inline __u64 frame_mac(const struct ob_link_hdr *h, const struct
 	__u64 sum0 = nh, sum1 = 0;
 	__u64 v0, v1, v2, v3;
 
+#pragma unroll
 	for (int i = 0; i < OB_MAC_WORDS; i += 2) {
 		const __u32 *k = &nk->header[i];
 
+		asm volatile("" : "+r"(sum0), "+r"(sum1));
 		sum0 += (__u64)(__u32)(m[i] + k[0]) * (__u32)(m[i + 1] + k[1]);
 		sum1 += (__u64)(__u32)(m[i] + k[2]) * (__u32)(m[i + 1] + k[3]);
 	}
