@@ -61,12 +61,14 @@ static __always_inline int answer_arp(struct xdp_md *ctx)
 	__builtin_memcpy(arp->target_ip, arp->sender_ip, 4);
 	__builtin_memcpy(arp->sender_mac, l->cfg.order_mac, ETH_ALEN);
 	__builtin_memcpy(arp->sender_ip, &ip, 4);
-	count(OB_R_ARP_ANSWERED);
 	/* Not XDP_TX: a veth on a bridge flushes that only to a far end with a
 	 * program of its own (veth_xdp_flush), a redirect to any with NAPI.
 	 */
 	dev = lane * 2;
-	return bpf_redirect_map(&devs, dev, 0);
+	if (bpf_redirect_map(&devs, dev, XDP_DROP) != XDP_REDIRECT)
+		return drop(OB_R_NO_DEVICE);
+	count(OB_R_ARP_ANSWERED);
+	return XDP_REDIRECT;
 }
 
 /*

@@ -184,13 +184,17 @@ func TestARP(t *testing.T) {
 		{"not IPv4", lane.Active, other(func(f []byte) { f[16] = 0x86 }), xdpPass, "", nil},
 		{"truncated", lane.Active, ask(laneIP)[:40], xdpPass, "", nil},
 	}
+	without := arpCase{"no order NIC", lane.Active, ask(laneIP), xdpDrop, "no_device", nil}
 	for _, s := range []lane.State{lane.Init, lane.Syncing, lane.Standby, lane.Candidate, lane.Fenced} {
 		cases = append(cases, arpCase{s.String() + " is silent", s, ask(laneIP), xdpDrop, "arp_not_active", nil})
 	}
-	for _, c := range cases {
+	for _, c := range append(cases, without) {
 		t.Run(c.name, func(t *testing.T) {
 			h.t = t
 			h.reset(c.state)
+			if c.name == without.name {
+				noDevices(h)
+			}
 			h.mark()
 			verdict, out := h.run(h.k.Steer, c.frame)
 			if got := h.counted(); verdict != c.verdict || got != c.counted {
