@@ -25,6 +25,11 @@ func TestTailRestsAfterPromotion(t *testing.T) {
 	authOff(h)
 	var runs, stop atomic.Uint64
 	var wg sync.WaitGroup
+	finish := func() {
+		stop.Store(1)
+		wg.Wait()
+	}
+	defer finish() // before the memory goes
 	wg.Go(func() {
 		f := h.sent(wire.Mirror, bytesOf(32, 3), nil, nil)
 		b := f[frame.HeaderBytes:]
@@ -67,8 +72,7 @@ func TestTailRestsAfterPromotion(t *testing.T) {
 		for from, spins := runs.Load(), 0; promotions%8 != 0 && runs.Load() == from && spins < 1000; spins++ {
 		}
 	}
-	stop.Store(1)
-	wg.Wait()
+	finish()
 	t.Logf("%d promotions, appends before %d of them, %d runs", promotions, moved, runs.Load())
 	if promotions < 1000 || moved < 100 {
 		t.Errorf("too few meetings to mean anything")
@@ -88,6 +92,11 @@ func TestAuthoritySwapsAreNeverLost(t *testing.T) {
 	var stop atomic.Bool
 	var byUser, given atomic.Uint64
 	var wg sync.WaitGroup
+	finish := func() {
+		stop.Store(true)
+		wg.Wait()
+	}
+	defer finish()
 	for range 2 {
 		wg.Go(func() {
 			f, out := orderFrame(64), make([]byte, 512)
@@ -126,8 +135,7 @@ func TestAuthoritySwapsAreNeverLost(t *testing.T) {
 		}
 		given.Add(1)
 	}
-	stop.Store(true)
-	wg.Wait()
+	finish()
 	after, err := h.k.Reasons()
 	if err != nil {
 		t.Fatal(err)
