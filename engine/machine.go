@@ -8,6 +8,7 @@ import (
 	"onebeat/engine/app"
 	"onebeat/engine/fixp"
 	"onebeat/engine/sbe"
+	"onebeat/mirror/lane"
 )
 
 // ErrConfig is wrapped by every refusal of a machine's configuration.
@@ -56,6 +57,7 @@ type Machine struct {
 	timeNs    int64 // of the record being applied
 	fromVenue bool  // the opened datagram
 	epoch     uint32
+	writer    uint8
 	diverged  bool
 	counts    [machineCounterCount]uint64
 	sender    venueOut
@@ -199,8 +201,17 @@ func (m *Machine) applyVenue(rec *app.Record) {
 	}
 }
 
+// applyEpoch: a new writer, or one that started again, cannot know what of the
+// last one's outputs arrived. A record that says the same epoch again, or that
+// only takes a standby in, changes nothing here.
 func (m *Machine) applyEpoch(rec *app.Record) {
-	m.epoch = rec.Epoch
+	var r lane.Record
+	sameWriter := r.Parse(rec.Payload) && r.Count() > 1 && r.Writer == m.writer
+	if rec.Epoch == m.epoch || sameWriter {
+		m.epoch = rec.Epoch
+		return
+	}
+	m.epoch, m.writer = rec.Epoch, r.Writer
 	if m.venue != nil {
 		m.venue.NewEpoch()
 	}

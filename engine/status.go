@@ -19,8 +19,9 @@ type Report struct {
 	InSync        bool
 	Diverged      bool
 	Digest        uint64
-	ActiveNs      int64 // when it last began to serve; 0: never
-	FirstAnswerNs int64 // first output let go since then; 0: none
+	Records       uint64 // appended or applied
+	ActiveNs      int64  // when it last began to serve; 0: never
+	FirstAnswerNs int64  // first output let go since then; 0: none
 	Counts        []Count
 }
 
@@ -65,6 +66,7 @@ func (l *Loop) Report() (*Report, bool) {
 func (r *reporter) fill(l *Loop) {
 	p := &r.report
 	p.Word, p.Record, p.InSync = l.replica.Word(), l.replica.Record(), l.replica.InSync()
+	p.Records = l.replica.Records()
 	p.Diverged, p.Digest = l.machine.Diverged(), l.machine.Digest()
 	p.ActiveNs, p.FirstAnswerNs = l.activeNs, l.firstAnswerNs
 	p.Counts = p.Counts[:0]
@@ -88,3 +90,6 @@ func (c *Counters) visit(visit func(name string, count uint64)) {
 	visit("released_by_user", c.ReleasedByUser)
 	visit("gate_closed", c.GateClosed)
 }
+
+// Digest returns the hash of the lane's state. For the loop's thread.
+func (l *Loop) Digest() uint64 { return l.machine.Digest() }

@@ -51,7 +51,8 @@ func (r *Replica) perform(e *role.Effect, nowNs int64) bool {
 	case role.AppendEpoch:
 		r.appendEpoch(&e.Record)
 	case role.StartServing:
-		r.stopIntake, r.stalled = false, false
+		r.stopIntake = false
+		r.wait.Reset(nowNs)
 		r.event(EventServing, uint64(r.word.Epoch()), 0)
 	case role.StopIntake:
 		r.stopIntake = true
@@ -63,10 +64,13 @@ func (r *Replica) perform(e *role.Effect, nowNs int64) bool {
 		r.sendFenced(e.Successor)
 	case role.AcceptStandby:
 		r.inSync, r.mirroring = true, true
+		r.setFrom = r.epochAt
+		r.wait.Reset(nowNs)
 		r.startSending(min(r.hello.Tail, r.ring.Tail()), nowNs)
 		r.event(EventInSync, uint64(r.word.Epoch()), r.sent)
 	case role.GoAlone:
-		r.inSync, r.mirroring, r.stalled = false, false, false
+		r.inSync, r.mirroring = false, false
+		r.wait.Reset(nowNs)
 		r.event(EventAlone, uint64(r.word.Epoch()), 0)
 	case role.CatchUp:
 		r.catchUp(e.Position)
@@ -115,7 +119,7 @@ func (r *Replica) setWord(from, to lane.Word, nowNs int64) bool {
 	return true
 }
 
-// appendEpoch opens the epoch in the log. The loop applies it like any record.
+// appendEpoch opens the epoch in the log, or says again which it is. The loop applies it like any record.
 func (r *Replica) appendEpoch(record *lane.Record) {
 	var b [lane.RecordBytes]byte
 	record.Put(b[:])
@@ -124,7 +128,7 @@ func (r *Replica) appendEpoch(record *lane.Record) {
 		laneNs = r.cfg.StartWallNs
 	}
 	r.ring.SetLimit(^uint64(0)) // an epoch is opened even if the standby lags
-	r.ring.Append(app.RecordEpoch, record.Epoch, laneNs, b[:])
+	r.epochAt, _, _ = r.ring.Append(app.RecordEpoch, record.Epoch, laneNs, b[:])
 }
 
 // newestRecord finds the last epoch record in the ring.

@@ -7,6 +7,7 @@ import (
 	"onebeat/engine/app"
 	"onebeat/mirror/arbiter"
 	"onebeat/mirror/lane"
+	"onebeat/mirror/policy"
 	"onebeat/mirror/ring"
 	"onebeat/mirror/role"
 	"onebeat/mirror/wire"
@@ -21,13 +22,12 @@ type Config struct {
 	Peer  uint8 // 0: no peer
 	First bool  // this node seeds a new lane
 
-	Mirrored    bool // policy mirrored; else none
-	Ride        bool // outputs ride on mirror frames
+	Policy      policy.Policy
+	Ride        bool // outputs ride on mirror frames; not with policy none
 	HeartbeatNs int64
-	// WaitNs is how long an output may wait for the standby, 0: forever; then
-	// OnTimeout.
+	// WaitNs is how long an output may wait for the standby, then OnTimeout.
 	WaitNs    int64
-	OnTimeout OnTimeout
+	OnTimeout policy.OnTimeout
 
 	Shared        [32]byte // link key
 	Authenticate  bool
@@ -40,18 +40,6 @@ type Config struct {
 	// StartWallNs is the wall clock when the node started at StartNs.
 	StartWallNs, StartNs int64
 }
-
-// OnTimeout says what follows when the wait for the standby ends.
-type OnTimeout uint8
-
-const (
-	// Degrade asks the arbiter to go on alone.
-	Degrade OnTimeout = iota
-	// Reject takes no orders until the standby ACKs again.
-	Reject
-	// Stop gives up the process.
-	Stop
-)
 
 // Memory is the lane's shared memory: the kernel's maps, or a mapped file.
 type Memory struct {
@@ -81,18 +69,20 @@ type Replica struct {
 	arbiter arbiter.Arbiter
 
 	sender
-	mirrored, ride bool
-	inSync         bool // the standby is in the set: its ACK counts
-	mirroring      bool // new bytes are sent to the peer
-	lifeNs         int64
-	nextTickNs     int64
-	stopIntake     bool // planned handover
-	stalled        bool // the wait for the standby ended with reject
-	stalledNs      int64
-	quit           atomic.Bool
+	policy     policy.Policy
+	wait       *policy.Wait
+	ride       bool
+	inSync     bool   // the standby is in the set: its ACK counts
+	setFrom    uint64 // where the epoch record that took it in begins
+	mirroring  bool   // new bytes are sent to the peer
+	lifeNs     int64
+	nextTickNs int64
+	stopIntake bool // planned handover
+	quit       atomic.Bool
 
 	applied    uint64
 	lastTimeNs int64
+	epochAt    uint64 // where the newest epoch record begins
 	broken     bool
 	rebuild    bool
 
@@ -119,8 +109,8 @@ func New(cfg Config, mem Memory, link xdp.Port, arb arbiter.Arbiter) (*Replica, 
 	}
 	r := &Replica{
 		cfg: cfg, table: mem.Table, authority: mem.Authority, ring: mem.Ring, setNHKey: mem.SetNHKey,
-		mirrored: cfg.Mirrored, ride: cfg.Ride && cfg.Mirrored, lifeNs: cfg.HeartbeatNs / 4,
-		arbiter: arb,
+		policy: cfg.Policy, wait: policy.NewWait(cfg.WaitNs, cfg.OnTimeout), ride: cfg.Ride,
+		lifeNs: cfg.HeartbeatNs / 4, arbiter: arb,
 		role: role.New(role.Config{
 			Self: lane.Member{Node: cfg.Node, Incarnation: incarnation}, PeerNode: cfg.Peer,
 			First: cfg.First, AgainNs: cfg.HeartbeatNs,
@@ -197,28 +187,24 @@ func (r *Replica) tick(nowNs int64) {
 	r.link.kick()
 }
 
-// watchStandby ends the wait for a standby that does not ACK.
+// watchStandby ends the wait for a standby that does not ACK, and opens the
+// epoch again in the log before its record leaves the ring.
 func (r *Replica) watchStandby(nowNs int64) {
-	acked := atomic.LoadUint64(&r.table.Peer.Tail)
-	if !r.inSync || acked > r.ackedTail || acked >= r.ring.Tail() {
-		r.ackedTail, r.stalledNs, r.stalled = acked, nowNs, false
+	tail := r.ring.Tail()
+	if tail-r.epochAt > uint64(r.ring.SizeBytes())/2 {
+		record := r.role.Record()
+		r.appendEpoch(&record)
+	}
+	if !r.inSync {
 		return
 	}
-	behind := r.ring.Tail()-acked > uint64(r.ring.SizeBytes())/2
-	if r.mirrored {
-		if r.cfg.WaitNs == 0 || nowNs-r.stalledNs < r.cfg.WaitNs || r.stalled {
-			return
-		}
-	} else if !behind {
-		return // nobody waits for this standby until it costs history
+	if r.wait.Step(r.Releasable(), tail, nowNs) {
+		r.event(EventAckTimeout, atomic.LoadUint64(&r.table.Peer.Tail), tail)
 	}
-	r.stalled = true
-	r.event(EventAckTimeout, acked, r.ring.Tail())
-	switch {
-	case !r.mirrored || r.cfg.OnTimeout == Degrade:
+	// Nobody waits for a standby under policy none, until it costs history.
+	behind := tail-atomic.LoadUint64(&r.table.Peer.Tail) > uint64(r.ring.SizeBytes())/2
+	if r.wait.Degrades() || behind && r.Releasable() == tail {
 		r.step(role.Event{Kind: role.AckTimeout}, nowNs)
-	case r.cfg.OnTimeout == Stop:
-		r.quit.Store(true)
 	}
 }
 
@@ -270,7 +256,7 @@ func (r *Replica) Released(position uint64) {
 
 // IntakeStopped reports whether no orders may be taken: a handover drains, or
 // the standby is lost and the lane is configured to wait with new orders.
-func (r *Replica) IntakeStopped() bool { return r.stopIntake || r.stalled && r.mirrored }
+func (r *Replica) IntakeStopped() bool { return r.stopIntake || !r.wait.Admits() }
 
 // Claiming reports whether order frames shall wait in their sockets.
 func (r *Replica) Claiming() bool { return r.word.State() == lane.Candidate }
@@ -309,6 +295,9 @@ func (r *Replica) Record() lane.Record { return r.role.Record() }
 
 // InSync reports whether the standby's ACK is waited for.
 func (r *Replica) InSync() bool { return r.inSync }
+
+// Records returns how many records this process appended or applied.
+func (r *Replica) Records() uint64 { return r.table.Engine.Records }
 
 // Word returns the authority word as of the last Observe.
 func (r *Replica) Word() lane.Word { return r.word }

@@ -5,6 +5,7 @@ import (
 
 	"onebeat/engine/app"
 	"onebeat/mirror/lane"
+	"onebeat/mirror/policy"
 	"onebeat/mirror/wire"
 )
 
@@ -149,11 +150,10 @@ func (r *Replica) startSending(position uint64, nowNs int64) {
 
 // Releasable returns the position up to which outputs may be let go now.
 func (r *Replica) Releasable() uint64 {
-	tail := r.ring.Tail()
-	if r.inSync && r.mirrored {
-		return min(tail, atomic.LoadUint64(&r.table.Peer.Tail))
-	}
-	return tail
+	return r.policy.Releasable(policy.View{
+		Tail: r.ring.Tail(), PeerTail: atomic.LoadUint64(&r.table.Peer.Tail),
+		PeerApplied: atomic.LoadUint64(&r.table.Peer.Applied), PeerInSet: r.inSync, SetFrom: r.setFrom,
+	})
 }
 
 // rideLostNs is how long a ride may be under way before user space takes its

@@ -40,7 +40,18 @@ type Status struct {
 	Transport string       `json:"transport"`
 	Version   string       `json:"version"`
 	NowNs     int64        `json:"now_ns"`
+	Memory    Memory       `json:"memory"`
 	Lanes     []LaneStatus `json:"lanes"`
+	// Kernel are the programs' counted reasons; transport xdp only.
+	Kernel map[string]uint64 `json:"kernel,omitempty"`
+}
+
+// Memory is what the process holds and what its runtime did.
+type Memory struct {
+	ResidentBytes uint64 `json:"resident_bytes"`
+	Allocs        uint64 `json:"allocs"` // heap objects since the start
+	GCCycles      uint64 `json:"gc_cycles"`
+	Goroutines    int    `json:"goroutines"`
 }
 
 // LaneStatus is one lane of a node.
@@ -69,6 +80,11 @@ type LaneStatus struct {
 	CandidateWhy  string `json:"candidate_why"`
 	ActiveNs      int64  `json:"active_ns"`       // when this engine last became ACTIVE; 0: never
 	FirstAnswerNs int64  `json:"first_answer_ns"` // first output released since then; 0: none
+
+	Answers   bool   `json:"answers"` // the loop answered; what only it knows is set
+	Diverged  bool   `json:"diverged"`
+	Digest    uint64 `json:"digest"` // of the state
+	LateTicks uint64 `json:"late_ticks"`
 
 	Counters map[string]uint64 `json:"counters,omitempty"`
 }

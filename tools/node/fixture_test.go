@@ -381,4 +381,3 @@ name = "ONEB"
 reference_price_ticks = 10000
 `, l.BPFFS(lab.Venue), l.RunDir, lab.OrderNIC, netip.AddrFrom4(lab.VenueLaneIP), l.RunDir, venueSession)
 }
-

@@ -118,7 +118,10 @@ func (n *Node) openLaneXDP(ctx context.Context, l *config.Lane) error {
 		return err
 	}
 	local := frame.Endpoint{MAC: n.order.MAC, IP: l.Address, Port: uint16(l.Port)}
-	c := n.mirrorConfig(l)
+	c, err := n.mirrorConfig(l)
+	if err != nil {
+		return err
+	}
 	if l.Peer != 0 {
 		mac, err := resolve(ctx, n.link.Name, n.cfg.Link.PeerAddress.Addr())
 		if err != nil {

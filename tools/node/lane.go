@@ -9,6 +9,7 @@ import (
 	"onebeat/mirror"
 	"onebeat/mirror/arbiter"
 	"onebeat/mirror/lane"
+	"onebeat/mirror/policy"
 	"onebeat/mirror/recv"
 	"onebeat/mirror/ring"
 	"onebeat/mirror/wire"
@@ -18,24 +19,23 @@ import (
 )
 
 // mirrorConfig is what a lane's replica is told, but for the link's endpoints.
-func (n *Node) mirrorConfig(l *config.Lane) mirror.Config {
+func (n *Node) mirrorConfig(l *config.Lane) (mirror.Config, error) {
 	c := mirror.Config{
 		Lane: uint8(l.ID), Node: uint8(n.cfg.Node.Number), Peer: uint8(l.Peer), First: l.First,
-		Mirrored: l.Policy == config.PolicyMirrored, Ride: l.Release == config.ReleaseRide,
+		Policy: policy.None{}, WaitNs: policy.Forever,
 		HeartbeatNs: l.Heartbeat.Ns(), SchemaVersion: uint32(sbe.SchemaVersion),
 		StartWallNs: time.Now().UnixNano(), StartNs: n.clock.NowNs(),
 	}
+	if l.Policy == config.PolicyMirrored {
+		c.Policy, c.Ride = policy.Mirrored{}, l.Release == config.ReleaseRide
+		c.PolicyFlags |= wire.PolicyMirrored
+	}
 	if l.Wait != config.WaitForever {
 		c.WaitNs = l.Wait.Ns()
-	}
-	switch l.OnTimeout {
-	case config.OnTimeoutReject:
-		c.OnTimeout = mirror.Reject
-	case config.OnTimeoutStop:
-		c.OnTimeout = mirror.Stop
-	}
-	if c.Mirrored {
-		c.PolicyFlags |= wire.PolicyMirrored
+		var err error
+		if c.OnTimeout, err = policy.ParseOnTimeout(l.OnTimeout); err != nil {
+			return c, err
+		}
 	}
 	if l.Silence == config.SilenceLinks {
 		c.PolicyFlags |= wire.PolicySilencePromotes
@@ -46,7 +46,7 @@ func (n *Node) mirrorConfig(l *config.Lane) mirror.Config {
 	if n.cfg.Link != nil {
 		c.Shared, c.Authenticate = n.cfg.Link.Key, n.cfg.Link.Auth
 	}
-	return c
+	return c, nil
 }
 
 // configureTable tells the kernel what it must know of the lane. The peer's
@@ -126,7 +126,10 @@ func (n *Node) openLaneUDP(l *config.Lane) error {
 	}
 	n.closer = append(n.closer, order.Close)
 	p.order = order
-	c := n.mirrorConfig(l)
+	c, err := n.mirrorConfig(l)
+	if err != nil {
+		return err
+	}
 	local := order.Local()
 	memory := mirror.Memory{Table: p.mem.table, Authority: p.mem.authority, Ring: r,
 		SetNHKey: func(*[wire.NHWords]uint32) error { return nil }}
