@@ -66,7 +66,7 @@ func (l *Lab) wireSwitched() error {
 	}
 	for _, place := range []string{Client, NodeA, NodeB, Venue} {
 		near := end{place: place, name: OrderNIC, mac: OrderMAC(place), ips: []string{orderAddress(place)}}
-		far := end{place: Switch, name: place, bridge: true}
+		far := end{place: Switch, name: place, bridge: true, pass: true}
 		if err := l.cable(near, far, OrderMTU); err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func (l *Lab) wirePair() error {
 	}
 	// The standby needs an order NIC to exist; nothing is at its other end.
 	nodeB := end{place: NodeB, name: OrderNIC, mac: OrderMAC(NodeB), ips: []string{orderAddress(NodeB)}}
-	if err := l.cable(nodeB, end{place: NodeB, name: "nowhere0"}, OrderMTU); err != nil {
+	if err := l.cable(nodeB, end{place: NodeB, name: "nowhere0", pass: true}, OrderMTU); err != nil {
 		return err
 	}
 	return l.wireLink()
@@ -108,6 +108,7 @@ type end struct {
 	mac         net.HardwareAddr
 	ips         []string
 	bridge      bool // a port of the switch
+	pass        bool // nobody else will put a program here
 }
 
 // cable joins two ends with a veth pair of one queue each.
@@ -146,6 +147,11 @@ func (e end) setUp() error {
 	if err := clearTxVLAN(e.name); err != nil {
 		return err
 	}
+	if e.pass {
+		if err := attachPass(link); err != nil {
+			return err
+		}
+	}
 	if e.bridge {
 		bridge, err := netlink.LinkByName(bridgeName)
 		if err != nil {
@@ -167,9 +173,9 @@ func (e end) setUp() error {
 	if err := netlink.LinkSetUp(link); err != nil {
 		return err
 	}
-	// XDP frames that the other end sends (XDP_TX, redirect) are taken in only
-	// by an end with NAPI: one with GRO or a program of its own (veth_xdp_xmit
-	// in drivers/net/veth.c). Without it they vanish and counters show success.
+	// Frames that the other end redirects here are taken in only by an end with
+	// NAPI: one with GRO or a program of its own (veth_xdp_xmit in
+	// drivers/net/veth.c). Without it they vanish and counters show success.
 	// GRO must come after up: veth_set_features of an end that is down does not
 	// make the other end a target of redirects.
 	return setGRO(e.name, true)

@@ -123,17 +123,19 @@ func (r *runner) openXDP(o *Options) error {
 	}
 	port := o.Local.Port()
 	setDefault(&port, clientPort)
-	// Only the ACTIVE node answers ARP for the lane address, so this also
-	// waits until there is one.
-	mac, err := xdp.Resolve(o.Interface, o.Targets[0].Addr(), o.Connect)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrConnect, err)
-	}
+	// First the program, then ARP: on a veth the answer, an XDP_TX of the
+	// node, only wakes an end that has a program.
 	s, err := xdp.OpenEndpoint(xdp.Options{Interface: o.Interface, Queue: o.Queue}, local, port)
 	if err != nil {
 		return err
 	}
 	r.port = s
+	// Only the ACTIVE node answers for the lane address, so this also waits
+	// until there is one.
+	mac, err := xdp.Resolve(o.Interface, o.Targets[0].Addr(), o.Connect)
+	if err != nil {
+		return errors.Join(fmt.Errorf("%w: %w", ErrConnect, err), s.Close())
+	}
 	r.local = frame.Endpoint{MAC: nic.MAC, Port: port, IP: local.As4()}
 	r.targets = []frame.Endpoint{{MAC: mac, Port: o.Targets[0].Port(), IP: o.Targets[0].Addr().As4()}}
 	if err := r.watchNeighbour(nic.Index, o.Targets[0].Addr(), mac); err != nil {
