@@ -9,6 +9,7 @@ var (
 	ErrInterfaceDown   = errors.New("interface down")
 	ErrQueueRange      = errors.New("queue out of range")
 	ErrNoNativeXDP     = errors.New("driver without native XDP")
+	ErrNoRedirect      = errors.New("no target of XDP redirects")
 	ErrNoZeroCopy      = errors.New("no AF_XDP zero-copy")
 	ErrMTUTooSmall     = errors.New("MTU too small")
 	ErrNoAddress       = errors.New("no such IPv4 address")

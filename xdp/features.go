@@ -21,6 +21,7 @@ const (
 	netdevAttrXDP       = 3
 	netdevXDPBasic      = 1 << 0
 	netdevXDPRedirect   = 1 << 1
+	netdevXDPTarget     = 1 << 2 // NETDEV_XDP_ACT_NDO_XMIT
 	netdevXDPZeroCopy   = 1 << 3
 	netdevVersion       = 1
 	netdevFamily        = "netdev"
@@ -116,6 +117,24 @@ func probeNative(ifindex int) bool {
 		return false
 	}
 	return l.Close() == nil
+}
+
+// CheckRedirectTarget refuses an interface that drops the frames which a
+// program on another one redirects to it: the kernel counts them as sent. It
+// is asked once a program is attached, which some drivers wait for.
+func (i *Interface) CheckRedirectTarget() error {
+	bits, err := xdpFeatures(i.Index)
+	if err != nil {
+		return nil // a kernel without the family does not tell
+	}
+	if bits&netdevXDPTarget != 0 {
+		return nil
+	}
+	remedy := "use another NIC, or let user space release (release = \"user\")"
+	if i.Driver == "veth" {
+		remedy = "switch GRO on at its other end while that is up (ethtool -K PEER gro on), or attach an XDP program there"
+	}
+	return refuse(ErrNoRedirect, fmt.Sprintf("interface %s (driver %s) takes no redirected frames", i.Name, i.Driver), remedy)
 }
 
 // CheckHost refuses a host that cannot run the programs, all reasons at once:

@@ -74,7 +74,7 @@ func (n *Node) handover(id int) error {
 	if w := lane.Load(p.mem.authority); w.State() != lane.Active {
 		return fmt.Errorf("this node is %v for lane %d: ask the one that is ACTIVE", w.State(), id)
 	}
-	if peer := lane.Word(atomic.LoadUint64(&p.mem.table.Peer.Authority)); p.cfg.Peer == 0 || peer.State() != lane.Standby {
+	if !standbyReady(p) {
 		return fmt.Errorf("lane %d has no standby in sync: wait until `onebeat status` shows the peer as STANDBY", id)
 	}
 	if !p.replica.Commands.Put(mirror.CommandHandover) {
@@ -88,6 +88,24 @@ func (n *Node) handover(id int) error {
 		time.Sleep(time.Millisecond)
 	}
 	return fmt.Errorf("lane %d still has unreleased outputs after %v: the standby does not ACK", id, handoverTimeout)
+}
+
+// handOverAll gives every lane that has a standby to it, before the node stops:
+// no order is refused.
+func (n *Node) handOverAll() {
+	for _, p := range n.lanes {
+		if lane.Load(p.mem.authority).State() != lane.Active || !standbyReady(p) {
+			continue
+		}
+		if err := n.handover(p.cfg.ID); err != nil {
+			n.log.Warn("not handed over", "lane", p.cfg.ID, "error", err)
+		}
+	}
+}
+
+func standbyReady(p *laneParts) bool {
+	peer := lane.Word(atomic.LoadUint64(&p.mem.table.Peer.Authority))
+	return p.cfg.Peer != 0 && peer == lane.Load(p.mem.authority).With(lane.Standby)
 }
 
 func (n *Node) writeOrderLogs() error {

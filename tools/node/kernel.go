@@ -195,7 +195,14 @@ func (n *Node) attach() error {
 			return err
 		}
 	}
-	return attach("order", &n.order, bpf.OrderLinkPin)
+	if err := attach("order", &n.order, bpf.OrderLinkPin); err != nil {
+		return err
+	}
+	// Rides and ARP answers leave by a redirect to the order NIC.
+	if err := n.order.CheckRedirectTarget(); err != nil {
+		return fmt.Errorf("[order]: %w", err)
+	}
+	return nil
 }
 
 // leave is the orderly end of a lane: a writer without its engine is of no use

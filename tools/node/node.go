@@ -174,6 +174,7 @@ func (n *Node) run(ctx context.Context) error {
 	go t.run()
 	n.log.Info("running", "node", n.cfg.Node.Name, "lanes", len(n.lanes), "transport", n.cfg.Node.Transport)
 	err = n.supervise(ctx, t)
+	n.handOverAll()
 	t.stop.Store(true)
 	select {
 	case stopped := <-t.done:
