@@ -169,7 +169,7 @@ func TestClientOutlivesWhatTheServerKeeps(t *testing.T) {
 	next := uint64(0)
 	for range 4 { // far more answers than are kept
 		var ids []uint64
-		for l.c.Room() > 0 && len(ids) < 30 {
+		for len(ids) < min(30, l.c.Room()) {
 			next++
 			ids = append(ids, next)
 		}

@@ -82,10 +82,10 @@ func (i *Initiator) Admit(n int) (v app.Verdict, seqNo uint64, raw []byte) {
 		}
 	case sbe.TemplateRetransmitReject:
 		r := sbe.AsRetransmitReject(block)
-		if i.state == Linked && r.Code() == sbe.SessionCodeTooOld {
+		if i.state == Linked && r.Code() == sbe.SessionCodeTooOld && i.tooOld(r) {
 			return app.Commit, 0, m.Raw(i.payload)
 		}
-		return app.Drop, 0, nil // out of range: nothing to fetch
+		return app.Drop, 0, nil // nothing to fetch, or known already
 	case sbe.TemplateTerminate:
 		if i.state == Linked {
 			i.Counts.count[CountTerminated]++
@@ -236,18 +236,30 @@ func (i *Initiator) acceptNotApplied(from, count uint64) {
 	}
 }
 
-// acceptLoss goes on behind what the server cannot send again. The answers may
-// have been among it: PossResend makes the server tell the state of an order
-// it knows, or take one that it does not.
+// tooOld reports whether a RetransmitReject still says something new: numbers
+// of the server's flow are gone, or the answer to an unanswered message is.
+func (i *Initiator) tooOld(r *sbe.RetransmitReject) bool {
+	return r.OldestSeqNo() > i.expectedIn || i.waits(r.RequestTimestamp())
+}
+
+// waits reports whether the message of this number is unanswered.
+func (i *Initiator) waits(seqNo uint64) bool {
+	s := i.slot(seqNo)
+	return seqNo >= i.oldest && seqNo < i.nextOut && s.seqNo == seqNo && s.state == sentUnanswered
+}
+
+// acceptLoss goes on behind what the server cannot send again. A server that
+// can no longer answer a repeat names its number in RequestTimestamp: that
+// message goes out under a new number, and PossResend makes the server tell
+// the state of an order it knows, or take one that it does not. Messages whose
+// answers are among the lost numbers get there by their resend.
 func (i *Initiator) acceptLoss(r *sbe.RetransmitReject) {
 	if oldest := r.OldestSeqNo(); oldest > i.expectedIn {
 		i.Counts.count[CountLostMessages] += oldest - i.expectedIn
 		i.expectedIn = oldest
 	}
-	for n, end := i.oldest, i.nextOut; n < end; n++ {
-		if s := i.slot(n); s.seqNo == n && s.state == sentUnanswered {
-			i.renumber(s)
-		}
+	if seqNo := r.RequestTimestamp(); i.waits(seqNo) {
+		i.renumber(i.slot(seqNo))
 	}
 }
 

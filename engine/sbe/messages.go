@@ -618,6 +618,7 @@ func AsRetransmitReject(block []byte) *RetransmitReject { return (*RetransmitRej
 func (m *RetransmitReject) SessionID() *UUID     { return (*UUID)(m[0:16]) }
 func (m *RetransmitReject) SetSessionID(v *UUID) { copy(m[0:16], v[:]) }
 
+// RequestTimestamp: of the request; for a repeat whose recorded answer is gone, the number of the repeat.
 func (m *RetransmitReject) RequestTimestamp() uint64 {
 	return uint64(binary.LittleEndian.Uint64(m[16:]))
 }
