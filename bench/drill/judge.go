@@ -1,9 +1,12 @@
 package drill
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"onebeat/bench/load"
+	"onebeat/engine/sbe"
 )
 
 // clOrdIDMask keeps what the client chose of a ClOrdID at the venue: the
@@ -48,6 +51,9 @@ type Logs struct {
 	// Survivor serves at the end; Old served before.
 	Survivor, Old NodeLog
 	SignalNs      int64 // when the fault was injected; 0: no fault
+	// StartEpoch was before the load, FaultEpoch just before the fault, or at
+	// the end if there was none.
+	StartEpoch, FaultEpoch uint32
 }
 
 // Verdict is what the logs say.
@@ -67,7 +73,8 @@ type Verdict struct {
 	// SwapNs runs from there to its engine being ACTIVE.
 	SwapNs       int64 `json:"swap_ns"`
 	DualActiveNs int64 `json:"dual_active_ns"`
-	EpochChanges int64 `json:"epoch_changes"`
+	// FalseFailovers counts the changes of the lane's writer without a fault.
+	FalseFailovers int64 `json:"false_failovers"`
 
 	Problems []string `json:"problems,omitempty"`
 }
@@ -107,6 +114,7 @@ func (v *Verdict) problem(format string, args ...any) {
 
 func (v *Verdict) countAnswers(logs *Logs) {
 	var silent, refused idList
+	var reasons [2]sbe.RejectReason // of the first and the last refusal
 	for i := range logs.Orders {
 		switch o := &logs.Orders[i]; {
 		case o.FirstAnswerNs == 0:
@@ -114,7 +122,10 @@ func (v *Verdict) countAnswers(logs *Logs) {
 		case o.Accepted():
 			v.OrdersAcked++
 		default:
-			refused.add(o.ClOrdID)
+			if refused.add(o.ClOrdID); refused.count == 1 {
+				reasons[0] = sbe.RejectReason(o.Reason)
+			}
+			reasons[1] = sbe.RejectReason(o.Reason)
 		}
 		if logs.Orders[i].Sends > 1 {
 			v.Resent++
@@ -125,7 +136,7 @@ func (v *Verdict) countAnswers(logs *Logs) {
 		v.problem("%d orders were never answered, among them %v", silent.count, silent.ids)
 	}
 	if refused.count > 0 {
-		v.problem("%d orders were refused, among them %v", refused.count, refused.ids)
+		v.problem("%d orders were refused (first %v, last %v), among them %v", refused.count, reasons[0], reasons[1], refused.ids)
 	}
 }
 
@@ -194,30 +205,21 @@ func (v *Verdict) judgeRing(logs *Logs) {
 	}
 }
 
-// judgeDual: after the new primary's first sign of life, neither the frames
-// the client saw nor the old primary's ring may show the old one at work.
+// judgeDual: once an epoch's writer has answered, no answer may come from the
+// writer of an older epoch, and the old primary's ring may have taken no order
+// after the survivor's took its first of the new epoch.
 func (v *Verdict) judgeDual(logs *Logs) {
-	for i := range logs.Servers {
-		for j := range i {
-			a, b := &logs.Servers[j], &logs.Servers[i]
-			overlapNs := min(a.LastNs, b.LastNs) - max(a.FirstNs, b.FirstNs)
-			v.DualActiveNs = max(v.DualActiveNs, overlapNs)
-		}
+	if overlapNs := answersOverlap(logs); overlapNs > 0 {
+		v.DualActiveNs = overlapNs
+		v.problem("the client had answers from two epochs' writers during %d ns", overlapNs)
 	}
-	if v.DualActiveNs > 0 {
-		v.problem("the client had answers from two nodes during %d ns", v.DualActiveNs)
-	}
-	if logs.SignalNs == 0 || len(logs.Old.Orders) == 0 {
-		return
-	}
-	firstNew := int64(0)
+	firstNew, lastOld := int64(0), int64(0)
 	for _, o := range logs.Survivor.Orders {
-		if o.Epoch > logs.Old.lastEpochBefore(logs.Survivor.Epoch) {
+		if o.Epoch == logs.Survivor.Epoch {
 			firstNew = o.TimeNs
 			break
 		}
 	}
-	lastOld := int64(0)
 	for _, o := range logs.Old.Orders {
 		if o.Epoch < logs.Survivor.Epoch {
 			lastOld = max(lastOld, o.TimeNs)
@@ -229,22 +231,46 @@ func (v *Verdict) judgeDual(logs *Logs) {
 	}
 }
 
-// lastEpochBefore returns the newest epoch of a node's orders below epoch.
-func (n *NodeLog) lastEpochBefore(epoch uint32) uint32 {
-	last := uint32(0)
-	for _, o := range n.Orders {
-		if o.Epoch < epoch {
-			last = max(last, o.Epoch)
+// answersOverlap goes through the answers in the order in which they arrived.
+// Who answers an order of an epoch is that epoch's writer, or a later one that
+// repeats the recorded answer: only the first may be overtaken.
+func answersOverlap(logs *Logs) int64 {
+	epochOf := make(map[uint64]uint32, len(logs.Survivor.Orders))
+	for _, o := range logs.Survivor.Orders {
+		epochOf[o.ClOrdID] = o.Epoch
+	}
+	type answer struct {
+		atNs   int64
+		epoch  uint32
+		server uint8
+	}
+	answers := make([]answer, 0, len(logs.Orders))
+	for i := range logs.Orders {
+		o := &logs.Orders[i]
+		if epoch, ok := epochOf[o.ClOrdID]; ok && o.FirstAnswerNs != 0 {
+			answers = append(answers, answer{o.FirstAnswerNs, epoch, o.Server})
 		}
 	}
-	return last
+	slices.SortStableFunc(answers, func(a, b answer) int { return cmp.Compare(a.atNs, b.atNs) })
+	overlapNs, newest := int64(0), answer{}
+	for _, a := range answers {
+		switch {
+		case a.epoch > newest.epoch:
+			newest = a
+		case a.epoch < newest.epoch && a.server != newest.server:
+			overlapNs = max(overlapNs, a.atNs-newest.atNs)
+		}
+	}
+	return overlapNs
 }
 
 func (v *Verdict) judgeTimes(logs *Logs) {
+	// A failover takes two epochs: the new writer alone, then in sync again.
+	const epochsEach = 2
+	v.FalseFailovers = (int64(logs.FaultEpoch-logs.StartEpoch) + epochsEach - 1) / epochsEach
 	if logs.SignalNs == 0 {
-		v.EpochChanges = int64(logs.Survivor.Epoch) - int64(logs.Old.Epoch)
-		if v.EpochChanges != 0 {
-			v.problem("the lane's epoch changed from %d to %d without a fault", logs.Old.Epoch, logs.Survivor.Epoch)
+		if v.FalseFailovers != 0 {
+			v.problem("the lane's epoch changed from %d to %d without a fault", logs.StartEpoch, logs.FaultEpoch)
 		}
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"onebeat/bench/load"
+	"onebeat/engine/sbe"
 )
 
 const (
@@ -26,6 +27,7 @@ func clean() *Logs {
 			{MAC: (&load.Server{MAC: macA}).String(), FirstNs: 0, LastNs: signal},
 			{MAC: (&load.Server{MAC: macB}).String(), FirstNs: signal + 2*msNs, LastNs: 300 * msNs},
 		},
+		StartEpoch: 1, FaultEpoch: 1,
 		Survivor: NodeLog{MAC: macB, Whole: true, Epoch: 2, State: "ACTIVE",
 			CandidateNs: signal + msNs, ActiveNs: signal + msNs + 30_000},
 		Old: NodeLog{MAC: macA, Whole: true, Epoch: 1, State: "FENCED"},
@@ -83,10 +85,12 @@ func TestJudgeViolations(t *testing.T) {
 		}, "1 orders stand in the survivor's ring twice", func(v *Verdict) int64 { return v.VenueDuplicates }, 1},
 		{"unanswered", func(l *Logs) { l.Orders[101].FirstAnswerNs, l.Orders[101].ExecType = 0, 0 },
 			"1 orders were never answered, among them [1101]", func(v *Verdict) int64 { return v.Unanswered }, 1},
-		{"refused", func(l *Logs) { l.Orders[7].ExecType = '8' },
-			"1 orders were refused, among them [1007]", func(v *Verdict) int64 { return v.OrdersRefused }, 1},
-		{"two servers at once", func(l *Logs) { l.Servers[0].LastNs = signal + 5*msNs },
-			"the client had answers from two nodes during 3000000 ns", func(v *Verdict) int64 { return v.DualActiveNs }, 3 * msNs},
+		{"refused", func(l *Logs) { l.Orders[7].ExecType, l.Orders[7].Reason = '8', 1 },
+			"1 orders were refused (first " + sbe.RejectReason(1).String() + ", last " + sbe.RejectReason(1).String() + "), among them [1007]", func(v *Verdict) int64 { return v.OrdersRefused }, 1},
+		{"two servers at once", func(l *Logs) {
+			// The old primary answers an order of its epoch 3 ms too late.
+			l.Orders[99].FirstAnswerNs = l.Orders[100].FirstAnswerNs + 3*msNs
+		}, "the client had answers from two epochs' writers during 3000000 ns", func(v *Verdict) int64 { return v.DualActiveNs }, 3 * msNs},
 		{"two rings at once", func(l *Logs) {
 			l.Old.Orders = append(l.Old.Orders, RingOrder{ClOrdID: 1150, Epoch: 1, TimeNs: l.Survivor.Orders[100].TimeNs + 7})
 		}, "both nodes took orders into their rings during 7 ns", func(v *Verdict) int64 { return v.DualActiveNs }, 7},
@@ -129,12 +133,44 @@ func TestJudgeSteady(t *testing.T) {
 	for i := range l.Orders {
 		l.Orders[i].Server = 0
 	}
+	l.Old = NodeLog{}
+	for i := range l.Survivor.Orders {
+		l.Survivor.Orders[i].Epoch = 1
+	}
 	l.Survivor.Epoch = 1
 	if v := Judge(l); !v.OK() {
 		t.Errorf("problems %q", v.Problems)
 	}
-	l.Survivor.Epoch = 2
-	if v := Judge(l); v.OK() || !strings.Contains(v.Problems[0], "epoch changed from 1 to 2 without a fault") {
-		t.Errorf("a false failover went unnoticed: %q", v.Problems)
+	l.FaultEpoch = 3
+	if v := Judge(l); v.FalseFailovers != 1 || !strings.Contains(v.Problems[0], "epoch changed from 1 to 3 without a fault") {
+		t.Errorf("a false failover went unnoticed: %d, %q", v.FalseFailovers, v.Problems)
+	}
+}
+
+// TestJudgeRepeatedAnswer: an order of the old epoch that the new primary
+// answers from its record is no sign of two writers.
+func TestJudgeRepeatedAnswer(t *testing.T) {
+	l := clean()
+	l.Orders[99].FirstAnswerNs, l.Orders[99].Server = l.Orders[105].FirstAnswerNs, 1
+	if v := Judge(l); !v.OK() {
+		t.Errorf("problems %q", v.Problems)
+	}
+}
+
+// TestJudgeEarlierFailover: the lane came back to the old primary before the
+// fault; that is counted, and no sign of two writers at once.
+func TestJudgeEarlierFailover(t *testing.T) {
+	l := clean()
+	for i := range 50 {
+		l.Orders[i].Server = 1
+	}
+	for i := range l.Survivor.Orders {
+		if i >= 50 {
+			l.Survivor.Orders[i].Epoch += 2
+		}
+	}
+	l.Survivor.Epoch, l.Old.Epoch, l.FaultEpoch = 4, 3, 3
+	if v := Judge(l); !v.OK() || v.FalseFailovers != 1 {
+		t.Errorf("%d false failovers, problems %q", v.FalseFailovers, v.Problems)
 	}
 }

@@ -17,8 +17,8 @@ type moment struct {
 
 // timeline lists what happened around the fault, from the logs alone.
 func timeline(o *Options, logs *Logs) []moment {
-	signal := map[string]string{FaultKill: "SIGKILL to the primary (node-a)", FaultStop: "SIGSTOP to the primary (node-a)",
-		FaultHandover: "handover asked of the primary (node-a)"}[o.Fault]
+	signal := map[string]string{FaultKill: "SIGKILL to the primary", FaultStop: "SIGSTOP to the primary",
+		FaultHandover: "handover asked of the primary"}[o.Fault]
 	list := []moment{{logs.SignalNs, signal}}
 	add := func(atNs int64, what string) {
 		if atNs >= logs.SignalNs {
@@ -33,9 +33,9 @@ func timeline(o *Options, logs *Logs) []moment {
 			add(s.FirstNs, "first frame of the new primary reaches the client")
 		}
 	}
-	add(logs.Old.FencedNs, "node-a's kernel fences its engine")
-	add(logs.Survivor.CandidateNs, fmt.Sprintf("node-b's kernel takes the traffic (%s)", logs.Survivor.Why))
-	add(logs.Survivor.ActiveNs, fmt.Sprintf("node-b's engine is ACTIVE, epoch %d", logs.Survivor.Epoch))
+	add(logs.Old.FencedNs, "the primary's own kernel fences its engine")
+	add(logs.Survivor.CandidateNs, fmt.Sprintf("the standby's kernel takes the traffic (%s)", logs.Survivor.Why))
+	add(logs.Survivor.ActiveNs, "its engine is ACTIVE")
 	add(firstAnswerBy(logs, logs.Survivor.MAC), "first answer to an order sent after the fault")
 	slices.SortStableFunc(list, func(a, b moment) int { return int(a.atNs - b.atNs) })
 	return list

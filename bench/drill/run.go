@@ -51,8 +51,18 @@ type run struct {
 	venue, nodeA, nodeB, client *process
 	viewA, viewB                *nodeView
 	clientOut                   bytes.Buffer
-	startEpoch                  uint32
+	startEpoch, faultEpoch      uint32
 	signalNs                    int64
+	// old is the primary that the fault meets, survivor the other node: the
+	// lane may have changed hands before, that is counted and no error here.
+	old, survivor role
+}
+
+// role is a node in a run.
+type role struct {
+	place   string
+	process *process
+	view    *nodeView
 }
 
 // Run plays one run in a fresh lab. A closed stop ends it with ErrStopped;
@@ -148,25 +158,34 @@ func (r *run) startLoad() error {
 	return err
 }
 
-// waitMiddle waits until the primary's log holds half of the orders, and then
+// flowing is how many records beyond its start show that orders flow.
+const flowing = 32
+
+// waitMiddle waits for half of the load from the moment orders flow, and then
 // some: faults must not always meet the same phase of the timers.
 func (r *run) waitMiddle() error {
 	if r.o.Fault == FaultNone {
 		return nil
 	}
-	orders := uint64(r.o.Duration.Seconds() * float64(r.o.RatePerSecond))
-	deadline := time.Now().Add(r.o.Duration + loadGrace)
-	for atomic.LoadUint64(&r.viewA.table.Engine.Records) < orders/2 {
+	records := func() uint64 {
+		return atomic.LoadUint64(&r.viewA.table.Engine.Records) + atomic.LoadUint64(&r.viewB.table.Engine.Records)
+	}
+	start, deadline := records(), time.Now().Add(loadGrace)
+	for records() < start+flowing {
 		if time.Now().After(deadline) {
-			return fmt.Errorf("half of %d orders are not in node-a's log after %v; it holds %d records", orders,
-				r.o.Duration+loadGrace, atomic.LoadUint64(&r.viewA.table.Engine.Records))
+			return fmt.Errorf("no orders flow within %v", loadGrace)
 		}
 		if err := r.check(); err != nil {
 			return err
 		}
 		time.Sleep(pollEvery)
 	}
-	time.Sleep(rand.N(phase))
+	for middle := time.Now().Add(r.o.Duration/2 + rand.N(phase)); time.Now().Before(middle); {
+		if err := r.check(); err != nil {
+			return err
+		}
+		time.Sleep(min(pollEvery, time.Until(middle)))
+	}
 	return nil
 }
 
@@ -185,29 +204,56 @@ func (r *run) check() error {
 	return nil
 }
 
-func (r *run) inject() error {
-	r.signalNs = monotonicNs()
-	switch r.o.Fault {
-	case FaultNone:
-		r.signalNs = 0
-		return nil
-	case FaultKill:
-		r.say("SIGKILL to node-a")
-		return r.nodeA.signal(syscall.SIGKILL)
-	case FaultHandover:
-		r.say("planned handover by node-a")
-		return call(r.lab, lab.NodeA, control.CmdPromote, nil)
+// assign finds out who is the primary right now.
+func (r *run) assign() error {
+	a, b := role{lab.NodeA, r.nodeA, r.viewA}, role{lab.NodeB, r.nodeB, r.viewB}
+	r.old, r.survivor = a, b
+	if b.view.authority().State() == lane.Active {
+		r.old, r.survivor = b, a
 	}
-	if err := r.nodeA.signal(syscall.SIGSTOP); err != nil {
+	word := r.old.view.authority()
+	r.faultEpoch = word.Epoch()
+	if word.State() != lane.Active {
+		return fmt.Errorf("no node is ACTIVE: node-a %v, node-b %v", a.view.authority(), b.view.authority())
+	}
+	if peer := r.survivor.view.authority(); r.o.Fault != FaultNone && peer != word.With(lane.Standby) {
+		return fmt.Errorf("%s is no standby of %v but %v: nothing could take over", r.survivor.place, word, peer)
+	}
+	return nil
+}
+
+func (r *run) inject() error {
+	if r.o.Fault == FaultNone {
+		return nil
+	}
+	if err := r.assign(); err != nil {
 		return err
 	}
-	r.say("SIGSTOP to node-a for %v", r.o.Asleep)
+	r.signalNs = monotonicNs()
+	switch r.o.Fault {
+	case FaultKill:
+		if err := r.old.process.signal(syscall.SIGKILL); err != nil {
+			return err
+		}
+		r.say("SIGKILL to %s, the primary", r.old.place)
+		return nil
+	case FaultHandover:
+		if err := call(r.lab, r.old.place, control.CmdPromote, nil); err != nil {
+			return err
+		}
+		r.say("planned handover by %s, the primary", r.old.place)
+		return nil
+	}
+	if err := r.old.process.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	r.say("SIGSTOP to %s, the primary, for %v", r.old.place, r.o.Asleep)
 	select {
 	case <-r.stop:
 	case <-time.After(r.o.Asleep):
 	}
-	r.say("SIGCONT to node-a")
-	return r.nodeA.signal(syscall.SIGCONT)
+	r.say("SIGCONT to %s", r.old.place)
+	return r.old.process.signal(syscall.SIGCONT)
 }
 
 func monotonicNs() int64 {
@@ -254,22 +300,21 @@ func (r *run) collect() (*Logs, *load.Result, error) {
 			return nil, nil, err
 		}
 	}
-	a, err := r.viewA.log(lab.NodeA)
-	if err != nil {
-		return nil, nil, err
-	}
-	b, err := r.viewB.log(lab.NodeB)
-	if err != nil {
-		return nil, nil, err
-	}
-	logs.Survivor, logs.Old = b, a
-	survivor := lab.NodeB
 	if r.o.Fault == FaultNone {
-		survivor = lab.NodeA
-		logs.Survivor, logs.Old = a, NodeLog{Epoch: r.startEpoch}
+		if err := r.assign(); err != nil {
+			return nil, nil, err
+		}
+		r.survivor, r.old = r.old, r.survivor
+	}
+	logs.StartEpoch, logs.FaultEpoch = r.startEpoch, r.faultEpoch
+	if logs.Survivor, err = r.survivor.view.log(r.survivor.place); err != nil {
+		return nil, nil, err
+	}
+	if logs.Old, err = r.old.view.log(r.old.place); err != nil {
+		return nil, nil, err
 	}
 	var status control.Status
-	if err := call(r.lab, survivor, control.CmdStatus, &status); err != nil {
+	if err := call(r.lab, r.survivor.place, control.CmdStatus, &status); err != nil {
 		return nil, nil, err
 	}
 	if s := status.Lane(laneID); s != nil {
@@ -301,7 +346,7 @@ func alignServers(logs *Logs, servers []load.Server) {
 func (r *run) stopAll() error {
 	var errs []error
 	for _, p := range []*process{r.nodeB, r.nodeA, r.venue} {
-		if p == nil || p == r.nodeA && r.o.Fault == FaultKill {
+		if p == nil || r.o.Fault == FaultKill && p == r.old.process {
 			continue
 		}
 		errs = append(errs, p.stop())

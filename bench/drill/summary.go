@@ -34,7 +34,7 @@ type Summary struct {
 	DetectNs        Spread `json:"detect_ns"`
 	SwapNs          Spread `json:"swap_ns"`
 	DualActiveNs    int64  `json:"dual_active_ns"`
-	EpochChanges    int64  `json:"epoch_changes"` // without a fault
+	FalseFailovers  int64  `json:"false_failovers"` // before the fault, or without one
 	OK              bool   `json:"ok"`
 
 	Problems []string `json:"problems,omitempty"`
@@ -55,7 +55,7 @@ func Summarize(o *Options, verdicts []Verdict) Summary {
 		s.VenueDuplicates += v.VenueDuplicates
 		s.Unanswered += v.Unanswered
 		s.DualActiveNs += v.DualActiveNs
-		s.EpochChanges += v.EpochChanges
+		s.FalseFailovers += v.FalseFailovers
 		s.OK = s.OK && v.OK()
 		outage, detect, swap = append(outage, v.OutageNs), append(detect, v.DetectNs), append(swap, v.SwapNs)
 		for _, p := range v.Problems {
@@ -117,14 +117,14 @@ func (s *Summary) WriteText(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, `drill %s, %d runs, %d orders/s, heartbeat %v, hang budget %v
   orders sent %d, acknowledged %d, refused %d, sent again %d, unanswered %d
-  lost %d, doubled %d, two nodes active for %s
+  lost %d, doubled %d, two nodes active for %s, false failovers %d
   outage  p50 %s  p99 %s  max %s
   detect  p50 %s  p99 %s  max %s
   swap    p50 %s  p99 %s  max %s
 %s
 `, s.Fault, s.Runs, s.RatePerSecond, time.Duration(s.HeartbeatNs), time.Duration(s.HangBudgetNs),
 		s.OrdersSent, s.OrdersAcked, s.OrdersRefused, s.OrdersResent, s.Unanswered,
-		s.AckedLost, s.VenueDuplicates, micros(s.DualActiveNs),
+		s.AckedLost, s.VenueDuplicates, micros(s.DualActiveNs), s.FalseFailovers,
 		micros(s.OutageNs.P50), micros(s.OutageNs.P99), micros(s.OutageNs.Max),
 		micros(s.DetectNs.P50), micros(s.DetectNs.P99), micros(s.DetectNs.Max),
 		micros(s.SwapNs.P50), micros(s.SwapNs.P99), micros(s.SwapNs.Max), ok)

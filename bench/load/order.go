@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"strconv"
+
+	"onebeat/engine/sbe"
 )
 
 // Order is what became of one order. The index in the log is that of its
@@ -22,6 +24,7 @@ type Order struct {
 	Answers       uint32 // all messages about it
 	ExecType      byte   // of the first answer; 0: none, Rejected: a Reject too
 	Server        uint8  // index of the server that first answered
+	Reason        uint16 // of a refusal: sbe.RejectReason
 }
 
 // Accepted reports whether the first answer acknowledged the order.
@@ -40,7 +43,7 @@ type Server struct {
 func (s *Server) String() string { return net.HardwareAddr(s.MAC[:]).String() }
 
 var csvHeader = []string{"clordid", "intended_ns", "first_sent_ns", "sends",
-	"first_answer_ns", "answers", "exec_type", "server_mac"}
+	"first_answer_ns", "answers", "exec_type", "server_mac", "reject_reason"}
 
 // WriteCSV writes an order log.
 func WriteCSV(w io.Writer, orders []Order, servers []Server) error {
@@ -67,12 +70,29 @@ func WriteCSV(w io.Writer, orders []Order, servers []Server) error {
 		if o.FirstAnswerNs != 0 {
 			line = append(line, servers[o.Server].String()...)
 		}
+		line = append(line, ',')
+		if o.Reason != 0 {
+			line = append(line, sbe.RejectReason(o.Reason).String()...)
+		}
 		if _, err := b.Write(append(line, '\n')); err != nil {
 			return err
 		}
 	}
 	return b.Flush()
 }
+
+// reasonsByName turns the names of refusals back into numbers.
+func reasonsByName() map[string]uint16 {
+	byName := map[string]uint16{}
+	for r := range uint16(maxReasons) {
+		byName[sbe.RejectReason(r).String()] = r
+	}
+	byName[""] = 0
+	return byName
+}
+
+// maxReasons is above every sbe.RejectReason in use.
+const maxReasons = 1024
 
 // ReadCSV reads an order log.
 func ReadCSV(path string) (orders []Order, servers []Server, err error) {
@@ -86,7 +106,7 @@ func ReadCSV(path string) (orders []Order, servers []Server, err error) {
 	if _, err := r.Read(); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	index := map[string]uint8{}
+	index, reasons := map[string]uint8{}, reasonsByName()
 	for {
 		fields, err := r.Read()
 		if errors.Is(err, io.EOF) {
@@ -120,6 +140,7 @@ func ReadCSV(path string) (orders []Order, servers []Server, err error) {
 			}
 			o.Server = k
 		}
+		o.Reason = reasons[fields[8]]
 		orders = append(orders, o)
 	}
 }

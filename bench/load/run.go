@@ -179,15 +179,15 @@ func (r *runner) Send(payloadBytes int) {
 
 // OnReport implements client.Handler.
 func (r *runner) OnReport(a *client.Answer, m *sbe.ExecutionReport) {
-	r.answer(a, m.ClOrdID(), byte(m.ExecType()))
+	r.answer(a, m.ClOrdID(), byte(m.ExecType()), m.Reason())
 }
 
 // OnReject implements client.Handler.
 func (r *runner) OnReject(a *client.Answer, m *sbe.Reject) {
-	r.answer(a, m.ClOrdID(), execRejected)
+	r.answer(a, m.ClOrdID(), execRejected, m.Reason())
 }
 
-func (r *runner) answer(a *client.Answer, clOrdID uint64, execType byte) {
+func (r *runner) answer(a *client.Answer, clOrdID uint64, execType byte, reason sbe.RejectReason) {
 	i := clOrdID - r.first
 	if i >= uint64(len(r.orders)) {
 		r.unknown++
@@ -199,7 +199,7 @@ func (r *runner) answer(a *client.Answer, clOrdID uint64, execType byte) {
 		return
 	}
 	o.FirstAnswerNs, o.ExecType, o.Server = r.nowNs, execType, r.server
-	o.Sends = a.Sends
+	o.Sends, o.Reason = a.Sends, uint16(reason)
 	r.answered.Add(1)
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"onebeat/engine/client"
 	"onebeat/engine/fixp"
+	"onebeat/engine/sbe"
 	"onebeat/xdp/frame"
 )
 
@@ -164,7 +165,7 @@ func TestCSVRoundTrip(t *testing.T) {
 	orders := []Order{
 		{ClOrdID: 5, IntendedNs: 1, FirstSentNs: 2, FirstAnswerNs: 3, Sends: 1, Answers: 2, ExecType: 'A', Server: 0},
 		{ClOrdID: 6, IntendedNs: 4, FirstSentNs: 5, Sends: 3},
-		{ClOrdID: 7, IntendedNs: 6, FirstSentNs: 7, FirstAnswerNs: 9, Sends: 2, Answers: 1, ExecType: '8', Server: 1},
+		{ClOrdID: 7, IntendedNs: 6, FirstSentNs: 7, FirstAnswerNs: 9, Sends: 2, Answers: 1, ExecType: '8', Server: 1, Reason: uint16(sbe.RejectReasonDuplicateClOrdID)},
 	}
 	path := filepath.Join(t.TempDir(), "orders.csv")
 	var b bytes.Buffer
