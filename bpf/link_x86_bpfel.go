@@ -184,6 +184,7 @@ const (
 	linkProgObTimerControl = "ob_timer_control"
 	linkVarLaneIp          = "lane_ip"
 	linkVarLinkPort        = "link_port"
+	linkVarObContract      = "ob_contract"
 	linkVarRingSize        = "ring_size"
 )
 
@@ -252,9 +253,10 @@ type linkMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type linkVariableSpecs struct {
-	LaneIp   *ebpf.VariableSpec `ebpf:"lane_ip"`
-	LinkPort *ebpf.VariableSpec `ebpf:"link_port"`
-	RingSize *ebpf.VariableSpec `ebpf:"ring_size"`
+	LaneIp     *ebpf.VariableSpec `ebpf:"lane_ip"`
+	LinkPort   *ebpf.VariableSpec `ebpf:"link_port"`
+	ObContract *ebpf.VariableSpec `ebpf:"ob_contract"`
+	RingSize   *ebpf.VariableSpec `ebpf:"ring_size"`
 }
 
 // linkObjects contains all objects after they have been loaded into the kernel.
@@ -306,9 +308,10 @@ func (m *linkMaps) Close() error {
 //
 // It can be passed to loadLinkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type linkVariables struct {
-	LaneIp   *ebpf.Variable `ebpf:"lane_ip"`
-	LinkPort *ebpf.Variable `ebpf:"link_port"`
-	RingSize *ebpf.Variable `ebpf:"ring_size"`
+	LaneIp     *ebpf.Variable `ebpf:"lane_ip"`
+	LinkPort   *ebpf.Variable `ebpf:"link_port"`
+	ObContract *ebpf.Variable `ebpf:"ob_contract"`
+	RingSize   *ebpf.Variable `ebpf:"ring_size"`
 }
 
 // linkPrograms contains all programs after they have been loaded into the kernel.

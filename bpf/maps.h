@@ -15,6 +15,19 @@ const volatile __u64 ring_size = 1 << 20;
 const volatile __u16 link_port = 0; /* network order */
 const volatile __u32 lane_ip[OB_LANES] = {}; /* network order, 0: none */
 
+/* Never read: what only inlined code uses would not be in BTF, from which tests
+ * compare Go with C.
+ */
+struct ob_contract {
+	struct ob_link_hdr hdr;
+	struct ob_record_hdr record;
+	enum ob_state state;
+	enum ob_type type;
+	enum ob_why why;
+};
+
+const struct ob_contract *const volatile ob_contract = 0;
+
 /* The authority words, a cache line each: they are compared and swapped by
  * XDP, timer and user space at once.
  */

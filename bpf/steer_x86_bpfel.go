@@ -171,19 +171,20 @@ type steerObTimer struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	steerMapAuthority = "authority"
-	steerMapDevs      = "devs"
-	steerMapLanes     = "lanes"
-	steerMapNhKeys    = "nh_keys"
-	steerMapReasons   = "reasons"
-	steerMapRings     = "rings"
-	steerMapTimers    = "timers"
-	steerMapXsksLink  = "xsks_link"
-	steerMapXsksOrder = "xsks_order"
-	steerProgObSteer  = "ob_steer"
-	steerVarLaneIp    = "lane_ip"
-	steerVarLinkPort  = "link_port"
-	steerVarRingSize  = "ring_size"
+	steerMapAuthority  = "authority"
+	steerMapDevs       = "devs"
+	steerMapLanes      = "lanes"
+	steerMapNhKeys     = "nh_keys"
+	steerMapReasons    = "reasons"
+	steerMapRings      = "rings"
+	steerMapTimers     = "timers"
+	steerMapXsksLink   = "xsks_link"
+	steerMapXsksOrder  = "xsks_order"
+	steerProgObSteer   = "ob_steer"
+	steerVarLaneIp     = "lane_ip"
+	steerVarLinkPort   = "link_port"
+	steerVarObContract = "ob_contract"
+	steerVarRingSize   = "ring_size"
 )
 
 // loadSteer returns the embedded CollectionSpec for steer.
@@ -250,9 +251,10 @@ type steerMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type steerVariableSpecs struct {
-	LaneIp   *ebpf.VariableSpec `ebpf:"lane_ip"`
-	LinkPort *ebpf.VariableSpec `ebpf:"link_port"`
-	RingSize *ebpf.VariableSpec `ebpf:"ring_size"`
+	LaneIp     *ebpf.VariableSpec `ebpf:"lane_ip"`
+	LinkPort   *ebpf.VariableSpec `ebpf:"link_port"`
+	ObContract *ebpf.VariableSpec `ebpf:"ob_contract"`
+	RingSize   *ebpf.VariableSpec `ebpf:"ring_size"`
 }
 
 // steerObjects contains all objects after they have been loaded into the kernel.
@@ -304,9 +306,10 @@ func (m *steerMaps) Close() error {
 //
 // It can be passed to loadSteerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type steerVariables struct {
-	LaneIp   *ebpf.Variable `ebpf:"lane_ip"`
-	LinkPort *ebpf.Variable `ebpf:"link_port"`
-	RingSize *ebpf.Variable `ebpf:"ring_size"`
+	LaneIp     *ebpf.Variable `ebpf:"lane_ip"`
+	LinkPort   *ebpf.Variable `ebpf:"link_port"`
+	ObContract *ebpf.Variable `ebpf:"ob_contract"`
+	RingSize   *ebpf.Variable `ebpf:"ring_size"`
 }
 
 // steerPrograms contains all programs after they have been loaded into the kernel.
