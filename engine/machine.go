@@ -104,7 +104,8 @@ func NewMachine(cfg MachineConfig) (*Machine, error) {
 	orDefault(&v.ConnectNs, 1_000_000)
 	m.vcfg = v
 	m.venue, err = fixp.NewInitiator(fixp.InitiatorConfig{Session: v.Session, Key: v.Key, Window: v.Window,
-		BatchMessages: 20, MaxDatagramBytes: app.MaxDatagramBytes, ResendNs: v.ResendNs, KeepAliveNs: v.KeepAliveNs, ConnectNs: v.ConnectNs})
+		BatchMessages: 20, MaxDatagramBytes: app.MaxDatagramBytes, ResendNs: v.ResendNs, KeepAliveNs: v.KeepAliveNs, ConnectNs: v.ConnectNs,
+		AskOnDuplicate: true})
 	if err != nil {
 		return nil, fmt.Errorf("%w: venue: %w", ErrConfig, err)
 	}

@@ -24,6 +24,7 @@ type world struct {
 	nowNs    int64
 	promoted int
 	deathIn  int // steps between deaths, on average
+	losesMax int // records that may be lost with a primary (policy none)
 }
 
 func newWorld(t *testing.T, seed uint64, clients int) *world {
@@ -116,7 +117,11 @@ func (w *world) failover() {
 		if r == l.primary {
 			continue
 		}
-		if w.r.IntN(5) == 0 {
+		if w.losesMax > 0 {
+			l.log = l.log[:max(r.applied, len(l.log)-w.r.IntN(w.losesMax))]
+			l.replicas[0], l.replicas[1] = l.build(), l.build()
+			r = l.replicas[i]
+		} else if w.r.IntN(5) == 0 {
 			r = l.build()
 			l.replicas[i] = r
 		}
@@ -213,5 +218,46 @@ func TestNothingLostNothingDoubled(t *testing.T) {
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) { runWorld(t, uint64(seed), 3000) })
+	}
+}
+
+// TestNothingDoubledThoughRecordsAreLost is policy none: the last records die
+// with the primary. What clients were told of them is lost, but no order is
+// doubled, and clients and venue find back into their sessions.
+func TestNothingDoubledThoughRecordsAreLost(t *testing.T) {
+	for seed := range simSeeds / 2 {
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+			w := newWorld(t, uint64(seed), 2)
+			w.losesMax = 12
+			for _, tr := range w.traders {
+				tr.forgetful = true
+			}
+			for range 3000 {
+				w.step(true)
+			}
+			w.net.lossPct, w.net.dupPct = 0, 0
+			for range 40_000 {
+				w.step(false)
+			}
+			for id, n := range w.accepted {
+				if n > 1 {
+					t.Errorf("ClOrdID %x is %d times at the venue", id, n)
+				}
+			}
+			for i, tr := range w.traders {
+				if n := tr.c.Unanswered(); n != 0 {
+					t.Errorf("client %d: %d requests unanswered", i, n)
+				}
+			}
+			if n := w.lane.primary.m.Venue().Unanswered(); n != 0 {
+				t.Errorf("%d requests unanswered by the venue", n)
+			}
+			for i, r := range w.lane.replicas {
+				w.lane.catchUp(r, len(w.lane.log))
+				if r.m.Digest() != w.lane.primary.m.Digest() || r.m.Diverged() {
+					t.Errorf("replica %d differs", i)
+				}
+			}
+		})
 	}
 }

@@ -35,7 +35,7 @@ func New(cfg Config, handler Handler) (*Client, error) {
 	link, err := fixp.NewInitiator(fixp.InitiatorConfig{
 		Session: cfg.Session, Key: cfg.Key, Window: cfg.Window, BatchMessages: cfg.BatchMessages,
 		MaxDatagramBytes: cfg.MaxDatagramBytes, ResendNs: cfg.ResendNs, KeepAliveNs: cfg.KeepAliveNs,
-		ConnectNs: cfg.ConnectNs, Adopt: !cfg.Resume,
+		ConnectNs: cfg.ConnectNs, Adopt: !cfg.Resume, RenumberAfterSends: 8,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)

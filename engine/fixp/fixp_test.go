@@ -201,7 +201,7 @@ func TestClientFlowIsIdempotent(t *testing.T) {
 	}
 	p.want("Retransmission ExecutionReport")
 	p.receive(orders(1, 99), home) // other content under a used number
-	p.want("")
+	p.want("RetransmitReject")
 	if p.s.Counts.Of(CountReplayedSequence) != 1 {
 		t.Error("not counted")
 	}

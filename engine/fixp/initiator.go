@@ -27,6 +27,15 @@ type InitiatorConfig struct {
 	ConnectNs        int64 // first retry of Negotiate and Establish; doubles up to KeepAliveNs
 	// Adopt: start behind the server's flow instead of asking for it from 1.
 	Adopt bool
+	// RenumberAfterSends: a message sent this often without an answer goes out
+	// under a new number, PossResend; 0: never. It is a local decision, so not
+	// for a replicated initiator. It helps when the server lost records and its
+	// answers hide behind numbers already used.
+	RenumberAfterSends uint32
+	// AskOnDuplicate: every ClOrdID is ours alone and sent once, so a refusal as
+	// duplicate means that the server knows it; ask for its status, also when
+	// the message was not marked PossResend.
+	AskOnDuplicate bool
 }
 
 // LinkState is the local state of an Initiator.
@@ -66,7 +75,7 @@ const (
 	askRetryNs    = 1_000_000 // and how long its answer is waited for
 	resendMaxSent = 8         // datagrams of resends in one Poll
 	sendMaxSent   = 16        // datagrams of new messages in one Poll
-	backoffMax    = 6         // doublings
+	behindMax     = 3         // heartbeats below expectedIn that mean: the server lost records
 )
 
 type sentState uint8
@@ -119,6 +128,7 @@ type Initiator struct {
 	askedTo     uint64
 	askedAtNs   int64
 	closeWanted bool
+	behind      int // heartbeats in a row that name a number below expectedIn
 
 	// The opened datagram.
 	payload  []byte

@@ -43,11 +43,29 @@ func (i *Initiator) Open(payload []byte, nowNs int64) int {
 			return 0
 		}
 		i.lastRxNs = nowNs
+		i.noteBehind(m.Template)
 		if end := i.nextSeq + uint64(i.count); m.Template == sbe.TemplateContext && end > i.gapTo {
 			i.gapTo = end
 		}
 	}
 	return i.count
+}
+
+// noteBehind establishes the session anew when the server keeps naming a number
+// below what it sent before: it lost records (policy none), and only an
+// EstablishmentAck may lower expectedIn. One such heartbeat may just be late.
+func (i *Initiator) noteBehind(template uint16) {
+	if template != sbe.TemplateContext || i.count > 0 {
+		return
+	}
+	if i.nextSeq >= i.expectedIn {
+		i.behind = 0
+		return
+	}
+	if i.behind++; i.behind >= behindMax {
+		i.behind = 0
+		i.connect(Establishing)
+	}
 }
 
 // Admit decides about message n of the opened datagram: on Commit the caller
@@ -168,7 +186,10 @@ func (i *Initiator) Accept(seqNo uint64, template uint16, block []byte) Accepted
 	case sbe.TemplateReject:
 		r := sbe.AsReject(block)
 		clOrdID = r.ClOrdID()
-		if r.Reason() == sbe.RejectReasonDuplicateClOrdID && r.PossResend() != 0 && i.askStatus(clOrdID) {
+		if r.Reason() == sbe.RejectReasonDuplicateClOrdID && (r.PossResend() != 0 || i.cfg.AskOnDuplicate) {
+			// Asked for its status; or answered in the meantime, and this only
+			// echoes our own resend.
+			i.askStatus(clOrdID)
 			return Accepted{}
 		}
 	default:
@@ -282,10 +303,10 @@ func (i *Initiator) renumber(s *sent) {
 
 // askStatus replaces a message that the server refused as a duplicate although
 // it was marked PossResend by a question for its status.
-func (i *Initiator) askStatus(clOrdID uint64) bool {
+func (i *Initiator) askStatus(clOrdID uint64) {
 	low, ok := i.byID.Get(clOrdID)
 	if !ok || i.nextOut-i.oldest >= uint64(len(i.slots)) {
-		return false
+		return
 	}
 	s := i.slot(uint64(low))
 	firstNs := s.firstNs
@@ -299,7 +320,6 @@ func (i *Initiator) askStatus(clOrdID uint64) bool {
 	i.Commit(firstNs)
 	i.free(s)
 	i.Counts.count[CountStatusRequests]++
-	return true
 }
 
 func templateOf(s *sent) uint16 {

@@ -211,6 +211,12 @@ func (i *Initiator) resend(out Out) int {
 		if n >= i.sendNext || i.nowNs-i.slot(n).lastNs < i.cfg.ResendNs {
 			break
 		}
+		if s := i.slot(n); i.cfg.RenumberAfterSends > 0 && s.sends > 0 && s.sends%i.cfg.RenumberAfterSends == 0 {
+			s.sends++ // count what follows, so that it is moved once
+			i.renumber(s)
+			n++
+			continue
+		}
 		if datagrams == resendMaxSent {
 			i.resendNext = n
 			return datagrams

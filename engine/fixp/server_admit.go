@@ -131,7 +131,11 @@ func (s *Server) admitRepeat(x *session, seqNo uint64, template uint16, block []
 		return app.Answered, app.Draft{}
 	}
 	if a.template != 0 && (a.template != template || a.clOrdID != clOrdIDOf(block)) {
-		return s.drop(CountReplayedSequence)
+		// Refused; the client, or its successor after lost records, learns that
+		// this number is taken and uses another.
+		s.Counts.count[CountReplayedSequence]++
+		s.retransmitReject(x, seqNo, sbe.SessionCodeTooOld, out)
+		return app.Answered, app.Draft{}
 	}
 	if a.count == 0 {
 		return s.drop(CountRepeatUnanswered)
