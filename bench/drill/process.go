@@ -19,6 +19,9 @@ const (
 	stopTimeout    = 5 * time.Second
 	controlTimeout = 5 * time.Second
 	pollEvery      = 5 * time.Millisecond
+	// niceness puts the lab's processes before whatever else the machine does:
+	// a compiler next to it must not look like a hung engine.
+	niceness = -20
 )
 
 // process is one onebeat process of a run.
@@ -33,6 +36,7 @@ type process struct {
 func start(l *lab.Lab, o *Options, place string, stdout io.Writer, args ...string) (*process, error) {
 	p := &process{place: place, cmd: l.Command(place, o.Program, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = stdout, &prefixer{w: o.Log, prefix: place + ": "}
+	p.cmd.Nice = niceness
 	// A grandchild that kept the pipes open must not keep Wait.
 	p.cmd.WaitDelay = time.Second
 	if err := p.cmd.Start(); err != nil {

@@ -119,6 +119,23 @@ func TestInterfaces(t *testing.T) {
 	}
 }
 
+func TestCommandRunsInItsPlace(t *testing.T) {
+	l := labtest.Up(t, lab.Pair)
+	c := l.Command(lab.NodeB, "sh", "-c", "nice; cat /proc/net/dev")
+	c.Nice = -7
+	var out strings.Builder
+	c.Stdout = &out
+	if err := c.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(out.String(), "-7\n") || !strings.Contains(out.String(), lab.LinkNIC) {
+		t.Errorf("got\n%s", out.String())
+	}
+	if err := l.Command("attic", "true").Start(); err == nil {
+		t.Error("a place that is not there was entered")
+	}
+}
+
 func TestCarrier(t *testing.T) {
 	l := labtest.Up(t, lab.Pair)
 	state := func() string {

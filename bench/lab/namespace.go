@@ -11,6 +11,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // netnsDir is where `ip netns` and package netns keep named namespaces.
@@ -99,12 +100,27 @@ func (l *Lab) Command(place, program string, args ...string) *Command {
 // Command is an exec.Cmd whose process lives in a place.
 type Command struct {
 	*exec.Cmd
+	// Nice is the process's priority, -20 to 19.
+	Nice int
+
 	lab   *Lab
 	place string
 }
 
-// Start starts it: a child is born in the namespace of the thread that forks.
-func (c *Command) Start() error { return c.lab.Do(c.place, c.Cmd.Start) }
+// Start starts it: a child is born in the namespace and with the priority of
+// the thread that forks.
+func (c *Command) Start() error {
+	return c.lab.Do(c.place, func() error {
+		if c.Nice == 0 {
+			return c.Cmd.Start()
+		}
+		// On Linux a priority belongs to a thread; 0 is the calling one.
+		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, c.Nice); err != nil {
+			return fmt.Errorf("priority %d: %w", c.Nice, err)
+		}
+		return errors.Join(c.Cmd.Start(), unix.Setpriority(unix.PRIO_PROCESS, 0, 0))
+	})
+}
 
 // Run starts it and waits for its end.
 func (c *Command) Run() error {
