@@ -169,6 +169,7 @@ func (r *Replica) catchUp(position uint64) {
 			r.Events.push(Event{TimeNs: r.progressNs, Kind: EventRefused, Reason: err.Error()})
 			return
 		}
+		r.newest, _ = r.newestRecord()
 	}
 	if position < r.applied {
 		if r.ring.Oldest() != 0 {

@@ -204,7 +204,7 @@ func (r *Replica) onMirror(h *wire.Header, payload []byte, nowNs int64) {
 	r.helloDue = r.word.State() == lane.Syncing
 }
 
-// noteRecord keeps the newest epoch record that came in.
+// noteRecord keeps the newest epoch record of the log when one comes in.
 func (r *Replica) noteRecord(h *wire.Header, payload []byte) {
 	position := h.Position
 	for position < r.ring.Tail() && position < h.Position+uint64(h.LengthBytes) {

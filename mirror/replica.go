@@ -93,7 +93,7 @@ type Replica struct {
 	helloRefused uint64
 	mismatch     uint64 // incarnation of a peer that was told so
 	refusedAt    uint64
-	newest       lane.Record // last epoch record that came in
+	newest       lane.Record // last epoch record of a log that is caught up
 	announce     int
 	announceNs   int64
 	progressNs   int64
@@ -142,6 +142,7 @@ func (r *Replica) Start(nowNs int64) {
 	r.progress(nowNs)
 	r.word = lane.Load(r.authority)
 	record, epoch := r.newestRecord()
+	r.newest = record
 	r.step(role.Event{Kind: role.Start, Word: r.word, Why: lane.Why(r.table.Watch.CandidateWhy),
 		Record: record, Tail: r.ring.Tail(), LastEpoch: epoch}, nowNs)
 }

@@ -32,7 +32,9 @@ const (
 // turn on one goroutine, so that a run has an order.
 type world struct {
 	t      *testing.T
-	lab    *lab.Lab
+	lab    *lab.Lab // nil: sockets on loopback, no privileges
+	dir    string   // run directory
+	set    setting
 	clock  *Clock
 	nodes  map[string]*Node
 	frozen map[string]bool // not stepped: SIGSTOP
@@ -53,9 +55,10 @@ func newWorld(t *testing.T, s setting) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, lab: labtest.Up(t, lab.Switched), clock: clock, nodes: map[string]*Node{}, frozen: map[string]bool{}}
+	w := &world{t: t, lab: labtest.Up(t, lab.Switched), set: s, clock: clock, nodes: map[string]*Node{}, frozen: map[string]bool{}}
+	w.dir = w.lab.RunDir
 	t.Cleanup(w.close)
-	if err := os.WriteFile(filepath.Join(w.lab.RunDir, "link.key"), []byte(fmt.Sprintf("%064x\n", 12345)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(w.dir, "link.key"), []byte(fmt.Sprintf("%064x\n", 12345)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if s.app == "gateway" {
@@ -72,15 +75,29 @@ func newWorld(t *testing.T, s setting) *world {
 // open makes a node in its namespace.
 func (w *world) open(place, text string) {
 	w.t.Helper()
-	path := filepath.Join(w.lab.RunDir, place+".toml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(w.configPath(place), []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
-	cfg, err := config.Load(path)
+	if err := w.start(place); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) configPath(place string) string { return filepath.Join(w.dir, place+".toml") }
+
+func (w *world) config(place string) *config.Config {
+	w.t.Helper()
+	cfg, err := config.Load(w.configPath(place))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	err = w.lab.Do(place, func() error {
+	return cfg
+}
+
+// start makes a node of the file that open wrote: again, it is a restart.
+func (w *world) start(place string) error {
+	cfg := w.config(place)
+	return w.in(place, func() error {
 		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, Log: slog.New(slog.NewTextHandler(testLog{w.t, place}, nil))})
 		if err != nil {
 			return err
@@ -89,7 +106,27 @@ func (w *world) open(place, text string) {
 		n.Start()
 		return nil
 	})
-	if err != nil {
+}
+
+func (w *world) in(place string, f func() error) error {
+	if w.lab == nil {
+		return f()
+	}
+	return w.lab.Do(place, f)
+}
+
+// restart starts a killed node again.
+func (w *world) restart(place string) {
+	w.t.Helper()
+	if err := w.start(place); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// cleanup removes what a killed node left: its ring is gone.
+func (w *world) cleanup(place string) {
+	w.t.Helper()
+	if err := Cleanup(w.config(place)); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -164,9 +201,15 @@ func (w *world) describe() string {
 			p.loop.AskReport()
 			p.loop.DoWork(w.clock.NowNs())
 			report, _ := p.loop.Report()
-			text += fmt.Sprintf("\n%s: %v tail %d applied %d next output %d peer %v tail %d counters %+v", place,
+			counts := ""
+			for _, c := range report.Counts {
+				if c.Value > 0 {
+					counts += fmt.Sprintf(" %s=%d", c.Name, c.Value)
+				}
+			}
+			text += fmt.Sprintf("\n%s: %v tail %d applied %d next output %d peer %v tail %d; record %v%s", place,
 				lane.Load(p.mem.authority), p.mem.table.Tail, p.mem.table.Engine.Applied, p.mem.table.NextOutput,
-				lane.Word(p.mem.table.Peer.Authority), p.mem.table.Peer.Tail, report.Counts)
+				lane.Word(p.mem.table.Peer.Authority), p.mem.table.Peer.Tail, report.Record, counts)
 		}
 		if n.kernel != nil {
 			reasons, err := n.kernel.Reasons()
@@ -208,7 +251,15 @@ type testClient struct {
 	answered map[uint64][]sbe.ExecType
 	rejected map[uint64]int
 	servers  map[[6]byte]int
+	// places are where the lane may be when its address does not move with it.
+	places  []frame.Endpoint
+	heardNs int64
+	turn    int
 }
+
+// lookElsewhereNs of silence make a client of a lane without an address of its
+// own try the next node.
+const lookElsewhereNs = 15_000_000
 
 func newTestClient(w *world) *testClient {
 	c := &testClient{w: w, answered: map[uint64][]sbe.ExecType{}, rejected: map[uint64]int{}, servers: map[[6]byte]int{}}
@@ -225,14 +276,20 @@ func newTestClient(w *world) *testClient {
 		w.t.Fatal(err)
 	}
 	c.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(lab.NodeA)), IP: lab.LaneIP, Port: lanePort}
+	c.connect()
+	return c
+}
+
+// connect makes the client's session anew.
+func (c *testClient) connect() {
+	c.w.t.Helper()
 	id, err := parseUUID(clientSession)
 	if err != nil {
-		w.t.Fatal(err)
+		c.w.t.Fatal(err)
 	}
 	if c.c, err = client.New(client.Config{Session: id, Key: fixp.NewKey("client-1-secret")}, c); err != nil {
-		w.t.Fatal(err)
+		c.w.t.Fatal(err)
 	}
-	return c
 }
 
 func parseUUID(text string) (sbe.UUID, error) {
@@ -249,10 +306,19 @@ func (c *testClient) step() {
 		if payload, _, ok := frame.Parse(c.port.Frame(i), &from); ok {
 			c.remote.MAC = from.MAC
 			c.servers[from.MAC]++
+			c.heardNs = nowNs
+			if len(c.places) > 0 {
+				c.remote = from
+			}
 			c.c.OnDatagram(payload, nowNs)
 		}
 	}
 	c.port.Done()
+	if len(c.places) > 0 && nowNs-c.heardNs > lookElsewhereNs {
+		c.heardNs = nowNs
+		c.turn++
+		c.remote = c.places[c.turn%len(c.places)]
+	}
 	if c.c.Poll(nowNs, c) > 0 {
 		c.port.Kick()
 	}
