@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/cilium/ebpf"
+	ebpflink "github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -50,6 +51,8 @@ type Kernel struct {
 	Steer        *ebpf.Program // for the order NIC
 	Link         *ebpf.Program // for the link NIC
 	timerControl *ebpf.Program
+	exit, engine *ebpf.Program // death of an engine; its registration
+	exitLink     ebpflink.Link
 
 	// Adopted is true when pinned maps of an earlier process go on being used.
 	Adopted bool
@@ -95,19 +98,26 @@ func (k *Kernel) load(o *Options) error {
 	if err != nil {
 		return fmt.Errorf("steering program: %w", err)
 	}
-	link, err := loadLink()
+	mirror, err := loadLink()
 	if err != nil {
 		return fmt.Errorf("link program: %w", err)
 	}
-	for _, spec := range []*ebpf.CollectionSpec{steer, link} {
+	exit, err := loadExit()
+	if err != nil {
+		return fmt.Errorf("exit program: %w", err)
+	}
+	for _, spec := range []*ebpf.CollectionSpec{steer, mirror, exit} {
 		if err := prepare(spec, o); err != nil {
 			return err
 		}
 	}
-	if err := k.openMaps(link); err != nil {
+	if err := k.openMaps(mirror); err != nil {
 		return err
 	}
-	if err := k.loadPrograms(steer, link); err != nil {
+	if err := k.loadPrograms(steer, mirror, exit); err != nil {
+		return err
+	}
+	if err := k.watchExits(); err != nil {
 		return err
 	}
 	if k.authority, err = mapMemory(k.maps["authority"], Lanes*AuthorityBytes); err != nil {
@@ -223,8 +233,8 @@ func (k *Kernel) unpinRings() error {
 	return nil
 }
 
-func (k *Kernel) loadPrograms(steer, link *ebpf.CollectionSpec) error {
-	for _, spec := range []*ebpf.CollectionSpec{steer, link} {
+func (k *Kernel) loadPrograms(specs ...*ebpf.CollectionSpec) error {
+	for _, spec := range specs {
 		replace := map[string]*ebpf.Map{}
 		for name := range spec.Maps {
 			if m := k.maps[name]; m != nil {
@@ -247,6 +257,10 @@ func (k *Kernel) loadPrograms(steer, link *ebpf.CollectionSpec) error {
 				k.Link = p
 			case "ob_timer_control":
 				k.timerControl = p
+			case "ob_exit":
+				k.exit = p
+			case "ob_engine":
+				k.engine = p
 			}
 			delete(c.Programs, name)
 		}
@@ -355,6 +369,45 @@ func (k *Kernel) controlTimer(lane int, stop uint32) error {
 	return nil
 }
 
+// watchExits attaches the exit program. Its link is pinned like those of the
+// NICs: it must see the end of this process.
+func (k *Kernel) watchExits() error {
+	var err error
+	if k.exitLink, err = ebpflink.AttachRawTracepoint(ebpflink.RawTracepointOptions{Name: "sched_process_exit", Program: k.exit}); err != nil {
+		return fmt.Errorf("watch for the engine's death (tracepoint sched_process_exit): %w", err)
+	}
+	if k.dir == "" {
+		return nil
+	}
+	pin := filepath.Join(k.dir, exitLinkPin)
+	if err := os.Remove(pin); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("replace %s: %w", pin, err)
+	}
+	if err := k.exitLink.Pin(pin); err != nil {
+		return fmt.Errorf("pin %s: %w", pin, err)
+	}
+	return nil
+}
+
+// EnterEngine makes the calling thread the engine of a lane: when it ends, by
+// whatever means, the kernel knows at once. The goroutine is locked to it.
+func (k *Kernel) EnterEngine(lane int) error { return k.registerEngine(lane, 0) }
+
+// LeaveEngine ends that: the thread may end without meaning anything.
+func (k *Kernel) LeaveEngine(lane int) error { return k.registerEngine(lane, 1) }
+
+func (k *Kernel) registerEngine(lane int, leave uint32) error {
+	args := struct{ Lane, Leave uint32 }{uint32(lane), leave}
+	rc, err := k.engine.Run(&ebpf.RunOptions{Context: args})
+	if err == nil && rc != 0 {
+		err = unix.EINVAL
+	}
+	if err != nil {
+		return fmt.Errorf("engine of lane %d: %w", lane, err)
+	}
+	return nil
+}
+
 // Close unmaps and closes everything; what is pinned stays.
 func (k *Kernel) Close() error {
 	var errs []error
@@ -372,7 +425,10 @@ func (k *Kernel) Close() error {
 		k.rings[i].m = nil
 	}
 	k.closeMaps()
-	for _, p := range []*ebpf.Program{k.Steer, k.Link, k.timerControl} {
+	if k.exitLink != nil {
+		errs = append(errs, k.exitLink.Close())
+	}
+	for _, p := range []*ebpf.Program{k.Steer, k.Link, k.timerControl, k.exit, k.engine} {
 		errs = append(errs, p.Close())
 	}
 	return errors.Join(errs...)

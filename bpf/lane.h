@@ -28,13 +28,19 @@ static __always_inline int word_swap(struct ob_authority *a, __u64 from, __u64 t
 	return __sync_val_compare_and_swap(&a->word, from, to) == from;
 }
 
+/* The engine's thread has ended: nothing can come from it any more. */
+static __always_inline int engine_dead(struct ob_lane *l)
+{
+	return LOAD(l->watch.dead_ns) != 0;
+}
+
 /*
  * The engine makes no progress: counted in on-time ticks by the timer, so one
  * look at a machine that froze accuses nobody.
  */
 static __always_inline int engine_stuck(struct ob_lane *l)
 {
-	return LOAD(l->watch.stuck_ticks) >= l->cfg.hang_ticks;
+	return engine_dead(l) || LOAD(l->watch.stuck_ticks) >= l->cfg.hang_ticks;
 }
 
 /* The kernel empties the slot when it tears the socket down. */

@@ -208,7 +208,7 @@ static __always_inline int ack(struct passage *p, struct ob_link_hdr *h)
 static __always_inline int probe(struct passage *p, struct ob_link_hdr *h)
 {
 	struct ob_lane *l = p->l;
-	enum ob_why why = OB_WHY_STUCK;
+	enum ob_why why = engine_dead(l) ? OB_WHY_EXITED : OB_WHY_STUCK;
 	int stuck = engine_stuck(l);
 
 	STORE(l->peer.authority, h->authority);

@@ -94,8 +94,9 @@ type linkObLane struct {
 		FencedWord     uint64
 		CandidateNs    uint64
 		CandidateWhy   uint64
+		DeadNs         uint64
 	}
-	_ [48]byte
+	_ [40]byte
 }
 
 type linkObNhKey struct {

@@ -160,6 +160,7 @@ struct ob_lane_watch {
 	__u64 fenced_word; /* the word it took away */
 	__u64 candidate_ns; /* when this kernel became CANDIDATE */
 	__u64 candidate_why; /* ob_why */
+	__u64 dead_ns; /* when the engine's thread ended; 0: it lives */
 };
 
 enum ob_why {
@@ -169,6 +170,7 @@ enum ob_why {
 	OB_WHY_SILENT = 3, /* no frame for silence_ticks */
 	OB_WHY_FENCED = 4, /* FENCED or FORWARD received */
 	OB_WHY_HANDOVER = 5, /* the engine gave up its place */
+	OB_WHY_EXITED = 6, /* the engine's thread ended */
 };
 
 struct ob_lane {

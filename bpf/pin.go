@@ -9,10 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Names of the pinned XDP links in a node's directory.
+// Names of the pinned links in a node's directory.
 const (
 	OrderLinkPin = "link_order"
 	LinkLinkPin  = "link_link"
+
+	exitLinkPin = "link_exit"
 )
 
 // prepareDir makes the pin directory and refuses one that is not on a bpffs.
@@ -41,7 +43,7 @@ func Cleanup(dir string) error {
 		return fmt.Errorf("read pin directory: %w", err)
 	}
 	var errs []error
-	for _, pin := range []string{OrderLinkPin, LinkLinkPin} {
+	for _, pin := range []string{OrderLinkPin, LinkLinkPin, exitLinkPin} {
 		if err := os.Remove(filepath.Join(dir, pin)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}

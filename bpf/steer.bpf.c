@@ -129,7 +129,7 @@ static __always_inline int steer_active(struct xdp_md *ctx, struct ob_lane *l,
 					struct ob_authority *a, __u32 lane, __u64 word)
 {
 	__u32 slot = lane * OB_QUEUES + (ctx->rx_queue_index & (OB_QUEUES - 1));
-	enum ob_why why = OB_WHY_STUCK;
+	enum ob_why why = engine_dead(l) ? OB_WHY_EXITED : OB_WHY_STUCK;
 
 	if (!engine_stuck(l)) {
 		/* The fallback action comes back when the slot is empty. */

@@ -30,9 +30,10 @@ const (
 	WhySilent
 	WhyFenced
 	WhyHandover
+	WhyExited
 )
 
-var whyNames = [...]string{"none", "slot-empty", "stuck", "silent", "fenced", "handover"}
+var whyNames = [...]string{"none", "slot-empty", "stuck", "silent", "fenced", "handover", "exited"}
 
 func (w Why) String() string {
 	if int(w) < len(whyNames) {
@@ -102,6 +103,7 @@ type Watch struct {
 	FencedWord     uint64 // the word fencing took away
 	CandidateNs    uint64
 	CandidateWhy   uint64 // Why
+	DeadNs         uint64 // when the engine's thread ended; 0: it lives
 }
 
 // Table is struct ob_lane. Fields that several threads touch are accessed with
@@ -130,5 +132,5 @@ type Table struct {
 	SteerCounter uint64
 	_            [56]byte
 	Watch        Watch
-	_            [48]byte
+	_            [40]byte
 }

@@ -88,6 +88,9 @@ func (x *Receiver) probe(p *passage) (Verdict, int, Reason) {
 	atomic.StoreUint64(&x.table.Peer.Authority, uint64(p.h.Authority))
 	if stuck := x.stuck(); p.word.State() == lane.Active && (stuck || x.gone()) {
 		why := lane.WhyStuck
+		if x.dead() {
+			why = lane.WhyExited
+		}
 		if !stuck {
 			why = lane.WhySlotEmpty
 		}

@@ -6,10 +6,13 @@ import (
 	"onebeat/mirror/lane"
 )
 
+// dead reports whether the engine's thread has ended.
+func (x *Receiver) dead() bool { return atomic.LoadUint64(&x.table.Watch.DeadNs) != 0 }
+
 // stuck reports whether the engine makes no progress: counted in on-time ticks,
 // so one look at a machine that froze accuses nobody.
 func (x *Receiver) stuck() bool {
-	return atomic.LoadUint32(&x.table.Watch.StuckTicks) >= x.table.Config.HangTicks
+	return x.dead() || atomic.LoadUint32(&x.table.Watch.StuckTicks) >= x.table.Config.HangTicks
 }
 
 func (x *Receiver) gone() bool { return x.EngineGone != nil && x.EngineGone() }

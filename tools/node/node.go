@@ -188,6 +188,8 @@ func (n *Node) run(ctx context.Context) error {
 
 func (n *Node) newThread() *thread {
 	t := &thread{core: n.cfg.Loop.Core, clock: n.clock, done: make(chan error, 1)}
+	t.enter = func() error { return n.eachEngine((*bpf.Kernel).EnterEngine) }
+	t.leave = func() error { return n.eachEngine((*bpf.Kernel).LeaveEngine) }
 	t.idle = idle{strategy: n.cfg.Loop.Idle, maxSleepNs: n.cfg.Loop.MaxSleep.Ns()}
 	for _, p := range n.lanes {
 		t.loops = append(t.loops, p.loop)
@@ -197,6 +199,18 @@ func (n *Node) newThread() *thread {
 		}
 	}
 	return t
+}
+
+// eachEngine tells the kernel, if there is one, about this thread's lanes.
+func (n *Node) eachEngine(tell func(*bpf.Kernel, int) error) error {
+	if n.kernel == nil {
+		return nil
+	}
+	var errs []error
+	for _, p := range n.lanes {
+		errs = append(errs, tell(n.kernel, p.cfg.ID))
+	}
+	return errors.Join(errs...)
 }
 
 // superviseEvery is how often the cold side looks at events.

@@ -48,6 +48,9 @@ func (i *idle) idle(work int) {
 // thread runs loops in turn on one locked thread until it is stopped.
 type thread struct {
 	loops []*engine.Loop
+	// enter and leave tell the kernel whose thread this is.
+	enter func() error
+	leave func() error
 	idle  idle
 	core  int
 	clock *Clock
@@ -62,6 +65,10 @@ func (t *thread) run() {
 		return
 	}
 	defer unlock()
+	if err := t.enter(); err != nil {
+		t.done <- err
+		return
+	}
 	t.idle.sleepNs = firstSleepNs
 	for !t.stop.Load() {
 		nowNs, work := t.clock.NowNs(), 0
@@ -70,5 +77,5 @@ func (t *thread) run() {
 		}
 		t.idle.idle(work)
 	}
-	t.done <- nil
+	t.done <- t.leave()
 }
