@@ -284,10 +284,14 @@ func (i *Initiator) acceptLoss(r *sbe.RetransmitReject) {
 	}
 }
 
-// renumber moves an unanswered message to the next number. With no room left
-// it stays: its resends are answered NotApplied again.
+// renumber moves an unanswered message to the next number. When the slots are
+// full only the oldest can move: its own slot is the next. The others stay
+// until their turn; their resends are answered as before.
 func (i *Initiator) renumber(s *sent) {
 	if i.nextOut-i.oldest >= uint64(len(i.slots)) {
+		if s.seqNo == i.oldest {
+			i.renumberOldest(s)
+		}
 		return
 	}
 	to := i.slot(i.nextOut)
@@ -298,6 +302,18 @@ func (i *Initiator) renumber(s *sent) {
 	i.unanswered++
 	i.nextOut++
 	i.free(s)
+	i.Counts.count[CountRenumbered]++
+}
+
+func (i *Initiator) renumberOldest(s *sent) {
+	s.seqNo = i.nextOut
+	i.markPossResend(s)
+	i.byID.Put(s.clOrdID, uint32(s.seqNo))
+	i.nextOut++
+	i.oldest++
+	for i.oldest < i.nextOut && i.slot(i.oldest).state == sentFree {
+		i.oldest++
+	}
 	i.Counts.count[CountRenumbered]++
 }
 
