@@ -40,15 +40,19 @@ func (n *nodeView) authority() lane.Word { return lane.Load(n.word) }
 
 func (n *nodeView) close() error { return n.view.Close() }
 
+// watch adds when the node's kernel acted.
+func (n *nodeView) watch(out NodeLog) NodeLog {
+	w := &n.table.Watch
+	out.FencedNs = int64(atomic.LoadUint64(&w.FencedNs))
+	out.CandidateNs = int64(atomic.LoadUint64(&w.CandidateNs))
+	out.Why = lane.Why(atomic.LoadUint64(&w.CandidateWhy)).String()
+	return out
+}
+
 // log reads what the node left: its ring's orders and when its kernel acted.
 func (n *nodeView) log(place string) (NodeLog, error) {
 	word := n.authority()
-	w := &n.table.Watch
-	out := NodeLog{
-		MAC: [6]byte(lab.OrderMAC(place)), Epoch: word.Epoch(), State: word.State().String(),
-		FencedNs: int64(atomic.LoadUint64(&w.FencedNs)), CandidateNs: int64(atomic.LoadUint64(&w.CandidateNs)),
-		Why: lane.Why(atomic.LoadUint64(&w.CandidateWhy)).String(),
-	}
+	out := n.watch(NodeLog{MAC: [6]byte(lab.OrderMAC(place)), Epoch: word.Epoch(), State: word.State().String()})
 	// A tail of our own: the view is read-only, and the log must not move
 	// while it is read.
 	tail := atomic.LoadUint64(&n.table.Tail)

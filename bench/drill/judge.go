@@ -114,6 +114,7 @@ func (v *Verdict) problem(format string, args ...any) {
 
 func (v *Verdict) countAnswers(logs *Logs) {
 	var silent, refused idList
+	var doubled idList
 	var reasons [2]sbe.RejectReason // of the first and the last refusal
 	for i := range logs.Orders {
 		switch o := &logs.Orders[i]; {
@@ -127,9 +128,18 @@ func (v *Verdict) countAnswers(logs *Logs) {
 			}
 			reasons[1] = sbe.RejectReason(o.Reason)
 		}
-		if logs.Orders[i].Sends > 1 {
+		if o := &logs.Orders[i]; o.Sends > 1 {
 			v.Resent++
 		}
+		if o := &logs.Orders[i]; o.Accepted() && o.Accepts > 1 {
+			doubled.add(o.ClOrdID)
+		}
+	}
+	// For a lane that is the venue itself this is the proof that nothing was
+	// executed twice: its acknowledgements are numbered and come once each.
+	v.VenueDuplicates = doubled.count
+	if doubled.count > 0 {
+		v.problem("%d orders were acknowledged twice, among them %v", doubled.count, doubled.ids)
 	}
 	v.Unanswered, v.OrdersRefused = silent.count, refused.count
 	if silent.count > 0 {
@@ -159,7 +169,7 @@ func (v *Verdict) judgeVenue(logs *Logs) {
 			lost.add(o.ClOrdID)
 		}
 	}
-	v.AckedLost, v.VenueDuplicates = lost.count, twice.count
+	v.AckedLost, v.VenueDuplicates = lost.count, max(v.VenueDuplicates, twice.count)
 	if lost.count > 0 {
 		v.problem("%d acknowledged orders never reached the venue, among them %v", lost.count, lost.ids)
 	}
@@ -173,16 +183,14 @@ func (v *Verdict) judgeVenue(logs *Logs) {
 const beginOrders = 4096
 
 // judgeRing: every acknowledged order is in the survivor's ring, as far back
-// as the ring reaches, and once.
+// as the ring reaches. It may stand there twice: a repeat under a new number is
+// an input too, answered from the first.
 func (v *Verdict) judgeRing(logs *Logs) {
 	ring := logs.Survivor.Orders
 	held := make(map[uint64]bool, len(ring))
 	begin := uint64(0)
-	var twice, lost idList
+	var lost idList
 	for i, o := range ring {
-		if held[o.ClOrdID] {
-			twice.add(o.ClOrdID)
-		}
 		held[o.ClOrdID] = true
 		if i < min(beginOrders, len(ring)/4) && !logs.Survivor.Whole {
 			begin = max(begin, o.ClOrdID)
@@ -196,12 +204,6 @@ func (v *Verdict) judgeRing(logs *Logs) {
 	if lost.count > 0 {
 		v.AckedLost = max(v.AckedLost, lost.count)
 		v.problem("%d acknowledged orders are not in the survivor's ring, among them %v", lost.count, lost.ids)
-	}
-	// An order can stand in the log twice without harm (the second answered
-	// from the first); without a venue to refuse it this is all the proof.
-	if logs.HasBook && twice.count > 0 {
-		v.VenueDuplicates = twice.count
-		v.problem("%d orders stand in the survivor's ring twice, among them %v", twice.count, twice.ids)
 	}
 }
 
@@ -273,6 +275,9 @@ func (v *Verdict) judgeTimes(logs *Logs) {
 			v.problem("the lane's epoch changed from %d to %d without a fault", logs.StartEpoch, logs.FaultEpoch)
 		}
 		return
+	}
+	if beyond := int64(logs.Survivor.Epoch-logs.FaultEpoch) - epochsEach; beyond > 0 {
+		v.FalseFailovers += (beyond + epochsEach - 1) / epochsEach
 	}
 	first := firstAnswerBy(logs, logs.Survivor.MAC)
 	if first == 0 {

@@ -34,7 +34,7 @@ func clean() *Logs {
 	}
 	for i := range int64(200) {
 		id, at := uint64(1000+i), i*msNs
-		o := load.Order{ClOrdID: id, IntendedNs: at, FirstSentNs: at, FirstAnswerNs: at + 20_000, Sends: 1, Answers: 1, ExecType: 'A'}
+		o := load.Order{ClOrdID: id, IntendedNs: at, FirstSentNs: at, FirstAnswerNs: at + 20_000, Sends: 1, Answers: 1, Accepts: 1, ExecType: 'A'}
 		epoch := uint32(1)
 		if at >= signal {
 			o.Server, o.FirstAnswerNs, epoch = 1, max(at, signal+2*msNs)+20_000, 2
@@ -79,10 +79,8 @@ func TestJudgeViolations(t *testing.T) {
 			l.Venue = append(l.Venue, VenueOrder{ClOrdID: l.Venue[98].ClOrdID, PossResend: true})
 		},
 			"1 orders were accepted by the venue twice, among them [1098]", func(v *Verdict) int64 { return v.VenueDuplicates }, 1},
-		{"doubled in the book", func(l *Logs) {
-			l.HasBook, l.Venue = true, nil
-			l.Survivor.Orders = append(l.Survivor.Orders, l.Survivor.Orders[98])
-		}, "1 orders stand in the survivor's ring twice", func(v *Verdict) int64 { return v.VenueDuplicates }, 1},
+		{"doubled in the book", func(l *Logs) { l.HasBook, l.Venue, l.Orders[98].Accepts = true, nil, 2 },
+			"1 orders were acknowledged twice, among them [1098]", func(v *Verdict) int64 { return v.VenueDuplicates }, 1},
 		{"unanswered", func(l *Logs) { l.Orders[101].FirstAnswerNs, l.Orders[101].ExecType = 0, 0 },
 			"1 orders were never answered, among them [1101]", func(v *Verdict) int64 { return v.Unanswered }, 1},
 		{"refused", func(l *Logs) { l.Orders[7].ExecType, l.Orders[7].Reason = '8', 1 },
@@ -152,6 +150,15 @@ func TestJudgeSteady(t *testing.T) {
 func TestJudgeRepeatedAnswer(t *testing.T) {
 	l := clean()
 	l.Orders[99].FirstAnswerNs, l.Orders[99].Server = l.Orders[105].FirstAnswerNs, 1
+	if v := Judge(l); !v.OK() {
+		t.Errorf("problems %q", v.Problems)
+	}
+}
+
+// TestJudgeRepeatInRing: a repeat is an input too.
+func TestJudgeRepeatInRing(t *testing.T) {
+	l := clean()
+	l.Survivor.Orders = append(l.Survivor.Orders, l.Survivor.Orders[150])
 	if v := Judge(l); !v.OK() {
 		t.Errorf("problems %q", v.Problems)
 	}

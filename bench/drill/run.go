@@ -56,6 +56,7 @@ type run struct {
 	// old is the primary that the fault meets, survivor the other node: the
 	// lane may have changed hands before, that is counted and no error here.
 	old, survivor role
+	takeover      NodeLog // the survivor's times, noted when it took over
 }
 
 // role is a node in a run.
@@ -79,7 +80,7 @@ func Run(o *Options, stop <-chan struct{}) (res *RunResult, err error) {
 		}
 		err = errors.Join(err, closeView(r.viewA), closeView(r.viewB), l.Down())
 	}()
-	for _, step := range []func() error{r.startNodes, r.startLoad, r.waitMiddle, r.inject, r.waitLoad} {
+	for _, step := range []func() error{r.startNodes, r.startLoad, r.waitMiddle, r.assign, r.inject, r.waitLoad} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -226,9 +227,6 @@ func (r *run) inject() error {
 	if r.o.Fault == FaultNone {
 		return nil
 	}
-	if err := r.assign(); err != nil {
-		return err
-	}
 	r.signalNs = monotonicNs()
 	switch r.o.Fault {
 	case FaultKill:
@@ -236,24 +234,56 @@ func (r *run) inject() error {
 			return err
 		}
 		r.say("SIGKILL to %s, the primary", r.old.place)
-		return nil
+		return r.watchTakeover()
 	case FaultHandover:
 		if err := call(r.lab, r.old.place, control.CmdPromote, nil); err != nil {
 			return err
 		}
 		r.say("planned handover by %s, the primary", r.old.place)
-		return nil
+		return r.watchTakeover()
 	}
 	if err := r.old.process.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
 	r.say("SIGSTOP to %s, the primary, for %v", r.old.place, r.o.Asleep)
+	wake := time.After(r.o.Asleep)
+	if err := r.watchTakeover(); err != nil {
+		return errors.Join(err, r.old.process.signal(syscall.SIGCONT))
+	}
 	select {
 	case <-r.stop:
-	case <-time.After(r.o.Asleep):
+	case <-wake:
 	}
 	r.say("SIGCONT to %s", r.old.place)
 	return r.old.process.signal(syscall.SIGCONT)
+}
+
+// takeoverTimeout is far beyond every budget.
+const takeoverTimeout = 5 * time.Second
+
+// watchTakeover waits until the survivor is ACTIVE and notes what its kernel
+// and its engine say about that: a later failover would overwrite it.
+func (r *run) watchTakeover() error {
+	deadline := time.Now().Add(takeoverTimeout)
+	for r.survivor.view.authority().State() != lane.Active {
+		if time.Now().After(deadline) {
+			return nil // the judge will say so
+		}
+		select {
+		case <-r.stop:
+			return ErrStopped
+		case <-time.After(time.Millisecond):
+		}
+	}
+	r.takeover = r.survivor.view.watch(NodeLog{})
+	var status control.Status
+	if err := call(r.lab, r.survivor.place, control.CmdStatus, &status); err != nil {
+		return err
+	}
+	if s := status.Lane(laneID); s != nil {
+		r.takeover.ActiveNs = s.ActiveNs
+	}
+	return nil
 }
 
 func monotonicNs() int64 {
@@ -301,7 +331,7 @@ func (r *run) collect() (*Logs, *load.Result, error) {
 		}
 	}
 	if r.o.Fault == FaultNone {
-		if err := r.assign(); err != nil {
+		if err := r.assign(); err != nil { // again: who serves at the end
 			return nil, nil, err
 		}
 		r.survivor, r.old = r.old, r.survivor
@@ -313,13 +343,8 @@ func (r *run) collect() (*Logs, *load.Result, error) {
 	if logs.Old, err = r.old.view.log(r.old.place); err != nil {
 		return nil, nil, err
 	}
-	var status control.Status
-	if err := call(r.lab, r.survivor.place, control.CmdStatus, &status); err != nil {
-		return nil, nil, err
-	}
-	if s := status.Lane(laneID); s != nil {
-		logs.Survivor.ActiveNs = s.ActiveNs
-	}
+	t := &r.takeover
+	logs.Survivor.CandidateNs, logs.Survivor.ActiveNs, logs.Survivor.Why = t.CandidateNs, t.ActiveNs, t.Why
 	return logs, &result, nil
 }
 

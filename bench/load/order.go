@@ -22,6 +22,7 @@ type Order struct {
 	FirstAnswerNs int64 // 0: unanswered
 	Sends         uint32
 	Answers       uint32 // all messages about it
+	Accepts       uint32 // reports of the kind that acknowledged it: 1, or it was doubled
 	ExecType      byte   // of the first answer; 0: none, Rejected: a Reject too
 	Server        uint8  // index of the server that first answered
 	Reason        uint16 // of a refusal: sbe.RejectReason
@@ -43,7 +44,7 @@ type Server struct {
 func (s *Server) String() string { return net.HardwareAddr(s.MAC[:]).String() }
 
 var csvHeader = []string{"clordid", "intended_ns", "first_sent_ns", "sends",
-	"first_answer_ns", "answers", "exec_type", "server_mac", "reject_reason"}
+	"first_answer_ns", "answers", "accepts", "exec_type", "server_mac", "reject_reason"}
 
 // WriteCSV writes an order log.
 func WriteCSV(w io.Writer, orders []Order, servers []Server) error {
@@ -59,7 +60,7 @@ func WriteCSV(w io.Writer, orders []Order, servers []Server) error {
 	for i := range orders {
 		o := &orders[i]
 		line = strconv.AppendUint(line[:0], o.ClOrdID, 10)
-		for _, v := range [...]int64{o.IntendedNs, o.FirstSentNs, int64(o.Sends), o.FirstAnswerNs, int64(o.Answers)} {
+		for _, v := range [...]int64{o.IntendedNs, o.FirstSentNs, int64(o.Sends), o.FirstAnswerNs, int64(o.Answers), int64(o.Accepts)} {
 			line = strconv.AppendInt(append(line, ','), v, 10)
 		}
 		line = append(line, ',')
@@ -116,7 +117,7 @@ func ReadCSV(path string) (orders []Order, servers []Server, err error) {
 			return nil, nil, fmt.Errorf("%s: %w", path, err)
 		}
 		var o Order
-		var n [6]int64
+		var n [7]int64
 		for i := range n {
 			if n[i], err = strconv.ParseInt(fields[i], 10, 64); err != nil {
 				line, column := r.FieldPos(i)
@@ -124,11 +125,11 @@ func ReadCSV(path string) (orders []Order, servers []Server, err error) {
 			}
 		}
 		o.ClOrdID, o.IntendedNs, o.FirstSentNs = uint64(n[0]), n[1], n[2]
-		o.Sends, o.FirstAnswerNs, o.Answers = uint32(n[3]), n[4], uint32(n[5])
-		if fields[6] != "" {
-			o.ExecType = fields[6][0]
+		o.Sends, o.FirstAnswerNs, o.Answers, o.Accepts = uint32(n[3]), n[4], uint32(n[5]), uint32(n[6])
+		if fields[7] != "" {
+			o.ExecType = fields[7][0]
 		}
-		if mac := fields[7]; mac != "" {
+		if mac := fields[8]; mac != "" {
 			k, known := index[mac]
 			if !known {
 				address, err := net.ParseMAC(mac)
@@ -140,7 +141,7 @@ func ReadCSV(path string) (orders []Order, servers []Server, err error) {
 			}
 			o.Server = k
 		}
-		o.Reason = reasons[fields[8]]
+		o.Reason = reasons[fields[9]]
 		orders = append(orders, o)
 	}
 }

@@ -196,8 +196,12 @@ func (r *runner) answer(a *client.Answer, clOrdID uint64, execType byte, reason 
 	o := &r.orders[i]
 	o.Answers++
 	if o.FirstAnswerNs != 0 {
+		if execType == o.ExecType {
+			o.Accepts++
+		}
 		return
 	}
+	o.Accepts = 1
 	o.FirstAnswerNs, o.ExecType, o.Server = r.nowNs, execType, r.server
 	o.Sends, o.Reason = a.Sends, uint16(reason)
 	r.answered.Add(1)

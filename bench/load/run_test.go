@@ -72,7 +72,7 @@ func TestEveryOrderIsAnswered(t *testing.T) {
 				t.Errorf("latencies %+v %+v %+v", res.Latency, res.Before, res.After)
 			}
 			for i := range res.Orders {
-				if ord := &res.Orders[i]; ord.FirstSentNs < ord.IntendedNs || ord.FirstAnswerNs < ord.FirstSentNs || ord.Sends == 0 {
+				if ord := &res.Orders[i]; ord.FirstSentNs < ord.IntendedNs || ord.FirstAnswerNs < ord.FirstSentNs || ord.Sends == 0 || ord.Accepts != 1 {
 					t.Fatalf("order %d: %+v", i, ord)
 				}
 			}
@@ -163,7 +163,7 @@ func TestNobodyAnswers(t *testing.T) {
 func TestCSVRoundTrip(t *testing.T) {
 	servers := []Server{{MAC: [6]byte{2, 0, 0, 0, 0, 1}}, {MAC: [6]byte{2, 0, 0, 0, 0, 2}}}
 	orders := []Order{
-		{ClOrdID: 5, IntendedNs: 1, FirstSentNs: 2, FirstAnswerNs: 3, Sends: 1, Answers: 2, ExecType: 'A', Server: 0},
+		{ClOrdID: 5, IntendedNs: 1, FirstSentNs: 2, FirstAnswerNs: 3, Sends: 1, Answers: 2, Accepts: 1, ExecType: 'A', Server: 0},
 		{ClOrdID: 6, IntendedNs: 4, FirstSentNs: 5, Sends: 3},
 		{ClOrdID: 7, IntendedNs: 6, FirstSentNs: 7, FirstAnswerNs: 9, Sends: 2, Answers: 1, ExecType: '8', Server: 1, Reason: uint16(sbe.RejectReasonDuplicateClOrdID)},
 	}
