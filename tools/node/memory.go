@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"time"
 
 	"github.com/edsrzf/mmap-go"
 
@@ -37,7 +39,21 @@ func (s *shared) open(ringBytes int) (*ring.Ring, error) {
 		}
 		s.table.Config.Incarnation = incarnation
 	}
+	s.clearBusy()
 	return ring.New(s.ringMem, ringBytes, &s.table.Tail)
+}
+
+// busyTimeout is far longer than the link program is ever inside.
+const busyTimeout = 10 * time.Millisecond
+
+// clearBusy takes back the lock of a process that was killed while it exchanged
+// the keys. The kernel's own hold ends by itself.
+func (s *shared) clearBusy() {
+	deadline := time.Now().Add(busyTimeout)
+	for atomic.LoadUint64(&s.table.Busy) != 0 && time.Now().Before(deadline) {
+		time.Sleep(100 * time.Microsecond)
+	}
+	atomic.StoreUint64(&s.table.Busy, 0)
 }
 
 // newIncarnation names a ring: never 0, and not again.
