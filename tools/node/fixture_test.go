@@ -39,6 +39,7 @@ type world struct {
 	nodes  map[string]*Node
 	frozen map[string]bool // not stepped: SIGSTOP
 	client *testClient
+	wrap   map[string]func(xdp.Port) xdp.Port // ports of a node to come
 }
 
 // setting is what a test wants otherwise than by default.
@@ -47,6 +48,7 @@ type setting struct {
 	extra                string // lines of [[lane]]
 	noPeer               bool
 	link                 string // lines of [link]
+	wrap                 map[string]func(xdp.Port) xdp.Port
 }
 
 func newWorld(t *testing.T, s setting) *world {
@@ -55,7 +57,7 @@ func newWorld(t *testing.T, s setting) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, lab: labtest.Up(t, lab.Switched), set: s, clock: clock, nodes: map[string]*Node{}, frozen: map[string]bool{}}
+	w := &world{t: t, lab: labtest.Up(t, lab.Switched), set: s, clock: clock, nodes: map[string]*Node{}, frozen: map[string]bool{}, wrap: s.wrap}
 	w.dir = w.lab.RunDir
 	t.Cleanup(w.close)
 	if err := os.WriteFile(filepath.Join(w.dir, "link.key"), []byte(fmt.Sprintf("%064x\n", 12345)), 0o600); err != nil {
@@ -98,7 +100,7 @@ func (w *world) config(place string) *config.Config {
 func (w *world) start(place string) error {
 	cfg := w.config(place)
 	return w.in(place, func() error {
-		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, Log: slog.New(slog.NewTextHandler(testLog{w.t, place}, nil))})
+		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, wrap: w.wrap[place], Log: slog.New(slog.NewTextHandler(testLog{w.t, place}, nil))})
 		if err != nil {
 			return err
 		}

@@ -24,6 +24,9 @@ type Options struct {
 	Log *slog.Logger
 	// Clock is made if nil.
 	Clock *Clock
+	// wrap puts something between a port and its lane: tests pause a process
+	// in there, between two of its steps.
+	wrap func(xdp.Port) xdp.Port
 }
 
 // Node is an opened node: everything is set up in the network namespace of the
@@ -32,6 +35,7 @@ type Node struct {
 	cfg    *config.Config
 	log    *slog.Logger
 	clock  *Clock
+	wrap   func(xdp.Port) xdp.Port
 	lock   *os.File
 	kernel *bpf.Kernel // nil with transport udp
 	order  nic
@@ -54,7 +58,7 @@ type laneParts struct {
 // Open sets a node up. Everything wrong that can be seen now is refused with
 // its remedy. ctx ends the wait for the peer's link to answer.
 func Open(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
-	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock}
+	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -86,6 +90,12 @@ func (n *Node) addLane(p *laneParts, cfg mirror.Config, mem mirror.Memory, local
 	arb, err := newArbiter(p.cfg, mem.Ring)
 	if err != nil {
 		return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
+	}
+	if n.wrap != nil {
+		p.order = n.wrap(p.order)
+		if p.link != nil {
+			p.link = n.wrap(p.link)
+		}
 	}
 	if p.replica, err = mirror.New(cfg, mem, p.link, arb); err != nil {
 		return err
