@@ -40,7 +40,7 @@ func (l *Loop) follow(nowNs int64) int {
 		if !ok {
 			break
 		}
-		l.machine.Apply(&rec, l.out)
+		l.apply(rec)
 		applied++
 	}
 	if l.machine.Diverged() {
@@ -100,6 +100,6 @@ func (l *Loop) applyLog() {
 			return
 		}
 		l.out.RecordEnd = l.replica.Applied()
-		l.machine.Apply(&rec, l.out)
+		l.apply(rec)
 	}
 }

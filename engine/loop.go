@@ -31,6 +31,10 @@ type Loop struct {
 	newMachine func() app.Machine
 
 	datagram app.Datagram
+	// The record being applied, and the payload of a digest: as local variables
+	// they would escape to the heap.
+	record   app.Record
+	digest   [8]byte
 	serving  bool // the machine was promoted in the replica's present epoch
 	clock    laneClock
 	digestIn int // records until the next digest
@@ -154,5 +158,11 @@ func (l *Loop) commit(draft app.Draft, laneNs int64) {
 		return
 	}
 	l.out.RecordEnd = end
-	l.machine.Apply(&rec, l.out)
+	l.apply(rec)
+}
+
+// apply lets the machine execute a record that is in the log.
+func (l *Loop) apply(rec app.Record) {
+	l.record = rec
+	l.machine.Apply(&l.record, l.out)
 }

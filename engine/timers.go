@@ -61,10 +61,9 @@ func (l *Loop) runTimers(nowNs int64) int {
 // applied the same records has the same.
 func (l *Loop) commitDigest(laneNs int64) {
 	l.digestIn = digestEvery
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], l.machine.Digest())
-	if rec, end, ok := l.replica.Append(app.RecordDigest, laneNs, b[:]); ok {
+	binary.LittleEndian.PutUint64(l.digest[:], l.machine.Digest())
+	if rec, end, ok := l.replica.Append(app.RecordDigest, laneNs, l.digest[:]); ok {
 		l.out.RecordEnd = end
-		l.machine.Apply(&rec, l.out)
+		l.apply(rec)
 	}
 }
