@@ -87,7 +87,26 @@ func (l *Lab) wirePair() error {
 	if err := l.cable(nodeB, end{place: NodeB, name: "nowhere0", pass: true}, OrderMTU); err != nil {
 		return err
 	}
+	if err := l.Do(NodeB, knowClient); err != nil {
+		return err
+	}
 	return l.wireLink()
+}
+
+// knowClient tells a node that cannot ask who the client and the venue are.
+func knowClient() error {
+	nic, err := netlink.LinkByName(OrderNIC)
+	if err != nil {
+		return err
+	}
+	for _, ip := range [][4]byte{ClientIP, VenueIP} {
+		err := netlink.NeighSet(&netlink.Neigh{LinkIndex: nic.Attrs().Index, State: netlink.NUD_PERMANENT,
+			IP: net.IP(ip[:]), HardwareAddr: OrderMAC(Client)})
+		if err != nil {
+			return fmt.Errorf("neighbour entry: %w", err)
+		}
+	}
+	return nil
 }
 
 func (l *Lab) wireLink() error {

@@ -1,0 +1,145 @@
+package shapes
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"onebeat/bench/lab"
+	"onebeat/bench/peers"
+	"onebeat/pin"
+)
+
+// Options say how to measure.
+type Options struct {
+	Layout Layout
+	Count  int           // frames measured in one round
+	Warmup int           // frames before them
+	Limit  time.Duration // a round ends after this long whatever its count
+	// Progress is told what is about to be measured; nil: nobody.
+	Progress func(line string)
+}
+
+// Bench is a lab to measure in.
+type Bench struct {
+	options   Options
+	lab       *lab.Lab
+	yardstick *peers.Program // nil: no compiler
+}
+
+// New builds the lab and, if there is a compiler, the C yardstick.
+func New(o Options) (*Bench, error) {
+	if o.Count < 1 || o.Warmup < 0 || o.Limit <= 0 {
+		return nil, fmt.Errorf("count %d, warmup %d, limit %v: count and limit must be positive", o.Count, o.Warmup, o.Limit)
+	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	b := &Bench{options: o}
+	var err error
+	if b.yardstick, err = peers.Build(); err != nil && !errors.Is(err, peers.ErrNoCompiler) {
+		return nil, err
+	}
+	if b.lab, err = lab.Up(lab.Spec{Topology: lab.Pair}); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	if err := os.WriteFile(filepath.Join(b.lab.RunDir, linkKey), []byte(hex.EncodeToString(key)+"\n"), 0o600); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+// HasYardstick reports whether the C echo could be built.
+func (b *Bench) HasYardstick() bool { return b.yardstick != nil }
+
+// Close takes the lab down.
+func (b *Bench) Close() error {
+	var errs []error
+	if b.lab != nil {
+		errs = append(errs, b.lab.Down())
+	}
+	if b.yardstick != nil {
+		errs = append(errs, b.yardstick.Remove())
+	}
+	return errors.Join(errs...)
+}
+
+// ErrNoAnswer says that a measurement ended for want of answers.
+var ErrNoAnswer = errors.New("no answer any more")
+
+// Measure measures one setting once.
+func (b *Bench) Measure(ctx context.Context, s Setting) (Result, error) {
+	if err := s.Check(); err != nil {
+		return Result{}, err
+	}
+	b.options.Progress(s.Name())
+	unlock, err := pin.LockThread(b.options.Layout.Client)
+	if err != nil {
+		return Result{}, err
+	}
+	defer unlock()
+	c, err := b.open(ctx, s)
+	if err != nil {
+		return Result{}, err
+	}
+	r, err := b.run(ctx, c)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", s.Name(), err)
+	}
+	return r, errors.Join(err, c.close())
+}
+
+// runBatch frames are measured between two looks at the time and at ctx.
+const runBatch = 256
+
+// run warms up and measures on the calling thread.
+func (b *Bench) run(ctx context.Context, c *scene) (Result, error) {
+	r := Result{Shape: c.setting.Shape, Rounds: 1, Layout: b.options.Layout.String(), Machine: ThisMachine()}
+	if !c.setting.echo() {
+		r.App = c.setting.App
+	}
+	if c.setting.peered() {
+		r.Release, r.Auth = c.setting.Release, c.setting.Auth
+	}
+	h := newHistogram()
+	shoot := func(count int) error {
+		endNs := c.clock.NowNs() + b.options.Limit.Nanoseconds()
+		for i := 0; i < count; i++ {
+			if !c.shooter.shoot(h) {
+				return ErrNoAnswer
+			}
+			if i%runBatch == 0 && c.clock.NowNs() > endNs {
+				break
+			}
+			if i%runBatch == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+		return nil
+	}
+	if err := shoot(b.options.Warmup); err != nil {
+		return r, err
+	}
+	h.Reset()
+	lostBefore := c.shooter.losses()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	err := shoot(b.options.Count)
+	runtime.ReadMemStats(&after)
+	r.Allocs, r.GCCycles = after.Mallocs-before.Mallocs, after.NumGC-before.NumGC
+	r.Lost = c.shooter.losses() - lostBefore
+	r.RSSBytes = residentBytes()
+	r.fill(h)
+	return r, err
+}

@@ -1,0 +1,138 @@
+package shapes
+
+import (
+	hdr "github.com/HdrHistogram/hdrhistogram-go"
+
+	"onebeat/engine"
+	"onebeat/engine/client"
+	"onebeat/engine/sbe"
+	"onebeat/xdp/frame"
+)
+
+// orderShooter sends orders, buying and selling in turn so that they trade and
+// the book stays small.
+type orderShooter struct {
+	wirePort
+	session *client.Client
+	venue   *venue       // nil: the lane is the book itself
+	standby *engine.Loop // nil: there is none, or it has a thread of its own
+	// eager: the standby's engine must run for an answer to come (UDP), not
+	// only to stay close behind.
+	eager bool
+
+	order      client.Order
+	clOrdID    uint64
+	answered   bool
+	arrivedNs  int64 // when the frames being taken arrived
+	answeredNs int64
+	settled    bool // the venue's report on the order has come through
+	refused    uint64
+}
+
+func (o *orderShooter) shoot(h *hdr.Histogram) bool {
+	o.clOrdID++
+	o.order.ClOrdID = o.clOrdID
+	o.order.Side = sbe.SideBuy + sbe.Side(o.clOrdID&1)
+	o.answered, o.settled = false, o.venue == nil
+	nowNs := o.clock.NowNs()
+	if !o.session.SendOrder(&o.order, nowNs) || o.session.Poll(nowNs, o) == 0 {
+		return false
+	}
+	o.fire()
+	overdue := false
+	for looks := 1; !o.answered; looks++ {
+		if n := o.port.Recv(rxBatch); n > 0 {
+			o.take(n)
+			continue
+		}
+		if o.eager {
+			o.standby.DoWork(o.clock.NowNs())
+		}
+		if looks%lookEvery != 0 {
+			continue
+		}
+		nowNs := o.clock.NowNs()
+		if !overdue && nowNs-o.sentNs > overdueNs {
+			overdue = true
+			o.lost++
+		}
+		if nowNs-o.sentNs > deadNs {
+			return false
+		}
+		o.rest(nowNs)
+	}
+	o.record(h, o.answeredNs)
+	return o.settle()
+}
+
+// settle lets everybody finish with the order before the next one is sent.
+func (o *orderShooter) settle() bool {
+	o.rest(o.clock.NowNs())
+	for looks := 1; !o.settled; looks++ {
+		n := o.port.Recv(rxBatch)
+		if n == 0 && looks%lookEvery != 0 && !o.eager {
+			continue
+		}
+		if n > 0 {
+			o.take(n)
+		}
+		nowNs := o.clock.NowNs()
+		if nowNs-o.answeredNs > deadNs {
+			return false
+		}
+		o.rest(nowNs)
+	}
+	return true
+}
+
+// rest does what the client's thread has to do besides waiting for an answer.
+func (o *orderShooter) rest(nowNs int64) {
+	o.session.Poll(nowNs, o)
+	if o.venue != nil {
+		o.venue.work(nowNs, o.port)
+	}
+	o.port.Kick()
+	if o.standby != nil {
+		for range standbyCycles {
+			if o.standby.DoWork(o.clock.NowNs()) == 0 {
+				break
+			}
+		}
+	}
+}
+
+// standbyCycles bounds how long the standby's engine keeps the client waiting.
+const standbyCycles = 8
+
+// take gives n received frames to whom they are for.
+func (o *orderShooter) take(n int) {
+	o.arrivedNs = o.clock.NowNs()
+	for i := range n {
+		var from frame.Endpoint
+		payload, port, ok := frame.Parse(o.port.Frame(i), &from)
+		switch {
+		case !ok:
+		case port == o.local.Port:
+			o.session.OnDatagram(payload, o.arrivedNs)
+		case o.venue != nil && port == venuePort:
+			o.venue.take(payload, &from, o.arrivedNs)
+		}
+	}
+	o.port.Done()
+}
+
+// OnReport implements client.Handler.
+func (o *orderShooter) OnReport(a *client.Answer, r *sbe.ExecutionReport) {
+	if r.ClOrdID() != o.clOrdID {
+		return
+	}
+	if a.First {
+		o.answered, o.answeredNs = true, o.arrivedNs
+	}
+	if r.ExecType() == sbe.ExecTypeNew {
+		o.settled = true
+	}
+}
+
+// OnReject implements client.Handler. None of the orders is wrong.
+func (o *orderShooter) OnReject(*client.Answer, *sbe.Reject) { o.refused++ }

@@ -1,0 +1,221 @@
+package shapes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"onebeat/bench/lab"
+	"onebeat/bench/peers"
+	"onebeat/engine"
+	"onebeat/engine/client"
+	"onebeat/engine/fixp"
+	"onebeat/engine/sbe"
+	"onebeat/mirror/lane"
+	"onebeat/pin"
+	"onebeat/tools/node"
+	"onebeat/xdp"
+	"onebeat/xdp/frame"
+)
+
+// scene is everything that runs while one setting is measured. It is built anew
+// for each round, so that nothing idle disturbs and no round inherits from
+// another.
+type scene struct {
+	setting Setting
+	layout  Layout
+	lab     *lab.Lab
+	clock   *node.Clock
+	shooter shooter
+	port    xdp.Port
+	closers []func() error
+}
+
+// open builds the scene of a setting. The caller's thread becomes the client's.
+func (b *Bench) open(ctx context.Context, s Setting) (*scene, error) {
+	clock, err := node.NewClock()
+	if err != nil {
+		return nil, err
+	}
+	c := &scene{setting: s, layout: b.options.Layout, lab: b.lab, clock: clock}
+	if s.echo() {
+		err = c.openEcho(b.yardstick)
+	} else {
+		err = c.openOrder(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", s.Name(), err), c.close())
+	}
+	return c, nil
+}
+
+func (c *scene) close() error {
+	var errs []error
+	for i := len(c.closers) - 1; i >= 0; i-- {
+		errs = append(errs, c.closers[i]())
+	}
+	c.closers = nil
+	return errors.Join(errs...)
+}
+
+// openWire opens the client's port.
+func (c *scene) openWire() (wirePort, error) {
+	w := wirePort{clock: c.clock, local: frame.Endpoint{IP: lab.ClientIP, Port: clientPort}}
+	err := c.lab.Do(lab.Client, func() error {
+		ip := netip.AddrFrom4(lab.ClientIP)
+		if c.setting.Shape == UDP {
+			u, err := xdp.ListenUDP(ip, clientPort, venuePort)
+			if err != nil {
+				return err
+			}
+			w.port, w.local.MAC = u, u.Local().MAC
+			return nil
+		}
+		s, err := xdp.OpenEndpoint(xdp.Options{Interface: lab.OrderNIC}, ip, clientPort, venuePort)
+		if err != nil {
+			return err
+		}
+		w.port, w.local.MAC = s, s.Interface().MAC
+		return nil
+	})
+	if err != nil {
+		return w, fmt.Errorf("client: %w", err)
+	}
+	c.port = w.port
+	c.closers = append(c.closers, w.port.Close)
+	return w, nil
+}
+
+// openEcho starts an echo on the primary's NIC.
+func (c *scene) openEcho(yardstick *peers.Program) error {
+	wire, err := c.openWire()
+	if err != nil {
+		return err
+	}
+	var peer peers.Peer
+	switch c.setting.Shape {
+	case Echo:
+		peer = &peers.Own{}
+	case Asavie:
+		peer = &peers.Asavie{}
+	case CEcho:
+		if yardstick == nil {
+			return peers.ErrNoCompiler
+		}
+		peer = peers.NewCEcho(yardstick)
+	}
+	err = c.lab.Do(lab.NodeA, func() error {
+		return peer.Start(peers.Env{Interface: lab.OrderNIC, IP: netip.AddrFrom4(lab.NodeAIP), Port: lanePort, Core: c.layout.Primary})
+	})
+	if err != nil {
+		return err
+	}
+	c.closers = append(c.closers, peer.Stop)
+	wire.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(lab.NodeA)), IP: lab.NodeAIP, Port: lanePort}
+	c.shooter = &echoShooter{wirePort: wire}
+	return nil
+}
+
+// openOrder starts the node or nodes and brings the session up.
+func (c *scene) openOrder(ctx context.Context) error {
+	wire, err := c.openWire()
+	if err != nil {
+		return err
+	}
+	wire.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(lab.NodeA)), IP: lab.LaneIP, Port: lanePort}
+	if c.setting.Shape == UDP {
+		wire.remote = frame.Endpoint{MAC: xdp.StandInMAC(lab.NodeAIP), IP: lab.NodeAIP, Port: lanePort}
+	}
+	o := &orderShooter{wirePort: wire, order: client.Order{PriceTicks: priceTicks, SymbolID: symbolID, QtyLots: 1,
+		OrdType: sbe.OrdTypeLimit, TimeInForce: sbe.TimeInForceDay}}
+	if o.session, err = client.New(client.Config{Session: clientSession, Key: fixp.NewKey(clientKey), ResendNs: overdueNs}, o); err != nil {
+		return err
+	}
+	if c.setting.App == "gateway" {
+		venueAt := wire.local
+		venueAt.Port = venuePort
+		if o.venue, err = newVenue(venueAt, c.clock.NowNs()); err != nil {
+			return err
+		}
+	}
+	primary, err := c.openNode(ctx, lab.NodeA)
+	if err != nil {
+		return err
+	}
+	if c.setting.peered() {
+		standby, err := c.openNode(ctx, lab.NodeB)
+		if err != nil {
+			return err
+		}
+		if c.layout.Standby == pin.NoCore {
+			o.standby, o.eager = standby, c.setting.Shape == UDP
+		} else if err := c.spin(standby, c.layout.Standby); err != nil {
+			return err
+		}
+	}
+	if err := c.spin(primary, c.layout.Primary); err != nil {
+		return err
+	}
+	c.shooter = o
+	return c.untilReady(ctx, o, primary)
+}
+
+// openNode opens a node in its namespace and takes its first steps.
+func (c *scene) openNode(ctx context.Context, place string) (*engine.Loop, error) {
+	cfg, err := nodeConfig(c.lab, &c.setting, place)
+	if err != nil {
+		return nil, err
+	}
+	var n *node.Node
+	err = c.lab.Do(place, func() error {
+		n, err = node.Open(ctx, cfg, node.Options{Clock: c.clock})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", place, err)
+	}
+	c.closers = append(c.closers, func() error { return errors.Join(n.Close(), node.Cleanup(cfg)) })
+	n.Start()
+	return n.Loop(0), nil
+}
+
+// spin gives a loop a thread of its own until the scene closes.
+func (c *scene) spin(loop *engine.Loop, core int) error {
+	w, err := startWorker(loop, c.clock, core)
+	if err != nil {
+		return err
+	}
+	c.closers = append(c.closers, func() error { w.end(); return nil })
+	return nil
+}
+
+// readyWithin is how long a pair may take to find each other.
+const readyWithin = 20 * time.Second
+
+// untilReady runs the client's thread until the session is up and the primary
+// waits for its standby's ACKs.
+func (c *scene) untilReady(ctx context.Context, o *orderShooter, primary *engine.Loop) error {
+	primary.AskReport()
+	deadline := time.Now().Add(readyWithin)
+	for {
+		if n := o.port.Recv(rxBatch); n > 0 {
+			o.take(n)
+		}
+		o.rest(c.clock.NowNs())
+		if r, ok := primary.Report(); ok {
+			inSync := r.InSync || !c.setting.peered()
+			if r.Word.State() == lane.Active && inSync && o.session.Ready() {
+				return nil
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("not ready within %v: primary %v, in sync %v, session up %v", readyWithin, r.Word, r.InSync, o.session.Ready())
+			}
+			primary.AskReport()
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}

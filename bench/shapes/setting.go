@@ -1,0 +1,69 @@
+package shapes
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"onebeat/tools/config"
+)
+
+// Shapes.
+const (
+	Echo     = "echo"     // our AF_XDP echo
+	CEcho    = "cecho"    // an AF_XDP echo in C: the yardstick
+	Asavie   = "asavie"   // an echo on the per-packet path of asavie/xdp
+	Order    = "order"    // an order to one node, policy none, no peer
+	Mirrored = "mirrored" // an order to a pair of nodes, policy mirrored
+	UDP      = "udp"      // the same over UDP sockets, without kernel programs
+)
+
+// All lists the shapes in the order they are measured.
+var All = []string{CEcho, Echo, Asavie, Order, Mirrored, UDP}
+
+// Setting is what is measured.
+type Setting struct {
+	Shape   string
+	App     string // book or gateway; echoes have none
+	Release string // mirrored, udp: ride or user
+	Auth    bool   // mirrored, udp: link frames carry a MAC
+}
+
+// Check refuses what is not a shape.
+func (s *Setting) Check() error {
+	if !slices.Contains(All, s.Shape) {
+		return fmt.Errorf("shape %q is not known; use %s or all", s.Shape, strings.Join(All, ", "))
+	}
+	if s.App != config.AppBook && s.App != config.AppGateway {
+		return fmt.Errorf("app %q is not known; use %s or %s", s.App, config.AppBook, config.AppGateway)
+	}
+	if s.Release != config.ReleaseRide && s.Release != config.ReleaseUser {
+		return fmt.Errorf("release %q is not known; use %s or %s", s.Release, config.ReleaseRide, config.ReleaseUser)
+	}
+	return nil
+}
+
+// echo reports whether the shape does nothing but send frames back.
+func (s *Setting) echo() bool {
+	return s.Shape == Echo || s.Shape == CEcho || s.Shape == Asavie
+}
+
+// peered reports whether a second node holds what the first has.
+func (s *Setting) peered() bool { return s.Shape == Mirrored || s.Shape == UDP }
+
+// Name tells settings apart: shape, then what is not the default of it.
+func (s *Setting) Name() string {
+	if s.echo() {
+		return s.Shape
+	}
+	name := s.Shape + " " + s.App
+	if s.peered() {
+		if s.Release == config.ReleaseUser {
+			name += " user"
+		}
+		if !s.Auth {
+			name += " noauth"
+		}
+	}
+	return name
+}

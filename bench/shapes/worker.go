@@ -1,0 +1,41 @@
+package shapes
+
+import (
+	"sync/atomic"
+
+	"onebeat/engine"
+	"onebeat/pin"
+	"onebeat/tools/node"
+)
+
+// worker spins one loop on a core of its own, as a node with idle = "spin" does.
+type worker struct {
+	stop atomic.Bool
+	done chan struct{}
+}
+
+func startWorker(loop *engine.Loop, clock *node.Clock, core int) (*worker, error) {
+	w := &worker{done: make(chan struct{})}
+	ready := make(chan error, 1)
+	go func() {
+		defer close(w.done)
+		unlock, err := pin.LockThread(core)
+		ready <- err
+		if err != nil {
+			return
+		}
+		defer unlock()
+		for !w.stop.Load() {
+			loop.DoWork(clock.NowNs())
+		}
+	}()
+	if err := <-ready; err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *worker) end() {
+	w.stop.Store(true)
+	<-w.done
+}

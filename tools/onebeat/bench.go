@@ -1,0 +1,159 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"onebeat/bench/shapes"
+	"onebeat/pin"
+	"onebeat/tools/config"
+)
+
+// benchFlags are what a bench is told.
+type benchFlags struct {
+	setting shapes.Setting
+	options shapes.Options
+	layout  string
+	compare bool
+	rounds  int
+	check   bool
+	asJSON  bool
+}
+
+const benchLong = `bench measures what one order costs from the client's send to its answer, one in
+flight, over veth pairs between network namespaces it builds and removes again.
+
+Shapes
+  cecho     an AF_XDP echo in C, the yardstick (needs a C compiler)
+  echo      onebeat's AF_XDP echo of the same frames
+  asavie    an echo on the per-packet path of github.com/asavie/xdp
+  order     an order to one node, policy none
+  mirrored  an order to a pair of nodes, answered once the standby's kernel holds it
+  udp       the same over UDP sockets, without kernel programs
+  all       each of them in turn
+
+All shapes are measured by the same client: its clock is read right before the
+system call that sends and right after the receive ring shows the answer. With
+--app gateway the answer is PendingNew and the order goes to the venue as well.
+
+--compare measures them all in interleaved rounds and prints the ratios that
+onebeat promises. allocs and gc_cycles are those of the whole process while it
+measures; both must be 0.`
+
+func newBenchCommand() *cobra.Command {
+	var b benchFlags
+	c := &cobra.Command{
+		Use: "bench", Short: "Measure the latency shapes of the order path", Args: cobra.NoArgs, Long: benchLong,
+		Example: "  onebeat bench --shape mirrored --app gateway --json\n  onebeat bench --compare --rounds 5",
+		RunE:    func(c *cobra.Command, _ []string) error { return b.run(c) },
+	}
+	f := c.Flags()
+	f.StringVar(&b.setting.Shape, "shape", "all", "all, "+strings.Join(shapes.All, ", "))
+	f.StringVar(&b.setting.App, "app", config.AppBook, "book (one output) or gateway (all checks, two outputs)")
+	f.StringVar(&b.setting.Release, "release", config.ReleaseRide, "mirrored, udp: ride (the kernel releases) or user")
+	f.BoolVar(&b.setting.Auth, "auth", true, "mirrored, udp: authenticate link frames")
+	f.IntVar(&b.options.Count, "count", 200_000, "frames measured, of each shape and round")
+	f.IntVar(&b.options.Warmup, "warmup", 20_000, "frames before them")
+	f.DurationVar(&b.options.Limit, "limit", 3*time.Second, "end a measurement after this long whatever its count")
+	f.StringVar(&b.layout, "layout", "", "cores of primary, client and, where there is a third, standby, like 0,1; on two cores the\nclient's thread runs the standby between two orders (default: the first cores allowed)")
+	f.BoolVar(&b.compare, "compare", false, "measure all shapes in turns and print the promised ratios")
+	f.IntVar(&b.rounds, "rounds", 5, "compare: rounds; each percentile printed is the median of them")
+	f.BoolVar(&b.check, "check", false, "compare: exit with status 1 when a bound does not hold")
+	f.BoolVar(&b.asJSON, "json", false, "print JSON: one object, with --shape all one a line")
+	return c
+}
+
+func (b *benchFlags) run(c *cobra.Command) (err error) {
+	if err := needRoot("bench"); err != nil {
+		return err
+	}
+	if err := pin.Reexec(); err != nil {
+		return err
+	}
+	if b.options.Layout, err = b.parseLayout(); err != nil {
+		return err
+	}
+	settings, err := b.settings()
+	if err != nil {
+		return err
+	}
+	b.options.Progress = func(line string) { fmt.Fprintln(os.Stderr, "measuring "+line) }
+	bench, err := shapes.New(b.options)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bench.Close()) }()
+	if b.compare {
+		return b.runCompare(c, bench)
+	}
+	var results []shapes.Result
+	for _, s := range settings {
+		if s.Shape == shapes.CEcho && !bench.HasYardstick() && len(settings) > 1 {
+			fmt.Fprintln(os.Stderr, "no C compiler: cecho is left out")
+			continue
+		}
+		r, err := bench.Measure(c.Context(), s)
+		if err != nil {
+			return err
+		}
+		if b.asJSON {
+			if err := json.NewEncoder(c.OutOrStdout()).Encode(r); err != nil {
+				return err
+			}
+		}
+		results = append(results, r)
+	}
+	if b.asJSON {
+		return nil
+	}
+	return shapes.WriteText(c.OutOrStdout(), results)
+}
+
+func (b *benchFlags) runCompare(c *cobra.Command, bench *shapes.Bench) error {
+	if !bench.HasYardstick() {
+		fmt.Fprintln(os.Stderr, "no C compiler: cecho and its bound are left out")
+	}
+	r, err := bench.Compare(c.Context(), b.rounds)
+	if err != nil {
+		return err
+	}
+	if b.asJSON {
+		err = json.NewEncoder(c.OutOrStdout()).Encode(r)
+	} else {
+		err = r.WriteText(c.OutOrStdout())
+	}
+	if err == nil && b.check && !r.Holds {
+		return errSilent
+	}
+	return err
+}
+
+func (b *benchFlags) parseLayout() (shapes.Layout, error) {
+	if b.layout == "" {
+		return shapes.DefaultLayout()
+	}
+	return shapes.ParseLayout(b.layout)
+}
+
+// settings are the shapes asked for.
+func (b *benchFlags) settings() ([]shapes.Setting, error) {
+	if b.setting.Shape != "all" {
+		return []shapes.Setting{b.setting}, b.setting.Check()
+	}
+	var all []shapes.Setting
+	for _, name := range shapes.All {
+		s := b.setting
+		s.Shape = name
+		if err := s.Check(); err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
