@@ -77,8 +77,8 @@ func (l *Loop) startServing(nowNs int64) {
 	l.out.Muted = false
 	l.out.Reset(l.replica.NextOutput())
 	l.activeNs, l.firstAnswerNs, l.firstOutput = nowNs, 0, l.out.Head()
-	l.clock.start(l.replica.LastTimeNs(), l.replica.WallNs(), nowNs)
 	l.applyLog()
+	l.clock.start(l.replica.LastTimeNs(), nowNs)
 	l.machine.Promote(l.clock.now(nowNs), l.out)
 }
 

@@ -23,12 +23,9 @@ type laneClock struct {
 	lastNs   int64
 }
 
-// start makes the clock go on from lastRecordNs at nowNs; a new lane starts at
-// wallNs.
-func (c *laneClock) start(lastRecordNs, wallNs, nowNs int64) {
-	if lastRecordNs == 0 {
-		lastRecordNs = wallNs
-	}
+// start makes the clock go on from lastRecordNs, the time of the record that
+// opened the epoch, at nowNs.
+func (c *laneClock) start(lastRecordNs, nowNs int64) {
 	c.offsetNs = lastRecordNs - nowNs
 	c.lastNs = lastRecordNs
 }

@@ -5,6 +5,7 @@ import (
 
 	"onebeat/engine/app"
 	"onebeat/mirror/lane"
+	"onebeat/mirror/ring"
 	"onebeat/mirror/role"
 	"onebeat/mirror/wire"
 )
@@ -123,12 +124,25 @@ func (r *Replica) setWord(from, to lane.Word, nowNs int64) bool {
 func (r *Replica) appendEpoch(record *lane.Record) {
 	var b [lane.RecordBytes]byte
 	record.Put(b[:])
-	laneNs := r.lastTimeNs
+	laneNs := r.tailTimeNs()
 	if laneNs == 0 {
 		laneNs = r.cfg.StartWallNs
 	}
 	r.ring.SetLimit(^uint64(0)) // an epoch is opened even if the standby lags
 	r.epochAt, _, _ = r.ring.Append(app.RecordEpoch, record.Epoch, laneNs, b[:])
+}
+
+// tailTimeNs returns the time of the last record of the log: of those that this
+// node's machine has not applied yet, or of the last one it has.
+func (r *Replica) tailTimeNs() int64 {
+	timeNs := r.lastTimeNs
+	for position := r.applied; ; {
+		rec, next, state := r.ring.Read(position)
+		if state != ring.Found {
+			return timeNs
+		}
+		timeNs, position = max(timeNs, rec.TimeNs), next
+	}
 }
 
 // newestRecord finds the last epoch record in the ring.

@@ -276,9 +276,6 @@ func (r *Replica) Draining() bool { return r.stopIntake }
 // LastTimeNs returns the lane time of the last record, 0 for an empty log.
 func (r *Replica) LastTimeNs() int64 { return r.lastTimeNs }
 
-// WallNs returns where the time of a new lane begins.
-func (r *Replica) WallNs() int64 { return r.cfg.StartWallNs }
-
 // TakeRebuild reports, once, that the machine must start anew and replay the
 // log: records it had applied were cut off.
 func (r *Replica) TakeRebuild() bool {

@@ -13,9 +13,12 @@ import (
 // Bounds of the backoff strategy: cycles without work before it yields, and
 // before it sleeps.
 const (
-	backoffSpins  = 200
-	backoffYields = 20
+	backoffSpins  = 50
+	backoffYields = 5
 	firstSleepNs  = 20_000
+
+	// sharedSliceNs is the time slice of a loop that shares its core.
+	sharedSliceNs = 100_000
 )
 
 // idle decides what happens when a cycle did no work.
@@ -65,6 +68,10 @@ func (t *thread) run() {
 		return
 	}
 	defer unlock()
+	if t.idle.strategy != config.IdleSpin {
+		// Best effort: without it a loop waits longer for a core it shares.
+		_ = pin.ShortSlice(sharedSliceNs)
+	}
 	if err := t.enter(); err != nil {
 		t.done <- err
 		return
