@@ -96,8 +96,8 @@ const (
 	CommandHandover
 )
 
-// Commands is a mailbox with one place: the loop takes what it finds at its
-// next tick.
+// Commands is a mailbox with one place: the loop takes what it finds in its
+// next cycle.
 type Commands struct{ pending atomic.Uint32 }
 
 // Put leaves a command; false when the last one was not taken yet.
@@ -105,9 +105,7 @@ func (c *Commands) Put(cmd Command) bool {
 	return c.pending.CompareAndSwap(uint32(CommandNone), uint32(cmd))
 }
 
-func (c *Commands) take() Command {
-	if c.pending.Load() == uint32(CommandNone) {
-		return CommandNone
-	}
-	return Command(c.pending.Swap(uint32(CommandNone)))
-}
+// waiting is a load of a line that nobody writes between commands.
+func (c *Commands) waiting() bool { return c.pending.Load() != uint32(CommandNone) }
+
+func (c *Commands) take() Command { return Command(c.pending.Swap(uint32(CommandNone))) }

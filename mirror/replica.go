@@ -156,19 +156,26 @@ func (r *Replica) Observe(nowNs int64) lane.State {
 		r.event(EventWord, uint64(old), uint64(w))
 		r.step(role.Event{Kind: role.WordChanged, Word: w, Why: lane.Why(atomic.LoadUint64(&r.table.Watch.CandidateWhy))}, nowNs)
 	}
+	if r.Commands.waiting() {
+		r.command(nowNs)
+	}
 	if nowNs >= r.nextTickNs {
 		r.tick(nowNs)
 	}
 	return r.word.State()
 }
 
-// tick is the slow side of the cycle, a few times per heartbeat.
-func (r *Replica) tick(nowNs int64) {
-	r.nextTickNs = nowNs + r.lifeNs
+// command does what an operator asks.
+func (r *Replica) command(nowNs int64) {
 	if r.Commands.take() == CommandHandover {
 		r.event(EventHandover, uint64(r.cfg.Peer), 0)
 		r.step(role.Event{Kind: role.HandoverRequested}, nowNs)
 	}
+}
+
+// tick is the slow side of the cycle, a few times per heartbeat.
+func (r *Replica) tick(nowNs int64) {
+	r.nextTickNs = nowNs + r.lifeNs
 	r.step(role.Event{Kind: role.Tick}, nowNs)
 	r.answers(nowNs)
 	if r.cfg.Peer == 0 {

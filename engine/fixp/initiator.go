@@ -73,12 +73,10 @@ const (
 	sentBytesMax  = 56        // header and block of a request, framing added when sent
 	askMessages   = 64        // numbers asked for in one RetransmitRequest
 	askRetryNs    = 1_000_000 // and how long its answer is waited for
-	askRetryMaxNs = 64_000_000
-	// resendBackoffMax bounds how often ResendNs doubles.
-	resendBackoffMax = 16
-	resendMaxSent    = 8  // datagrams of resends in one Poll
-	sendMaxSent      = 16 // datagrams of new messages in one Poll
-	behindMax        = 3  // heartbeats below expectedIn that mean: the server lost records
+	resendPassMax = 128       // messages sent again in one pass
+	resendMaxSent = 8         // datagrams of resends in one Poll
+	sendMaxSent   = 16        // datagrams of new messages in one Poll
+	behindMax     = 3         // heartbeats below expectedIn that mean: the server lost records
 )
 
 type sentState uint8
@@ -127,9 +125,7 @@ type Initiator struct {
 	sendNext    uint64 // first number not yet sent in this connection
 	resendNext  uint64 // where the running pass of resends stands; 0: none
 	nextScanNs  int64
-	passResent  bool   // the running pass had to send
-	resendNs    int64  // ResendNs, longer while resends do not help
-	askWaitNs   int64  // the same for RetransmitRequests
+	passResent  uint64 // messages the running pass sent
 	gapTo       uint64 // the server has numbers up to here, exclusively
 	askedTo     uint64
 	askedAtNs   int64
@@ -159,8 +155,7 @@ func NewInitiator(cfg InitiatorConfig) (*Initiator, error) {
 		return nil, fmt.Errorf("%w: resend, connect and keep-alive times must be positive, keep-alive at least %d ms", ErrConfig, keepAliveMinMs)
 	}
 	i := &Initiator{cfg: cfg, nextOut: 1, oldest: 1, expectedIn: 1, sendNext: 1,
-		slots: make([]sent, 2*cfg.Window), byID: table.NewU64(2 * cfg.Window), retryNs: cfg.ConnectNs,
-		resendNs: cfg.ResendNs, askWaitNs: askRetryNs}
+		slots: make([]sent, 2*cfg.Window), byID: table.NewU64(2 * cfg.Window), retryNs: cfg.ConnectNs}
 	if cfg.Adopt {
 		i.expectedIn = 0
 	}

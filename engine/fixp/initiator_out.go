@@ -17,7 +17,6 @@ func (i *Initiator) connect(s LinkState) {
 // unanswered is sent again.
 func (i *Initiator) Promote(nowNs int64) {
 	i.nowNs, i.retryNs = nowNs, i.cfg.ConnectNs
-	i.resendNs, i.askWaitNs = i.cfg.ResendNs, askRetryNs
 	i.closeWanted = false
 	if i.nextOut == 1 && i.expectedIn <= 1 {
 		i.connect(Negotiating)
@@ -135,13 +134,8 @@ func (i *Initiator) heartbeat(out Out) int {
 // ask requests what is missing, a bounded piece at a time: the next one as soon
 // as this one is here.
 func (i *Initiator) ask(out Out) int {
-	if i.expectedIn < i.askedTo {
-		if i.nowNs-i.askedAtNs < i.askWaitNs {
-			return 0
-		}
-		i.askWaitNs = min(2*i.askWaitNs, askRetryMaxNs)
-	} else {
-		i.askWaitNs = askRetryNs
+	if i.expectedIn < i.askedTo && i.nowNs-i.askedAtNs < askRetryNs {
+		return 0
 	}
 	b := out.Buffer()
 	if b == nil {
@@ -202,21 +196,20 @@ func (i *Initiator) sendRun(from, end uint64, out Out) uint64 {
 	return k
 }
 
-// resend sends again what has had no answer for resendNs. A pass walks the
-// window from its oldest message to the first that is not due, over several
-// Polls if need be. Each pass that had to send doubles the time for the next,
-// one that had nothing to do halves it: a server that is behind gets less to do,
-// not more.
+// resend sends again what has had no answer for ResendNs, oldest first. A pass
+// walks the window to the first message that is not due, over several Polls if
+// need be, and ends at resendPassMax: to a server that is behind, a whole window
+// again and again would be more work than its orders.
 func (i *Initiator) resend(out Out) int {
 	if i.resendNext == 0 {
-		i.resendNext, i.passResent = i.oldest, false
+		i.resendNext, i.passResent = i.oldest, 0
 	}
 	datagrams := 0
-	for n := max(i.resendNext, i.oldest); ; {
+	for n := max(i.resendNext, i.oldest); i.passResent < resendPassMax; {
 		for n < i.sendNext && i.slot(n).state != sentUnanswered {
 			n++
 		}
-		if n >= i.sendNext || i.nowNs-i.slot(n).lastNs < i.resendNs {
+		if n >= i.sendNext || i.nowNs-i.slot(n).lastNs < i.cfg.ResendNs {
 			break
 		}
 		if s := i.slot(n); i.cfg.RenumberAfterSends > 0 && s.sends > 0 && s.sends%i.cfg.RenumberAfterSends == 0 {
@@ -235,17 +228,15 @@ func (i *Initiator) resend(out Out) int {
 			return datagrams
 		}
 		i.Counts.count[CountResent] += next - n
-		i.passResent = true
+		i.passResent += next - n
 		n = next
 		datagrams++
 	}
-	i.resendNext = 0
-	if i.passResent {
-		i.resendNs = min(2*i.resendNs, resendBackoffMax*i.cfg.ResendNs)
-	} else {
-		i.resendNs = max(i.resendNs/2, i.cfg.ResendNs)
+	i.nextScanNs = i.nowNs + i.cfg.ResendNs/4
+	if i.passResent >= resendPassMax {
+		i.nextScanNs = i.nowNs + i.cfg.ResendNs
 	}
-	i.nextScanNs = i.nowNs + i.resendNs/4
+	i.resendNext = 0
 	return datagrams
 }
 
