@@ -263,8 +263,12 @@ type testClient struct {
 // own try the next node.
 const lookElsewhereNs = 15_000_000
 
+func blankClient(w *world) *testClient {
+	return &testClient{w: w, answered: map[uint64][]sbe.ExecType{}, rejected: map[uint64]int{}, servers: map[[6]byte]int{}}
+}
+
 func newTestClient(w *world) *testClient {
-	c := &testClient{w: w, answered: map[uint64][]sbe.ExecType{}, rejected: map[uint64]int{}, servers: map[[6]byte]int{}}
+	c := blankClient(w)
 	err := w.lab.Do(lab.Client, func() error {
 		s, err := xdp.OpenEndpoint(xdp.Options{Interface: lab.OrderNIC}, netip.AddrFrom4(lab.ClientIP), clientPort)
 		if err != nil {
