@@ -7,6 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// SharedSliceNs is the slice of a loop that shares its core.
+const SharedSliceNs = 100_000
+
 // ErrNoSlice means that the kernel does not let a thread choose its time slice.
 var ErrNoSlice = errors.New("the kernel does not take a time slice for ordinary threads (Linux 6.12 does)")
 

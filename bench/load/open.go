@@ -11,6 +11,7 @@ import (
 
 	"onebeat/engine/client"
 	"onebeat/engine/sbe"
+	"onebeat/pin"
 	"onebeat/xdp"
 	"onebeat/xdp/frame"
 )
@@ -160,6 +161,7 @@ func (r *runner) openUDP(o *Options) error {
 // run connects, offers, drains and counts, all on one thread.
 func (r *runner) run(o *Options, c *clock, stop <-chan struct{}) (*Result, error) {
 	runtime.LockOSThread()
+	_ = pin.ShortSlice(pin.SharedSliceNs) // best effort: it is woken later without
 	defer runtime.UnlockOSThread()
 	// Sleeps until the next order must not be rounded up by 50 us; only threads
 	// of ordinary priority have slack, and setting it cannot fail for them.

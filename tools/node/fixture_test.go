@@ -358,7 +358,7 @@ func (c *testClient) order() uint64 {
 	ok := c.c.SendOrder(&client.Order{ClOrdID: c.nextID, PriceTicks: 10000, SymbolID: 1, QtyLots: 1,
 		Side: side, OrdType: sbe.OrdTypeLimit, TimeInForce: sbe.TimeInForceDay}, c.w.clock.NowNs())
 	if !ok {
-		c.w.t.Fatalf("order %d not taken", c.nextID)
+		c.w.t.Fatalf("order %d not taken%s", c.nextID, c.w.describe())
 	}
 	return c.nextID
 }

@@ -16,9 +16,6 @@ const (
 	backoffSpins  = 50
 	backoffYields = 5
 	firstSleepNs  = 20_000
-
-	// sharedSliceNs is the time slice of a loop that shares its core.
-	sharedSliceNs = 100_000
 )
 
 // idle decides what happens when a cycle did no work.
@@ -70,7 +67,7 @@ func (t *thread) run() {
 	defer unlock()
 	if t.idle.strategy != config.IdleSpin {
 		// Best effort: without it a loop waits longer for a core it shares.
-		_ = pin.ShortSlice(sharedSliceNs)
+		_ = pin.ShortSlice(pin.SharedSliceNs)
 	}
 	if err := t.enter(); err != nil {
 		t.done <- err
