@@ -35,12 +35,8 @@ func (l *Loop) follow(nowNs int64) int {
 		l.machine = l.newMachine()
 	}
 	applied := 0
-	for applied < applyBatch {
-		rec, ok := l.replica.NextRecord()
-		if !ok {
-			break
-		}
-		l.apply(rec)
+	for applied < applyBatch && l.replica.NextRecord(&l.record) {
+		l.machine.Apply(&l.record, l.out)
 		applied++
 	}
 	if l.machine.Diverged() {
@@ -94,12 +90,8 @@ func (l *Loop) announce() {
 // applyLog applies what stands in the log and was not appended by commit: the
 // rest of the predecessor's records, and the records that open epochs.
 func (l *Loop) applyLog() {
-	for {
-		rec, ok := l.replica.NextRecord()
-		if !ok {
-			return
-		}
+	for l.replica.NextRecord(&l.record) {
 		l.out.RecordEnd = l.replica.Applied()
-		l.apply(rec)
+		l.machine.Apply(&l.record, l.out)
 	}
 }

@@ -86,7 +86,9 @@ func (l *Loop) serve(nowNs int64) int {
 	if !l.serving {
 		l.startServing(nowNs)
 	}
-	l.applyLog()
+	if l.replica.Behind() {
+		l.applyLog()
+	}
 	work := l.takeOrders(nowNs)
 	work += l.runTimers(nowNs)
 	l.out.Seal()
@@ -152,17 +154,11 @@ func (l *Loop) commit(draft app.Draft, laneNs int64) {
 	if l.digestIn--; l.digestIn == 0 {
 		l.commitDigest(laneNs)
 	}
-	rec, end, ok := l.replica.Append(draft.Type, laneNs, draft.Payload)
+	end, ok := l.replica.Append(draft.Type, laneNs, draft.Payload, &l.record)
 	if !ok {
 		l.counters.RingFull++ // the client sends it again
 		return
 	}
 	l.out.RecordEnd = end
-	l.apply(rec)
-}
-
-// apply lets the machine execute a record that is in the log.
-func (l *Loop) apply(rec app.Record) {
-	l.record = rec
 	l.machine.Apply(&l.record, l.out)
 }

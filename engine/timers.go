@@ -59,8 +59,8 @@ func (l *Loop) runTimers(nowNs int64) int {
 func (l *Loop) commitDigest(laneNs int64) {
 	l.digestIn = digestEvery
 	binary.LittleEndian.PutUint64(l.digest[:], l.machine.Digest())
-	if rec, end, ok := l.replica.Append(app.RecordDigest, laneNs, l.digest[:]); ok {
+	if end, ok := l.replica.Append(app.RecordDigest, laneNs, l.digest[:], &l.record); ok {
 		l.out.RecordEnd = end
-		l.apply(rec)
+		l.machine.Apply(&l.record, l.out)
 	}
 }

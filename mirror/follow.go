@@ -11,23 +11,29 @@ import (
 // line is one that XDP reads for every frame.
 const publishEveryBytes = 64 << 10
 
-// NextRecord returns the next record that this node's machine has not applied,
+// Behind reports whether the log holds what this node's machine has not applied.
+func (r *Replica) Behind() bool { return r.ring.Tail() != r.applied }
+
+// NextRecord fills in the next record that this node's machine has not applied,
 // and moves on. Its payload stays until Applied is published past it. A record
 // that is not what was written stops the node here for good: its state would be
 // another one than its log's.
-func (r *Replica) NextRecord() (app.Record, bool) {
-	rec, next, state := r.ring.Read(r.applied)
+func (r *Replica) NextRecord(rec *app.Record) bool {
+	if !r.Behind() {
+		return false
+	}
+	next, state := r.ring.ReadInto(r.applied, rec)
 	if state != ring.Found {
 		if state != ring.AtTail && !r.broken {
 			r.broken = true
 			r.event(EventLogBroken, r.applied, uint64(state))
 		}
-		return app.Record{}, false
+		return false
 	}
 	r.applied = next
 	r.lastTimeNs = rec.TimeNs
 	r.table.Engine.Records++
-	return rec, true
+	return true
 }
 
 // Applied returns the position up to which this node's machine has applied.

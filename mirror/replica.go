@@ -231,16 +231,18 @@ func (r *Replica) progress(nowNs int64) {
 	atomic.StoreUint64(&r.table.Engine.ProgressNs, uint64(nowNs))
 }
 
-// Append writes one input to the log. Its bytes leave with the next Send.
-func (r *Replica) Append(typ app.RecordType, laneNs int64, payload []byte) (rec app.Record, end uint64, ok bool) {
+// Append writes one input to the log and fills in the record it became. Its
+// bytes leave with the next Send.
+func (r *Replica) Append(typ app.RecordType, laneNs int64, payload []byte, rec *app.Record) (end uint64, ok bool) {
 	epoch := r.word.Epoch()
 	position, end, ok := r.ring.Append(typ, epoch, laneNs, payload)
 	if !ok {
-		return app.Record{}, 0, false
+		return 0, false
 	}
 	r.applied, r.lastTimeNs = end, laneNs
 	r.table.Engine.Records++
-	return app.Record{Position: position, TimeNs: laneNs, Epoch: epoch, Type: typ, Payload: payload}, end, true
+	rec.Position, rec.TimeNs, rec.Epoch, rec.Type, rec.Payload = position, laneNs, epoch, typ, payload
+	return end, true
 }
 
 // Room returns how many bytes the log can grow before it would overwrite what

@@ -42,8 +42,14 @@ type Outbox struct {
 	RecordEnd uint64   // set by the loop before Apply
 
 	slots []Slot
-	head  uint64 // number of the oldest output not yet released
-	tail  uint64 // number of the next output
+	// at is the slot of each output that waits, by its number; the free ones
+	// are a stack: the slot released last is still in the cache, where the one
+	// after the newest would be cold memory for every output.
+	at        [SlotCount]uint16
+	free      [SlotCount]uint16
+	freeCount int
+	head      uint64 // number of the oldest output not yet released
+	tail      uint64 // number of the next output
 	// sealed: outputs below it may not grow any more
 	sealed uint64
 	ip     frame.Template
@@ -51,7 +57,7 @@ type Outbox struct {
 
 // NewOutbox returns an empty outbox whose first output has the given number.
 func NewOutbox(local Endpoint, firstOutput uint64) *Outbox {
-	o := &Outbox{Local: local, slots: make([]Slot, SlotCount)}
+	o := &Outbox{Local: local, slots: make([]Slot, SlotCount+1)}
 	o.Reset(firstOutput)
 	return o
 }
@@ -59,6 +65,19 @@ func NewOutbox(local Endpoint, firstOutput uint64) *Outbox {
 // Reset drops all outputs and continues with the given number.
 func (o *Outbox) Reset(firstOutput uint64) {
 	o.head, o.tail, o.sealed = firstOutput, firstOutput, firstOutput
+	o.freeCount = SlotCount
+	for i := range o.free {
+		o.free[i] = uint16(SlotCount - 1 - i)
+	}
+}
+
+// next is the slot of the output being made; the last slot of all when the
+// outbox is full.
+func (o *Outbox) next() *Slot {
+	if o.freeCount == 0 {
+		return &o.slots[SlotCount]
+	}
+	return &o.slots[o.free[o.freeCount-1]]
 }
 
 // SetLocal changes the source of all further outputs.
@@ -74,7 +93,7 @@ func (o *Outbox) Head() uint64 { return o.head }
 func (o *Outbox) Tail() uint64 { return o.tail }
 
 // At returns output n; Head() <= n < Tail().
-func (o *Outbox) At(n uint64) *Slot { return &o.slots[n&(SlotCount-1)] }
+func (o *Outbox) At(n uint64) *Slot { return &o.slots[o.at[n&(SlotCount-1)]] }
 
 // Open starts an output to remote and returns its payload buffer, at least
 // MaxDatagramBytes long. Close ends it. When the outbox is full or muted the
@@ -84,7 +103,7 @@ func (o *Outbox) At(n uint64) *Slot { return &o.slots[n&(SlotCount-1)] }
 // flow names a sequenced flow (a session, never 0) whose next messages may be
 // added with Grow; 0 for an output of its own.
 func (o *Outbox) Open(remote Endpoint, localPort uint16, flow uint64) []byte {
-	s := &o.slots[o.tail&(SlotCount-1)]
+	s := o.next()
 	s.Remote, s.LocalPort, s.Flow = remote, localPort, flow
 	s.RecordEnd, s.Echo, s.NextSeqNo = o.RecordEnd, 0, 0
 	return s.Frame[frame.HeaderBytes:]
@@ -96,7 +115,9 @@ func (o *Outbox) Close(payloadBytes int, nextSeqNo uint64) {
 	if o.Muted || o.Room() == 0 {
 		return
 	}
-	s := &o.slots[o.tail&(SlotCount-1)]
+	s := o.next()
+	o.freeCount--
+	o.at[o.tail&(SlotCount-1)] = o.free[o.freeCount]
 	s.LengthBytes = frame.HeaderBytes + payloadBytes
 	s.NextSeqNo = nextSeqNo
 	o.tail++
@@ -108,7 +129,7 @@ func (o *Outbox) Grow(flow, seqNo uint64) []byte {
 	if o.Muted || o.tail == o.sealed || flow == 0 {
 		return nil
 	}
-	s := &o.slots[(o.tail-1)&(SlotCount-1)]
+	s := o.At(o.tail - 1)
 	if s.Flow != flow || s.NextSeqNo != seqNo {
 		return nil
 	}
@@ -118,7 +139,7 @@ func (o *Outbox) Grow(flow, seqNo uint64) []byte {
 // Grown adds messageBytes to the newest output; its flow's next message has
 // number nextSeqNo.
 func (o *Outbox) Grown(messageBytes int, nextSeqNo uint64) {
-	s := &o.slots[(o.tail-1)&(SlotCount-1)]
+	s := o.At(o.tail - 1)
 	s.LengthBytes += messageBytes
 	s.NextSeqNo = nextSeqNo
 	s.RecordEnd = o.RecordEnd
@@ -128,14 +149,15 @@ func (o *Outbox) Grown(messageBytes int, nextSeqNo uint64) {
 // grows any more.
 func (o *Outbox) Seal() {
 	for ; o.sealed != o.tail; o.sealed++ {
-		s := &o.slots[o.sealed&(SlotCount-1)]
+		s := o.At(o.sealed)
 		o.ip.Put(s.Frame[:], &o.Local, s.LocalPort, &s.Remote, s.LengthBytes-frame.HeaderBytes)
 	}
 }
 
 // Release drops the oldest outputs up to, not including, number n.
 func (o *Outbox) Release(n uint64) {
-	if n > o.head {
-		o.head = min(n, o.tail)
+	for n = min(n, o.tail); o.head < n; o.head++ {
+		o.free[o.freeCount] = o.at[o.head&(SlotCount-1)]
+		o.freeCount++
 	}
 }

@@ -62,6 +62,7 @@ type Server struct {
 	// The message being built by ToClient, and the answer it belongs to.
 	open      uint32
 	openBytes int
+	building  [keptBytesMax]byte
 	applying  *answer
 	applyFor  uint32
 

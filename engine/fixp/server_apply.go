@@ -59,7 +59,8 @@ func (s *Server) BeginMessage(rec *app.Record, in *app.Input, out *app.Outbox) b
 	a := x.answerOf(seqNo)
 	*a = answer{seqNo: seqNo, clOrdID: clOrdIDOf(block), first: x.nextOut, template: template}
 	s.applying, s.applyFor = a, i
-	*in = app.Input{Kind: app.FromClient, TimeNs: rec.TimeNs, Session: i, SeqNo: seqNo, Template: template, Block: block}
+	// Field by field: copying a literal loads in one what was stored in pieces.
+	in.Kind, in.TimeNs, in.Session, in.SeqNo, in.Template, in.Block = app.FromClient, rec.TimeNs, i, seqNo, template, block
 	return true
 }
 
@@ -81,12 +82,12 @@ func (s *Server) notApplied(i uint32, seqNo uint64, out *app.Outbox) {
 	s.SendToClient(out)
 }
 
-// ToClient starts the next message of a session's flow, in the place where it
-// is kept, and returns its zeroed block.
+// ToClient starts the next message of a session's flow and returns its zeroed
+// block. It is built in memory that is always in the cache: the place where it
+// is kept was last touched thousands of messages ago.
 func (s *Server) ToClient(i uint32, template uint16) []byte {
-	x := &s.sessions[i]
 	blockBytes := sbe.BlockBytes(template)
-	block := sbe.Put(x.keptSlot(x.nextOut), template, blockBytes)
+	block := sbe.Put(s.building[:], template, blockBytes)
 	clear(block)
 	s.open, s.openBytes = i, sbe.PrefixBytes+blockBytes
 	return block
@@ -99,11 +100,12 @@ func (s *Server) SendToClient(out *app.Outbox) {
 	if s.applying != nil && s.applyFor == s.open {
 		s.applying.count++
 	}
+	message := s.building[:s.openBytes]
+	copy(x.keptSlot(seqNo), message)
 	if x.state != Established {
 		return // kept; the client asks for it when it comes back
 	}
 	x.lastTxNs, x.tail = s.nowNs, true
-	message := x.keptSlot(seqNo)[:s.openBytes]
 	flow := uint64(s.open) + 1
 	if b := out.Grow(flow, seqNo); len(b) >= len(message) {
 		out.Grown(copy(b, message), seqNo+1)

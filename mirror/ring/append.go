@@ -67,11 +67,20 @@ func (r *Ring) put(position uint64, typ app.RecordType, epoch uint32, timeNs int
 	// The last step first: payload then covers all but the padding.
 	last := (*[AlignBytes]byte)(b[len(b)-AlignBytes:])
 	*last = [AlignBytes]byte{}
-	h := (*[HeaderBytes]byte)(b)
+	h := &r.header
 	binary.LittleEndian.PutUint64(h[offLength:], uint64(lengthBytes)|uint64(typ)<<32)
 	binary.LittleEndian.PutUint64(h[offEpoch:], uint64(epoch)) // crc32c = 0
 	binary.LittleEndian.PutUint64(h[offPosition:], position)
 	binary.LittleEndian.PutUint64(h[offTime:], uint64(timeNs))
 	copy(b[HeaderBytes:], payload)
-	binary.LittleEndian.PutUint32(h[offCRC:], crc32.Update(0, castagnoli, b[:lengthBytes]))
+	// Of the source, not of the ring: a load that spans two stores waits until
+	// they have reached a cache line that is nearly always a cold one.
+	crc := crc32.Update(0, castagnoli, h[:])
+	if len(payload) == lengthBytes-HeaderBytes {
+		crc = crc32.Update(crc, castagnoli, payload)
+	} else {
+		crc = crc32.Update(crc, castagnoli, b[HeaderBytes:lengthBytes]) // padding record
+	}
+	binary.LittleEndian.PutUint32(h[offCRC:], crc)
+	*(*[HeaderBytes]byte)(b) = *h
 }

@@ -38,14 +38,23 @@ func (s State) Corrupt() bool { return s >= BadPosition }
 // reader it stays until the reader moves on; any other reader asks Holds after
 // it has used it. When there is no record, next is the position looked at.
 func (r *Ring) Read(position uint64) (rec app.Record, next uint64, state State) {
+	next, state = r.ReadInto(position, &rec)
+	if state != Found {
+		rec = app.Record{}
+	}
+	return rec, next, state
+}
+
+// ReadInto is Read into the caller's record, which is undefined unless one was
+// found: returning it by value costs a loop that reads often a stall each time.
+func (r *Ring) ReadInto(position uint64, rec *app.Record) (next uint64, state State) {
 	for {
-		var end uint64
-		end, state = r.read(position, &rec)
+		end, state := r.read(position, rec)
 		if state != Found {
-			return app.Record{}, position, state
+			return position, state
 		}
 		if rec.Type != app.RecordPadding {
-			return rec, end, Found
+			return end, Found
 		}
 		position = end
 	}

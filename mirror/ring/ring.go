@@ -56,6 +56,7 @@ type Ring struct {
 	epochFloor uint32
 	start      uint64 // nothing lies before it: where Reset began the log
 	index      index
+	header     [HeaderBytes]byte // of the record being appended; as a local variable it would escape
 }
 
 // New makes a ring of sizeBytes, a power of two, over mem, which holds at least
