@@ -143,8 +143,14 @@ func (r *Replica) Start(nowNs int64) {
 	r.word = lane.Load(r.authority)
 	record, epoch := r.newestRecord()
 	r.newest = record
+	hollow := r.ring.Oldest() != 0
+	if hollow {
+		r.broken = true
+		r.Events.push(Event{TimeNs: nowNs, Kind: EventRefused,
+			Reason: "the ring no longer holds the beginning of its log, from which a restarted node rebuilds its state: it can neither serve nor stand by; `onebeat node --cleanup` empties it, a larger ring_size keeps more"})
+	}
 	r.step(role.Event{Kind: role.Start, Word: r.word, Why: lane.Why(r.table.Watch.CandidateWhy),
-		Record: record, Tail: r.ring.Tail(), LastEpoch: epoch}, nowNs)
+		Record: record, Tail: r.ring.Tail(), LastEpoch: epoch, Hollow: hollow}, nowNs)
 }
 
 // Observe takes in what the kernel, the clock and the operator did since the

@@ -15,6 +15,7 @@ const (
 	// Start: the process begins, with an empty or adopted ring. Word is the
 	// authority word as found, Why the kernel's reason for CANDIDATE, Record the
 	// newest epoch record in the ring, Tail and LastEpoch where its log ends.
+	// Hollow: the beginning of the log is gone, and with it the state.
 	Start EventKind = iota
 	// PeerHello: an authenticated HELLO. Hello, and Tail of this node's log.
 	PeerHello
@@ -62,6 +63,7 @@ type Event struct {
 	Hello     wire.Hello
 	Answer    arbiter.Answer
 	Quit      bool
+	Hollow    bool
 }
 
 // EffectKind is what is to be done.

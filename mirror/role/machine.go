@@ -33,6 +33,7 @@ type state struct {
 	tail      uint64      // where this node's log ended at the last event that said so
 	lastEpoch uint32
 	started   bool
+	hollow    bool // no state to serve with: this node claims nothing
 	serving   bool
 	draining  bool // handover: intake stopped
 	leaving   bool // quit after the handover
@@ -147,6 +148,9 @@ func (m *Machine) ask(next lane.Record, proof arbiter.Proof, nowNs int64) {
 // standby by a later epoch. The word says CANDIDATE first, so that nothing is
 // ACKed any more.
 func (m *Machine) claim(proof arbiter.Proof, nowNs int64) {
+	if m.hollow {
+		return
+	}
 	m.set(m.word.With(lane.Candidate))
 	m.ask(m.promoted(), proof, nowNs)
 }

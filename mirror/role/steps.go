@@ -13,7 +13,7 @@ func (m *Machine) start(e *Event, nowNs int64) {
 	if m.started {
 		panic("role: started twice")
 	}
-	m.started = true
+	m.started, m.hollow = true, e.Hollow
 	m.word, m.record, m.tail, m.lastEpoch = e.Word, e.Record, e.Tail, e.LastEpoch
 	m.undo = m.state
 	self := m.cfg.Self
@@ -26,7 +26,7 @@ func (m *Machine) start(e *Event, nowNs int64) {
 	case mine && m.record.Count() == 1 && m.record.Writer == self.Node:
 		m.park(lane.Syncing)
 		m.claim(arbiter.Sole, nowNs)
-	case m.word.State() == lane.Candidate && mine && m.word.Epoch() == m.record.Epoch:
+	case m.word.State() == lane.Candidate && mine && m.word.Epoch() == m.record.Epoch && !m.hollow:
 		// The proof that made it one still holds: the writer is through.
 		m.ask(m.promoted(), proofOf(e.Why), nowNs)
 	case mine && m.record.Writer == self.Node:

@@ -39,6 +39,7 @@ type world struct {
 	nodes  map[string]*Node
 	frozen map[string]bool // not stepped: SIGSTOP
 	client *testClient
+	said   map[string][]string                // a node's log lines
 	wrap   map[string]func(xdp.Port) xdp.Port // ports of a node to come
 }
 
@@ -100,7 +101,7 @@ func (w *world) config(place string) *config.Config {
 func (w *world) start(place string) error {
 	cfg := w.config(place)
 	return w.in(place, func() error {
-		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, wrap: w.wrap[place], Log: slog.New(slog.NewTextHandler(testLog{w.t, place}, nil))})
+		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, wrap: w.wrap[place], Log: slog.New(slog.NewTextHandler(testLog{w, place}, nil))})
 		if err != nil {
 			return err
 		}
@@ -134,12 +135,16 @@ func (w *world) cleanup(place string) {
 }
 
 type testLog struct {
-	t     *testing.T
+	w     *world
 	place string
 }
 
 func (l testLog) Write(b []byte) (int, error) {
-	l.t.Logf("%s: %s", l.place, b)
+	l.w.t.Logf("%s: %s", l.place, b)
+	if l.w.said == nil {
+		l.w.said = map[string][]string{}
+	}
+	l.w.said[l.place] = append(l.w.said[l.place], string(b))
 	return len(b), nil
 }
 
@@ -257,6 +262,7 @@ type testClient struct {
 	places  []frame.Endpoint
 	heardNs int64
 	turn    int
+	forget  bool // answers are not kept
 }
 
 // lookElsewhereNs of silence make a client of a lane without an address of its
@@ -343,6 +349,9 @@ func (c *testClient) Send(payloadBytes int) {
 }
 
 func (c *testClient) OnReport(_ *client.Answer, r *sbe.ExecutionReport) {
+	if c.forget {
+		return
+	}
 	c.answered[r.ClOrdID()] = append(c.answered[r.ClOrdID()], r.ExecType())
 }
 

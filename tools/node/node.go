@@ -249,6 +249,17 @@ func (n *Node) supervise(ctx context.Context, t *thread) error {
 	}
 }
 
+// eventLevel is above info for what an operator has to look at.
+func eventLevel(k mirror.EventKind) slog.Level {
+	switch k {
+	case mirror.EventLogBroken, mirror.EventDiverged:
+		return slog.LevelError
+	case mirror.EventAlone, mirror.EventRefused, mirror.EventRebuild, mirror.EventAckTimeout:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
 func (n *Node) logEvents() {
 	for _, p := range n.lanes {
 		for {
@@ -256,7 +267,7 @@ func (n *Node) logEvents() {
 			if !ok {
 				break
 			}
-			n.log.Info(e.Kind.String(), "lane", p.cfg.ID, "detail", e.String(), "mono_ns", e.TimeNs)
+			n.log.Log(context.Background(), eventLevel(e.Kind), e.Kind.String(), "lane", p.cfg.ID, "detail", e.String(), "mono_ns", e.TimeNs)
 		}
 	}
 }

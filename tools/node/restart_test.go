@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"onebeat/bench/lab"
 	"onebeat/bpf"
@@ -251,4 +252,78 @@ func TestPrimaryWithNewRingIsFollowed(t *testing.T) {
 	w.orders(100)
 	w.checkOnce()
 	w.sameState()
+}
+
+// refusal looks for what a node refused, in its log of events.
+func (w *world) refusal(place, words string) bool {
+	for _, line := range w.said[place] {
+		if strings.Contains(line, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// A ring that went round no longer holds the beginning of its log, and with it
+// the state: a node that starts again must not serve from half of it.
+func TestRestartWithoutTheLogsBeginning(t *testing.T) {
+	wrap := func(t *testing.T, s setting) *world {
+		w := newWorld(t, s)
+		w.untilState(lab.NodeA, lane.Active)
+		w.until("session", w.client.c.Ready)
+		for w.nodes[lab.NodeA].lanes[0].mem.table.Tail < 1300<<10 {
+			w.burst(2000, 20)
+		}
+		return w
+	}
+	t.Run("sole", func(t *testing.T) {
+		w := newWorld(t, setting{app: "book", noPeer: true})
+		w.untilState(lab.NodeA, lane.Active)
+		w.until("session", w.client.c.Ready)
+		w.burst(5000, 20)
+		w.kill(lab.NodeA)
+		w.restart(lab.NodeA) // the ring will hold the record of this epoch
+		w.until("room", func() bool { return w.client.c.Ready() })
+		w.burst(6000, 20)
+		if m := &w.nodes[lab.NodeA].lanes[0].mem; m.table.Tail <= 1<<20 || w.epochRecord(lab.NodeA).Epoch == 0 {
+			t.Fatalf("tail %d, record %v", m.table.Tail, w.epochRecord(lab.NodeA))
+		}
+		w.kill(lab.NodeA)
+		w.restart(lab.NodeA)
+		w.steps(50 * time.Millisecond)
+		if s := w.word(lab.NodeA).State(); s == lane.Active || s == lane.Candidate {
+			t.Fatalf("it serves without its state%s", w.describe())
+		}
+		if !w.refusal(lab.NodeA, "--cleanup") {
+			t.Fatalf("it does not say why: %v", w.said[lab.NodeA])
+		}
+	})
+	t.Run("standby", func(t *testing.T) {
+		w := wrap(t, setting{app: "book"})
+		w.untilState(lab.NodeB, lane.Standby)
+		w.kill(lab.NodeB)
+		w.restart(lab.NodeB)
+		w.steps(50 * time.Millisecond)
+		if s := w.word(lab.NodeB).State(); s == lane.Standby || s == lane.Candidate || s == lane.Active {
+			t.Fatalf("it stands by without its state%s", w.describe())
+		}
+		if !w.refusal(lab.NodeB, "--cleanup") {
+			t.Fatalf("it does not say why: %v", w.said[lab.NodeB])
+		}
+	})
+	t.Run("killed primary", func(t *testing.T) {
+		w := wrap(t, setting{app: "book"})
+		w.kill(lab.NodeA)
+		w.orders(50)
+		w.restart(lab.NodeA)
+		w.steps(50 * time.Millisecond)
+		if s := w.word(lab.NodeA).State(); s == lane.Standby || s == lane.Candidate || s == lane.Active {
+			t.Fatalf("it stands by without its state%s", w.describe())
+		}
+		w.orders(50)
+		w.checkOnce()
+		if !w.refusal(lab.NodeA, "--cleanup") {
+			t.Fatalf("it does not say why: %v", w.said[lab.NodeA])
+		}
+	})
 }

@@ -95,8 +95,8 @@ func TestLostFramesAreSentAgain(t *testing.T) {
 				for _, stop := range stops {
 					stop()
 				}
-				if n := w.laneCounts(lab.NodeA)["mirror_resends"] - before; n == 0 {
-					t.Errorf("sent again %d times", n)
+				if n := w.laneCounts(lab.NodeA)["mirror_resends"] - before; n == 0 && name != "acks" { // a later ACK covers
+					t.Error("nothing was sent again")
 				}
 				if name == "mirror" && w.reasons(lab.NodeB)["mirror_gap"] == 0 {
 					t.Error("no gap was seen")
