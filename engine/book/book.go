@@ -1,6 +1,7 @@
 package book
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -31,11 +32,11 @@ const (
 
 	idBits = 48
 	idMask = 1<<idBits - 1
-	none   = ^uint32(0)
+	none   = table.None
 )
 
 // order is one order, open or finished. While it is open next and prev link
-// its price level, oldest first; when finished next links the finished ones.
+// its price level, oldest first.
 type order struct {
 	key        uint64 // flow<<48 | low bits of clOrdID
 	clOrdID    uint64
@@ -66,19 +67,15 @@ func (o *order) leaves() uint32 {
 
 // Book is the application.
 type Book struct {
-	cfg      Config
-	symbols  *table.U64 // id -> index
-	sides    []side     // 2*index: bids, 2*index+1: asks
-	orders   []order
-	byKey    *table.U64
-	flows    *table.U64 // session<<16 | prefix, plus 1 -> flow
-	windows  []table.Window
-	flowIn   int // windows in use
-	used     uint32
-	finished struct {
-		head, tail uint32
-		count      int
-	}
+	cfg     Config
+	symbols *table.U64 // id -> index
+	sides   []side     // 2*index: bids, 2*index+1: asks
+	orders  []order
+	places  table.Places // of orders
+	byKey   *table.U64
+	flows   *table.U64 // session<<16 | prefix, plus 1 -> flow
+	windows []table.Window
+	flowIn  int // windows in use
 	open    int
 	orderID uint64
 	execID  uint64
@@ -94,28 +91,23 @@ var _ app.App = (*Book)(nil)
 
 // New allocates everything a book will ever use.
 func New(cfg Config) (*Book, error) {
-	def := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	def(&cfg.OrdersMax, 1<<18)
-	def(&cfg.FinishedRetain, 16384)
-	def(&cfg.LevelsMax, 1024)
-	def(&cfg.FlowsMax, 64)
-	def(&cfg.ClOrdIDWindow, 1<<18)
+	cfg.OrdersMax = cmp.Or(cfg.OrdersMax, 1<<18)
+	cfg.FinishedRetain = cmp.Or(cfg.FinishedRetain, 16384)
+	cfg.LevelsMax = cmp.Or(cfg.LevelsMax, 1024)
+	cfg.FlowsMax = cmp.Or(cfg.FlowsMax, 64)
+	cfg.ClOrdIDWindow = cmp.Or(cfg.ClOrdIDWindow, 1<<18)
 	if len(cfg.Symbols) == 0 || len(cfg.Symbols) > 4096 {
 		return nil, fmt.Errorf("%w: %d symbols: give 1 to 4096", ErrConfig, len(cfg.Symbols))
 	}
-	if cfg.FlowsMax < 1 || cfg.FlowsMax >= 1<<16 || cfg.OrdersMax < 2 || cfg.LevelsMax < 1 {
-		return nil, fmt.Errorf("%w: %d flows, %d orders, %d levels: each must be positive, flows below 65536",
-			ErrConfig, cfg.FlowsMax, cfg.OrdersMax, cfg.LevelsMax)
+	if cfg.FlowsMax < 1 || cfg.FlowsMax >= 1<<16 || cfg.OrdersMax < 2 || cfg.FinishedRetain < 1 || cfg.LevelsMax < 1 {
+		return nil, fmt.Errorf("%w: %d flows, %d orders, %d finished, %d levels: each must be positive, flows below 65536",
+			ErrConfig, cfg.FlowsMax, cfg.OrdersMax, cfg.FinishedRetain, cfg.LevelsMax)
 	}
 	if w := cfg.ClOrdIDWindow; w < 64 || w&(w-1) != 0 {
 		return nil, fmt.Errorf("%w: ClOrdID window %d: give a power of two of at least 64", ErrConfig, w)
 	}
 	b := &Book{cfg: cfg, symbols: table.NewU64(len(cfg.Symbols)), sides: make([]side, 2*len(cfg.Symbols)),
-		orders: make([]order, cfg.OrdersMax), byKey: table.NewU64(cfg.OrdersMax),
+		orders: make([]order, cfg.OrdersMax), places: table.NewPlaces(cfg.OrdersMax, cfg.FinishedRetain), byKey: table.NewU64(cfg.OrdersMax),
 		flows: table.NewU64(cfg.FlowsMax), windows: make([]table.Window, cfg.FlowsMax)}
 	for i, id := range cfg.Symbols {
 		if _, ok := b.symbols.Get(uint64(id) + 1); ok {
@@ -128,7 +120,6 @@ func New(cfg Config) (*Book, error) {
 	for i := range b.windows {
 		b.windows[i] = table.NewWindow(cfg.ClOrdIDWindow)
 	}
-	b.finished.head, b.finished.tail = none, none
 	return b, nil
 }
 

@@ -77,39 +77,21 @@ func (b *Book) trade(i, j uint32, against *side) {
 	b.report(maker, sbe.ExecTypeTrade, maker.clOrdID, 0, lots, priceTicks, sbe.RejectReasonNone)
 }
 
-// alloc finds a place for an order: forgetting the oldest finished one beyond
-// those to be remembered, then a fresh place, then any finished one.
+// alloc finds a place for an order; none: there is no room for it.
 func (b *Book) alloc(key uint64) uint32 {
-	i := none
-	switch {
-	case b.finished.count > b.cfg.FinishedRetain:
-		i = b.forget()
-	case int(b.used) < len(b.orders):
-		i = b.used
-		b.used++
-	case b.finished.count > 0:
-		i = b.forget()
-	default:
+	i, forget := b.places.Take()
+	if i == none {
 		return none
+	}
+	if forget {
+		b.byKey.Delete(b.orders[i].key)
 	}
 	if !b.byKey.Put(key, i) {
 		// The table is crowded around this key: the place stays available.
 		b.orders[i] = order{status: sbe.OrdStatusRejected}
-		b.remember(i)
+		b.places.Finish(i)
 		return none
 	}
-	return i
-}
-
-func (b *Book) forget() uint32 {
-	i := b.finished.head
-	o := &b.orders[i]
-	b.finished.head = o.next
-	if o.next == none {
-		b.finished.tail = none
-	}
-	b.finished.count--
-	b.byKey.Delete(o.key)
 	return i
 }
 
@@ -117,18 +99,7 @@ func (b *Book) forget() uint32 {
 func (b *Book) finish(i uint32, status sbe.OrdStatus) {
 	b.orders[i].status = status
 	b.open--
-	b.remember(i)
-}
-
-func (b *Book) remember(i uint32) {
-	b.orders[i].next = none
-	if b.finished.tail == none {
-		b.finished.head = i
-	} else {
-		b.orders[b.finished.tail].next = i
-	}
-	b.finished.tail = i
-	b.finished.count++
+	b.places.Finish(i)
 }
 
 func (b *Book) indexOf(o *order) uint32 {

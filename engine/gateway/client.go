@@ -41,7 +41,7 @@ func (g *Gateway) newOrder(m *sbe.NewOrderSingle) {
 	venue := g.out.ToVenue(sbe.TemplateNewOrderSingle, key)
 	if venue == nil {
 		g.orders[i] = order{key: key, position: pi, symbol: uint16(si), status: sbe.OrdStatusRejected}
-		g.remember(i)
+		g.places.Finish(i)
 		g.reject(ref, sbe.RejectReasonVenueUnavailable, 0, 0)
 		return
 	}
@@ -50,7 +50,7 @@ func (g *Gateway) newOrder(m *sbe.NewOrderSingle) {
 	v.SetClOrdID(key)
 	v.SetPossResend(0)
 	o := &g.orders[i]
-	*o = order{key: key, priceTicks: m.PriceTicks(), qtyLots: qtyLots, position: pi, next: none, symbol: uint16(si),
+	*o = order{key: key, priceTicks: m.PriceTicks(), qtyLots: qtyLots, position: pi, symbol: uint16(si),
 		side: m.Side(), ordType: m.OrdType(), tif: m.TimeInForce(), status: sbe.OrdStatusPendingNew}
 	g.open++
 	g.addOpen(o, int64(qtyLots))

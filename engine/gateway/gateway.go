@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -40,7 +41,7 @@ type Config struct {
 const (
 	idBits = 48
 	idMask = 1<<idBits - 1
-	none   = ^uint32(0)
+	none   = table.None
 
 	notionalMax = 1 << 62
 
@@ -53,7 +54,7 @@ func VenueClOrdID(session uint32, clOrdID uint64) uint64 {
 	return uint64(session)<<idBits | clOrdID&idMask
 }
 
-// order is one client order. Finished ones are linked by next.
+// order is one client order, open or finished.
 type order struct {
 	key          uint64 // VenueClOrdID
 	orderID      uint64 // the venue's
@@ -64,7 +65,6 @@ type order struct {
 	cumLots      uint32
 	pendingLots  uint32
 	position     uint32
-	next         uint32
 	symbol       uint16
 	pending      uint16 // template of the request at the venue, 0: none
 	side         sbe.Side
@@ -108,21 +108,17 @@ type Gateway struct {
 	symbols    []symbol
 	symbolByID *table.U64
 	orders     []order
+	places     table.Places // of orders
 	byKey      *table.U64
 	requests   *table.U64     // VenueClOrdID of a cancel or replace at the venue -> order
 	windows    []table.Window // by session
 	positions  []Position
 	positionBy *table.U64
 	positionIn int
-	used       uint32
-	finished   struct {
-		head, tail uint32
-		count      int
-	}
-	open   int
-	execID uint64
-	digest uint64
-	counts [countMax]uint64
+	open       int
+	execID     uint64
+	digest     uint64
+	counts     [countMax]uint64
 	// the input being applied
 	in         *app.Input
 	out        app.Sink
@@ -133,27 +129,24 @@ var _ app.App = (*Gateway)(nil)
 
 // New allocates everything a gateway will ever use.
 func New(cfg Config) (*Gateway, error) {
-	def := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	def(&cfg.OrdersMax, 1<<18)
-	def(&cfg.FinishedRetain, 16384)
-	def(&cfg.PositionsMax, 16384)
-	def(&cfg.ClOrdIDWindow, 1<<18)
+	cfg.OrdersMax = cmp.Or(cfg.OrdersMax, 1<<18)
+	cfg.FinishedRetain = cmp.Or(cfg.FinishedRetain, 16384)
+	cfg.PositionsMax = cmp.Or(cfg.PositionsMax, 16384)
+	cfg.ClOrdIDWindow = cmp.Or(cfg.ClOrdIDWindow, 1<<18)
 	switch {
 	case cfg.Sessions < 1 || cfg.Sessions >= 1<<16:
 		return nil, fmt.Errorf("%w: %d sessions: give 1 to 65535", ErrConfig, cfg.Sessions)
 	case len(cfg.Symbols) == 0 || len(cfg.Symbols) > 1<<16:
 		return nil, fmt.Errorf("%w: %d symbols: give 1 to 65536", ErrConfig, len(cfg.Symbols))
-	case cfg.OrdersMax < 2 || cfg.PositionsMax < 1:
-		return nil, fmt.Errorf("%w: %d orders, %d positions: give at least 2 and 1", ErrConfig, cfg.OrdersMax, cfg.PositionsMax)
+	case cfg.OrdersMax < 2 || cfg.FinishedRetain < 1 || cfg.PositionsMax < 1:
+		return nil, fmt.Errorf("%w: %d orders, %d finished, %d positions: give at least 2, 1 and 1",
+			ErrConfig, cfg.OrdersMax, cfg.FinishedRetain, cfg.PositionsMax)
 	case cfg.ClOrdIDWindow < 64 || cfg.ClOrdIDWindow&(cfg.ClOrdIDWindow-1) != 0:
 		return nil, fmt.Errorf("%w: ClOrdID window %d: give a power of two of at least 64", ErrConfig, cfg.ClOrdIDWindow)
 	}
 	g := &Gateway{cfg: cfg, symbols: make([]symbol, len(cfg.Symbols)), symbolByID: table.NewU64(len(cfg.Symbols)),
-		orders: make([]order, cfg.OrdersMax), byKey: table.NewU64(cfg.OrdersMax), requests: table.NewU64(requestsMax), windows: make([]table.Window, cfg.Sessions),
+		orders: make([]order, cfg.OrdersMax), places: table.NewPlaces(cfg.OrdersMax, cfg.FinishedRetain),
+		byKey: table.NewU64(cfg.OrdersMax), requests: table.NewU64(requestsMax), windows: make([]table.Window, cfg.Sessions),
 		positions: make([]Position, cfg.PositionsMax), positionBy: table.NewU64(cfg.PositionsMax)}
 	for i, s := range cfg.Symbols {
 		if _, ok := g.symbolByID.Get(uint64(s.ID) + 1); ok {
@@ -165,7 +158,6 @@ func New(cfg Config) (*Gateway, error) {
 	for i := range g.windows {
 		g.windows[i] = table.NewWindow(cfg.ClOrdIDWindow)
 	}
-	g.finished.head, g.finished.tail = none, none
 	return g, nil
 }
 
