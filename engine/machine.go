@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -98,10 +99,10 @@ func NewMachine(cfg MachineConfig) (*Machine, error) {
 	if v.LocalPort == cfg.Port {
 		return nil, fmt.Errorf("%w: clients and venue share port %d: give the venue another local_port", ErrConfig, cfg.Port)
 	}
-	orDefault(&v.Window, 8192)
-	orDefault(&v.ResendNs, 20_000_000)
-	orDefault(&v.KeepAliveNs, 500_000_000)
-	orDefault(&v.ConnectNs, 1_000_000)
+	v.Window = cmp.Or(v.Window, 8192)
+	v.ResendNs = cmp.Or(v.ResendNs, 20_000_000)
+	v.KeepAliveNs = cmp.Or(v.KeepAliveNs, 500_000_000)
+	v.ConnectNs = cmp.Or(v.ConnectNs, 1_000_000)
 	m.vcfg = v
 	m.venue, err = fixp.NewInitiator(fixp.InitiatorConfig{Session: v.Session, Key: v.Key, Window: v.Window,
 		BatchMessages: 20, MaxDatagramBytes: app.MaxDatagramBytes, ResendNs: v.ResendNs, KeepAliveNs: v.KeepAliveNs, ConnectNs: v.ConnectNs,
@@ -111,12 +112,6 @@ func NewMachine(cfg MachineConfig) (*Machine, error) {
 	}
 	m.sender.m = m
 	return m, nil
-}
-
-func orDefault[T int | int64](v *T, def T) {
-	if *v == 0 {
-		*v = def
-	}
 }
 
 // Server gives the cold side a look at the sessions.

@@ -75,21 +75,30 @@ func (b *Book) repeat(clOrdID, about uint64, why sbe.RejectReason) {
 	b.reject(clOrdID, why, int64(clOrdID&idMask), 0)
 }
 
+// begin takes the ClOrdID of a cancel or replace and returns the open order it
+// is about; nil: it was refused.
+func (b *Book) begin(id, origID uint64) *order {
+	if key, why := b.take(id); key == 0 {
+		b.repeat(id, origID, why)
+		return nil
+	}
+	o := b.find(origID)
+	switch {
+	case o == nil:
+		b.reject(id, sbe.RejectReasonUnknownOrder, int64(origID&idMask), 0)
+		return nil
+	case !o.open():
+		b.reject(id, sbe.RejectReasonTooLateToCancel, int64(origID&idMask), 0)
+		return nil
+	}
+	return o
+}
+
 func (b *Book) cancel(m *sbe.OrderCancelRequest) {
 	b.counts[countCancel]++
 	b.possResend = m.PossResend()
-	key, why := b.take(m.ClOrdID())
-	if key == 0 {
-		b.repeat(m.ClOrdID(), m.OrigClOrdID(), why)
-		return
-	}
-	o := b.find(m.OrigClOrdID())
+	o := b.begin(m.ClOrdID(), m.OrigClOrdID())
 	if o == nil {
-		b.reject(m.ClOrdID(), sbe.RejectReasonUnknownOrder, int64(m.OrigClOrdID()&idMask), 0)
-		return
-	}
-	if !o.open() {
-		b.reject(m.ClOrdID(), sbe.RejectReasonTooLateToCancel, int64(m.OrigClOrdID()&idMask), 0)
 		return
 	}
 	i := b.indexOf(o)
@@ -101,23 +110,15 @@ func (b *Book) cancel(m *sbe.OrderCancelRequest) {
 func (b *Book) replace(m *sbe.OrderCancelReplaceRequest) {
 	b.counts[countReplace]++
 	b.possResend = m.PossResend()
-	key, why := b.take(m.ClOrdID())
-	if key == 0 {
-		b.repeat(m.ClOrdID(), m.OrigClOrdID(), why)
+	o := b.begin(m.ClOrdID(), m.OrigClOrdID())
+	if o == nil {
 		return
 	}
-	o := b.find(m.OrigClOrdID())
-	switch {
-	case o == nil:
-		b.reject(m.ClOrdID(), sbe.RejectReasonUnknownOrder, int64(m.OrigClOrdID()&idMask), 0)
-		return
-	case !o.open():
-		b.reject(m.ClOrdID(), sbe.RejectReasonTooLateToCancel, int64(m.OrigClOrdID()&idMask), 0)
-		return
-	case m.QtyLots() <= o.cumLots:
+	if m.QtyLots() <= o.cumLots {
 		b.reject(m.ClOrdID(), sbe.RejectReasonBadQuantity, int64(m.QtyLots()), int64(o.cumLots))
 		return
-	case m.PriceTicks() <= 0:
+	}
+	if m.PriceTicks() <= 0 {
 		b.reject(m.ClOrdID(), sbe.RejectReasonBadPrice, m.PriceTicks(), 1)
 		return
 	}

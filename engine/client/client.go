@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -23,12 +24,12 @@ type Client struct {
 
 // New returns a client that will negotiate and establish at its first Poll.
 func New(cfg Config, handler Handler) (*Client, error) {
-	setDefault(&cfg.Window, 8192)
-	setDefault(&cfg.BatchMessages, 16)
-	setDefault(&cfg.MaxDatagramBytes, 1024)
-	setDefault(&cfg.ResendNs, 20_000_000)
-	setDefault(&cfg.KeepAliveNs, 500_000_000)
-	setDefault(&cfg.ConnectNs, 1_000_000)
+	cfg.Window = cmp.Or(cfg.Window, 8192)
+	cfg.BatchMessages = cmp.Or(cfg.BatchMessages, 16)
+	cfg.MaxDatagramBytes = cmp.Or(cfg.MaxDatagramBytes, 1024)
+	cfg.ResendNs = cmp.Or(cfg.ResendNs, 20_000_000)
+	cfg.KeepAliveNs = cmp.Or(cfg.KeepAliveNs, 500_000_000)
+	cfg.ConnectNs = cmp.Or(cfg.ConnectNs, 1_000_000)
 	if handler == nil {
 		return nil, fmt.Errorf("%w: no handler", ErrConfig)
 	}
@@ -41,12 +42,6 @@ func New(cfg Config, handler Handler) (*Client, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	return &Client{cfg: cfg, handler: handler, link: link}, nil
-}
-
-func setDefault[T int | int64](v *T, def T) {
-	if *v == 0 {
-		*v = def
-	}
 }
 
 // Ready reports whether the session is established.

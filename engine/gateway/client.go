@@ -104,7 +104,6 @@ func (g *Gateway) cancel(m *sbe.OrderCancelRequest) {
 	}
 	venue := g.request(o, sbe.TemplateOrderCancelRequest, id)
 	if venue == nil {
-		g.reject(g.ref(id), sbe.RejectReasonVenueUnavailable, 0, 0)
 		return
 	}
 	v := sbe.AsOrderCancelRequest(venue)
@@ -139,7 +138,6 @@ func (g *Gateway) replace(m *sbe.OrderCancelReplaceRequest) {
 	}
 	venue := g.request(o, sbe.TemplateOrderCancelReplaceRequest, id)
 	if venue == nil {
-		g.reject(g.ref(id), sbe.RejectReasonVenueUnavailable, 0, 0)
 		return
 	}
 	v := sbe.AsOrderCancelReplaceRequest(venue)
@@ -177,18 +175,18 @@ func (g *Gateway) begin(id, origID uint64) *order {
 	return nil
 }
 
-// request starts a cancel or replace at the venue; nil: no room for it.
+// request starts a cancel or replace at the venue; nil: there was no room for
+// it and it was refused.
 func (g *Gateway) request(o *order, template uint16, id uint64) []byte {
 	key := VenueClOrdID(o.session(), id)
 	i, _ := g.byKey.Get(o.key)
-	if !g.requests.Put(key, i) {
-		return nil
-	}
-	venue := g.out.ToVenue(template, key)
-	if venue == nil {
+	if g.requests.Put(key, i) {
+		if venue := g.out.ToVenue(template, key); venue != nil {
+			o.pending, o.pendingID = template, id
+			return venue
+		}
 		g.requests.Delete(key)
-		return nil
 	}
-	o.pending, o.pendingID = template, id
-	return venue
+	g.reject(g.ref(id), sbe.RejectReasonVenueUnavailable, 0, 0)
+	return nil
 }
