@@ -211,34 +211,36 @@ func (s *Server) admitEstablish(e *sbe.Establish, out *app.Outbox) (app.Verdict,
 	return s.commit(putSession(s.scratch[:], uint32(i), EventEstablish, e.Timestamp(), e.KeepAliveMs(), &s.from, e.NextSeqNo()))
 }
 
+// findOfPeer returns the index of an established session when the datagram is
+// of its peer; below 0: it is not, and why.
+func (s *Server) findOfPeer(id *sbe.UUID) (int, Counter) {
+	i, ok := s.find(id)
+	switch {
+	case !ok:
+		return -1, CountWrongSession
+	case s.sessions[i].state != Established:
+		return -1, CountWrongState
+	case !s.fromPeer(&s.sessions[i]):
+		return -1, CountWrongEndpoint
+	}
+	return i, 0
+}
+
 func (s *Server) admitTerminate(t *sbe.Terminate) (app.Verdict, app.Draft) {
-	i, ok := s.find(t.SessionID())
-	if !ok {
-		return s.drop(CountWrongSession)
+	i, why := s.findOfPeer(t.SessionID())
+	if i < 0 {
+		return s.drop(why)
 	}
-	x := &s.sessions[i]
-	if x.state != Established {
-		return s.drop(CountWrongState)
-	}
-	if !s.fromPeer(x) {
-		return s.drop(CountWrongEndpoint)
-	}
-	return s.commit(putSession(s.scratch[:], uint32(i), EventTerminate, x.timestamp, 0, &s.from, 0))
+	return s.commit(putSession(s.scratch[:], uint32(i), EventTerminate, s.sessions[i].timestamp, 0, &s.from, 0))
 }
 
 // admitRetransmit serves the server flow again from the kept messages.
 func (s *Server) admitRetransmit(r *sbe.RetransmitRequest, out *app.Outbox) (app.Verdict, app.Draft) {
-	i, ok := s.find(r.SessionID())
-	if !ok {
-		return s.drop(CountWrongSession)
+	i, why := s.findOfPeer(r.SessionID())
+	if i < 0 {
+		return s.drop(why)
 	}
 	x := &s.sessions[i]
-	if x.state != Established {
-		return s.drop(CountWrongState)
-	}
-	if !s.fromPeer(x) {
-		return s.drop(CountWrongEndpoint)
-	}
 	x.lastRxNs = s.nowNs
 	s.Counts.count[CountRetransmitRequests]++
 	from, count := r.FromSeqNo(), uint64(r.Count())
