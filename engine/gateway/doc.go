@@ -17,5 +17,9 @@
 // when the venue session's window is full, orders are refused with
 // VenueUnavailable.
 //
+// An order that the venue refused as a duplicate, but knows no status of, is in
+// doubt: it may have been executed and forgotten. It stays open and reserved,
+// the venue_in_doubt counter says that an operator should ask the venue.
+//
 // All memory is bounded: a full table refuses the order with its reason.
 package gateway

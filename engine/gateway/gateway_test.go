@@ -305,6 +305,52 @@ func TestVenueDuplicateIsNotARejection(t *testing.T) {
 	}
 }
 
+// TestForgottenByTheVenueIsInDoubt: the venue refused the order as a duplicate
+// and then does not know its status; whether it was executed nobody can tell.
+func TestForgottenByTheVenueIsInDoubt(t *testing.T) {
+	d := newDesk(t)
+	d.accepted(request{id: 1, side: buy, price: 1000, qty: 10})
+	inDoubt := func() (n uint64) {
+		d.g.Counters(func(name string, count uint64) {
+			if name == "gateway_venue_in_doubt" {
+				n = count
+			}
+		})
+		return n
+	}
+	var r sbe.Reject
+	r.SetClOrdID(1)
+	r.SetPossResend(1)
+	r.SetReason(sbe.RejectReasonDuplicateClOrdID)
+	r.SetRefTemplateID(sbe.TemplateNewOrderSingle)
+	if c, _ := d.apply(app.FromVenue, 0, sbe.TemplateReject, r[:]); len(c) != 0 {
+		t.Fatal("the client was told of the duplicate")
+	}
+	r.SetReason(sbe.RejectReasonUnknownOrder)
+	r.SetRefTemplateID(sbe.TemplateOrderStatusRequest)
+	c, _ := d.apply(app.FromVenue, 0, sbe.TemplateReject, r[:])
+	if len(c) != 0 || d.g.Open() != 1 || d.position().OpenBuyLots != 10 || inDoubt() != 1 {
+		t.Fatalf("%d messages, %d open, %+v, %d in doubt", len(c), d.g.Open(), d.position(), inDoubt())
+	}
+	// Sent again by the client it is still pending, and not taken twice.
+	c, v := d.order(request{id: 1, side: buy, price: 1000, qty: 10, poss: true})
+	if len(c) != 1 || len(v) != 0 || c[0].report().OrdStatus() != sbe.OrdStatusPendingNew {
+		t.Fatalf("%d to client, %d to venue", len(c), len(v))
+	}
+	// The fill that the venue did send arrives after all.
+	c = d.report(sbe.ExecTypeTrade, sbe.OrdStatusFilled, 1, 0, func(r *sbe.ExecutionReport) {
+		r.SetLastQtyLots(10)
+		r.SetCumQtyLots(10)
+	})
+	if p := d.position(); len(c) != 1 || c[0].report().OrdStatus() != sbe.OrdStatusFilled || p.NetLots != 10 || p.OpenBuyLots != 0 || d.g.Open() != 0 {
+		t.Fatalf("%d messages, %+v, %d open", len(c), p, d.g.Open())
+	}
+	// An answer about an order that has ended changes nothing and is no doubt.
+	if c, _ = d.apply(app.FromVenue, 0, sbe.TemplateReject, r[:]); len(c) != 0 || inDoubt() != 1 {
+		t.Fatalf("%d messages, %d in doubt", len(c), inDoubt())
+	}
+}
+
 func TestNoAllocations(t *testing.T) {
 	d := newDesk(t)
 	d.keep = false

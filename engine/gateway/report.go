@@ -20,11 +20,12 @@ const (
 	countVenueDuplicates
 	countVenueMissedFills
 	countVenueUnknown
+	countVenueInDoubt
 	countMax
 )
 
 var counterNames = [countMax]string{"new", "cancel", "replace", "duplicates", "poss_resend_known", "rejects",
-	"venue_reports", "venue_rejects", "venue_status", "venue_duplicates", "venue_missed_fills", "venue_unknown"}
+	"venue_reports", "venue_rejects", "venue_status", "venue_duplicates", "venue_missed_fills", "venue_unknown", "venue_in_doubt"}
 
 // Counters implements app.App.
 func (g *Gateway) Counters(visit func(name string, count uint64)) {

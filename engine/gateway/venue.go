@@ -156,13 +156,7 @@ func (g *Gateway) venueReject(r *sbe.Reject) {
 	g.counts[countVenueRejects]++
 	if o := g.findKey(key); o != nil {
 		if o.open() {
-			exec, status := sbe.ExecTypeRejected, sbe.OrdStatusRejected
-			if r.RefTemplateID() == sbe.TemplateOrderStatusRequest {
-				// Known once and finished so long ago that it is forgotten.
-				exec, status = sbe.ExecTypeCancelled, sbe.OrdStatusCancelled
-			}
-			g.close(o, status)
-			g.report(o, exec, clOrdID, 0, r.Reason())
+			g.venueRefused(o, r)
 		}
 		return
 	}
@@ -174,6 +168,20 @@ func (g *Gateway) venueReject(r *sbe.Reject) {
 	template := o.pending
 	g.settle(o)
 	g.reject(clientRef{session: session, clOrdID: clOrdID, template: template}, r.Reason(), r.Value(), r.Limit())
+}
+
+// venueRefused ends an order that the venue did not take. It did take one whose
+// status it cannot tell: that was asked for because the venue refused the order
+// as a duplicate, and it has forgotten since how the order ended. Whether it
+// was executed is in doubt, so nobody is told an end and its risk stays
+// reserved; a report that still arrives decides it.
+func (g *Gateway) venueRefused(o *order, r *sbe.Reject) {
+	if r.RefTemplateID() == sbe.TemplateOrderStatusRequest {
+		g.counts[countVenueInDoubt]++
+		return
+	}
+	g.close(o, sbe.OrdStatusRejected)
+	g.report(o, sbe.ExecTypeRejected, o.clOrdID(), 0, r.Reason())
 }
 
 // pendingOf finds the order whose cancel or replace has this ClOrdID.
