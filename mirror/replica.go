@@ -81,6 +81,8 @@ type Replica struct {
 	quit       atomic.Bool
 
 	applied    uint64
+	following  bool   // applied moved by reading, and the kernel is to be told
+	records    uint64 // published with the progress
 	lastTimeNs int64
 	epochAt    uint64 // where the newest epoch record begins
 	broken     bool
@@ -234,7 +236,13 @@ const progressEveryNs = 20_000
 
 func (r *Replica) progress(nowNs int64) {
 	r.progressNs = nowNs
-	atomic.StoreUint64(&r.table.Engine.ProgressNs, uint64(nowNs))
+	e := &r.table.Engine
+	atomic.StoreUint64(&e.ProgressNs, uint64(nowNs))
+	atomic.StoreUint64(&e.Records, r.records)
+	if r.following {
+		r.following = false
+		atomic.StoreUint64(&e.Applied, r.applied)
+	}
 }
 
 // Append writes one input to the log and fills in the record it became. Its
@@ -246,7 +254,7 @@ func (r *Replica) Append(typ app.RecordType, laneNs int64, payload []byte, rec *
 		return 0, false
 	}
 	r.applied, r.lastTimeNs = end, laneNs
-	r.table.Engine.Records++
+	r.records++
 	rec.Position, rec.TimeNs, rec.Epoch, rec.Type, rec.Payload = position, laneNs, epoch, typ, payload
 	return end, true
 }
@@ -277,12 +285,21 @@ func (r *Replica) IntakeStopped() bool { return r.stopIntake || !r.wait.Admits()
 // Claiming reports whether order frames shall wait in their sockets.
 func (r *Replica) Claiming() bool { return r.word.State() == lane.Candidate }
 
-// Drained is told by the loop once a stopped intake has nothing unreleased.
+// Drained is told by the loop once a stopped intake has nothing unreleased. The
+// lane is given up for good then, so the standby must have been heard just now.
 func (r *Replica) Drained(nowNs int64) {
-	if r.stopIntake && r.Releasable() == r.ring.Tail() {
+	if r.stopIntake && r.Releasable() == r.ring.Tail() && r.successorReady() {
 		r.step(role.Event{Kind: role.Drained}, nowNs)
 		r.link.kick()
 	}
+}
+
+// successorReady is the kernel's rule for fencing: the peer is STANDBY in this
+// epoch and was heard within a heartbeat.
+func (r *Replica) successorReady() bool {
+	t := r.table
+	return lane.Word(atomic.LoadUint64(&t.Peer.Authority)) == r.word.With(lane.Standby) &&
+		atomic.LoadUint32(&t.Watch.SilentTicks) < t.Config.SilenceTicks
 }
 
 // Draining reports whether the loop shall say when it is drained.
@@ -310,7 +327,7 @@ func (r *Replica) Record() lane.Record { return r.role.Record() }
 func (r *Replica) InSync() bool { return r.inSync }
 
 // Records returns how many records this process appended or applied.
-func (r *Replica) Records() uint64 { return r.table.Engine.Records }
+func (r *Replica) Records() uint64 { return r.records }
 
 // Word returns the authority word as of the last Observe.
 func (r *Replica) Word() lane.Word { return r.word }
