@@ -36,6 +36,7 @@ type state struct {
 	hollow    bool // no state to serve with: this node claims nothing
 	serving   bool
 	draining  bool // handover: intake stopped
+	drainNs   int64
 	leaving   bool // quit after the handover
 	hello     wire.Hello
 	heard     bool // hello is one
@@ -90,7 +91,7 @@ func (m *Machine) Step(e Event, nowNs int64) []Effect {
 	case AckTimeout:
 		m.ackTimeout(nowNs)
 	case HandoverRequested:
-		m.handover(&e)
+		m.handover(&e, nowNs)
 	case Drained:
 		m.drained(nowNs)
 	case PeerTookOver:

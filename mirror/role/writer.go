@@ -52,15 +52,27 @@ func (m *Machine) newEpoch(next lane.Record) {
 }
 
 // standbyReady takes the peer in. A peer already named, which has not yet seen
-// the epoch record that names it, needs no other.
+// the epoch record that names it, needs no other. Any other peer that is SYNCING
+// has left the set's epoch: a handover to it would wait for ever.
 func (m *Machine) standbyReady(nowNs int64) {
 	peer := lane.Member{Node: m.cfg.PeerNode, Incarnation: m.hello.Incarnation}
-	if m.word.State() != lane.Active || m.asking || m.draining || !m.heard ||
+	if m.word.State() != lane.Active || m.asking || !m.heard ||
 		m.hello.Authority.State() != lane.Syncing || m.record.Has(peer) && m.hello.Record.Epoch < m.record.Epoch {
 		return
 	}
+	m.cancelHandover("the standby started anew: no handover; ask again once it is STANDBY")
 	base := m.base()
 	m.ask(base.Pair(m.cfg.Self, peer), arbiter.Writing, nowNs)
+}
+
+// cancelHandover takes orders again, if a handover had stopped them.
+func (m *Machine) cancelHandover(reason string) {
+	if !m.draining {
+		return
+	}
+	m.draining, m.leaving = false, false
+	m.refuse(reason)
+	m.emit(Effect{Kind: ResumeIntake})
 }
 
 // ackTimeout: the wait for the standby is over.
@@ -68,17 +80,13 @@ func (m *Machine) ackTimeout(nowNs int64) {
 	if m.word.State() != lane.Active || m.asking || m.record.Count() == 1 {
 		return
 	}
-	if m.draining {
-		m.draining, m.leaving = false, false
-		m.refuse("the standby does not ACK: no handover; bring it back first")
-		m.emit(Effect{Kind: ResumeIntake})
-	}
+	m.cancelHandover("the standby does not ACK: no handover; bring it back first")
 	base := m.base()
 	m.ask(base.Alone(m.cfg.Self), arbiter.Writing, nowNs)
 }
 
 // handover: an operator (or a lost order NIC) wants the peer to go on.
-func (m *Machine) handover(e *Event) {
+func (m *Machine) handover(e *Event, nowNs int64) {
 	switch {
 	case m.word.State() != lane.Active:
 		m.refuse("this node is not ACTIVE: ask the one that is (onebeat status)")
@@ -88,7 +96,7 @@ func (m *Machine) handover(e *Event) {
 		m.refuse("a change of the in-sync set is under way: ask again in a moment")
 	case m.draining:
 	default:
-		m.draining, m.leaving = true, e.Quit
+		m.draining, m.leaving, m.drainNs = true, e.Quit, nowNs
 		m.emit(Effect{Kind: StopIntake})
 	}
 }
@@ -104,11 +112,17 @@ func (m *Machine) drained(nowNs int64) {
 	m.sendFenced(nowNs)
 }
 
+// handoverNs is how long a handover may keep orders waiting.
+const handoverNs = 1_000_000_000
+
 // tick repeats what may have been lost.
 func (m *Machine) tick(nowNs int64) {
 	if m.asking && nowNs-m.askedNs >= m.cfg.AgainNs {
 		m.askedNs = nowNs
 		m.emit(Effect{Kind: Ask, Request: m.asked})
+	}
+	if m.draining && nowNs-m.drainNs >= handoverNs {
+		m.cancelHandover("the standby does not answer: no handover; bring it back first")
 	}
 	if m.word.State() == lane.Fenced && m.cfg.PeerNode != 0 && nowNs-m.fencedNs >= m.cfg.AgainNs {
 		m.sendFenced(nowNs)
