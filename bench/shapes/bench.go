@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	"onebeat/bench/lab"
@@ -42,6 +43,7 @@ func New(o Options) (*Bench, error) {
 		o.Progress = func(string) {}
 	}
 	b := &Bench{options: o}
+	warmThreads()
 	var err error
 	if b.yardstick, err = peers.Build(); err != nil && !errors.Is(err, peers.ErrNoCompiler) {
 		return nil, err
@@ -57,6 +59,29 @@ func New(o Options) (*Bench, error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	return b, nil
+}
+
+// spareThreads is more than a measurement ever wakes at once.
+const spareThreads = 8
+
+// warmThreads leaves the runtime some idle threads: when the kernel keeps a
+// spinning one off its core the runtime looks for another, and making it then
+// would count as an allocation of the order path.
+func warmThreads() {
+	var started, done sync.WaitGroup
+	release := make(chan struct{})
+	for range spareThreads {
+		started.Add(1)
+		done.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			started.Done()
+			<-release
+		})
+	}
+	started.Wait()
+	close(release)
+	done.Wait()
 }
 
 // HasYardstick reports whether the C echo could be built.

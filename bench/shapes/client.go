@@ -13,8 +13,9 @@ const (
 	// lookEvery is how many empty looks at the receive ring pass before the
 	// waiting client reads its clock and runs what else is due.
 	lookEvery = 256
-	// overdueNs without an answer is a loss.
-	overdueNs = 20_000_000
+	// overdueNs without an answer is a loss: longer than a busy machine keeps a
+	// spinning thread off its core.
+	overdueNs = 200_000_000
 	// deadNs without an answer ends a measurement.
 	deadNs = 2_000_000_000
 )
