@@ -5,6 +5,18 @@ import (
 	"testing"
 )
 
+// TestU64SpreadsSessions: sessions that all number from 1 do not crowd the table.
+func TestU64SpreadsSessions(t *testing.T) {
+	for sessions := 1; sessions <= 1024; sessions *= 4 {
+		tab := NewU64(1 << 16)
+		for k := range 1 << 16 {
+			if key := uint64(k%sessions)<<48 | uint64(k/sessions+1); !tab.Put(key, uint32(k)) {
+				t.Fatalf("%d sessions: number %d refused with %d entries", sessions, key, tab.Count())
+			}
+		}
+	}
+}
+
 func TestU64AgainstMap(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	tab, model := NewU64(512), map[uint64]uint32{}

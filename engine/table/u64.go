@@ -1,5 +1,7 @@
 package table
 
+import "math/bits"
+
 // probeMax bounds how far an entry may stand from its home slot, and with it
 // the worst case of every call; Put refuses what would stand farther.
 const probeMax = 128
@@ -14,6 +16,7 @@ type slot struct {
 type U64 struct {
 	slots []slot
 	mask  uint64
+	shift uint8 // leaves as many bits of a hash as there are groups of four
 	count int
 	max   int
 }
@@ -24,14 +27,15 @@ func NewU64(entries int) *U64 {
 	for size < 2*entries {
 		size *= 2
 	}
-	return &U64{slots: make([]slot, size), mask: uint64(size - 1), max: entries}
+	return &U64{slots: make([]slot, size), mask: uint64(size - 1), shift: uint8(64 - bits.Len(uint(size/4-1))), max: entries}
 }
 
 // home keeps four neighbouring keys in one cache line (ClOrdIDs rise) and
-// spreads the groups.
+// spreads the groups (Knuth's multiplicative hash). Only the upper bits of the
+// product depend on all of the key: on the session above the ClOrdID too.
 func (t *U64) home(key uint64) uint64 {
 	h := (key >> 2) * 0x9e3779b97f4a7c15
-	return (h>>29<<2 | key&3) & t.mask
+	return h>>(t.shift&63)<<2 | key&3
 }
 
 // Count returns the number of entries.
