@@ -15,12 +15,15 @@ var ErrConfig = errors.New("book configuration")
 
 // Config of a book; zero values mean the defaults in brackets.
 type Config struct {
-	Symbols        []uint32 // ids
-	OrdersMax      int      // open and remembered together [262144]
-	FinishedRetain int      // finished orders remembered at least, room permitting [16384]
-	LevelsMax      int      // price levels a side and symbol [1024]
-	FlowsMax       int      // [64]
-	ClOrdIDWindow  int      // reordering a flow may show; a power of two [262144]
+	Symbols   []uint32 // ids
+	OrdersMax int      // open and remembered together [262144]
+	// FinishedRetain is how many finished orders are remembered at least, room
+	// permitting [OrdersMax: a gateway that asks after a failover what became of
+	// an order finds it].
+	FinishedRetain int
+	LevelsMax      int // price levels a side and symbol [1024]
+	FlowsMax       int // [64]
+	ClOrdIDWindow  int // reordering a flow may show; a power of two [262144]
 	// OnAccept is called for every order that is taken, for a log; nil: none.
 	OnAccept func(session uint32, clOrdID uint64, possResend bool, timeNs int64)
 }
@@ -92,7 +95,7 @@ var _ app.App = (*Book)(nil)
 // New allocates everything a book will ever use.
 func New(cfg Config) (*Book, error) {
 	cfg.OrdersMax = cmp.Or(cfg.OrdersMax, 1<<18)
-	cfg.FinishedRetain = cmp.Or(cfg.FinishedRetain, 16384)
+	cfg.FinishedRetain = cmp.Or(cfg.FinishedRetain, cfg.OrdersMax)
 	cfg.LevelsMax = cmp.Or(cfg.LevelsMax, 1024)
 	cfg.FlowsMax = cmp.Or(cfg.FlowsMax, 64)
 	cfg.ClOrdIDWindow = cmp.Or(cfg.ClOrdIDWindow, 1<<18)

@@ -253,6 +253,25 @@ func TestFullTablesRefuse(t *testing.T) {
 	d.wantReject(d.order(request{session: 2, id: 1, side: buy, price: 2, qty: 1}), sbe.RejectReasonFlowTableFull)
 }
 
+// TestFinishedOrdersAreRemembered: as many as there are places, by default.
+func TestFinishedOrdersAreRemembered(t *testing.T) {
+	d := newDesk(t, Config{OrdersMax: 64})
+	status := func(id uint64) []said {
+		var m sbe.OrderStatusRequest
+		m.SetClOrdID(id)
+		return d.apply(0, sbe.TemplateOrderStatusRequest, m[:])
+	}
+	for id := uint64(1); id <= 64; id++ {
+		d.want(d.order(request{id: id, side: buy, price: 1, qty: 1, ioc: true}), eNew, eCancelled)
+	}
+	for id := uint64(1); id <= 64; id++ {
+		d.want(status(id), sbe.ExecTypeOrderStatus)
+	}
+	d.want(d.order(request{id: 65, side: buy, price: 1, qty: 1}), eNew)
+	d.wantReject(status(1), sbe.RejectReasonUnknownOrder)
+	d.want(status(2), sbe.ExecTypeOrderStatus)
+}
+
 func TestFillsAreBounded(t *testing.T) {
 	d := newDesk(t, Config{})
 	for i := range FillsMax + 10 {
