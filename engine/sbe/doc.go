@@ -11,4 +11,4 @@
 // a duplicate is found however long the day was. 0 is never a ClOrdID.
 package sbe
 
-//go:generate go run ../../tools/sbegen onebeat.xml messages.go
+//go:generate go run ../../tools/sbegen onebeat.xml session.go orders.go

@@ -9,20 +9,22 @@ import (
 
 // TestGeneratedIsCurrent: the committed flyweights are those of the schema.
 func TestGeneratedIsCurrent(t *testing.T) {
-	out := filepath.Join(t.TempDir(), "messages.go")
-	if err := run("../../engine/sbe/onebeat.xml", out); err != nil {
+	dir := t.TempDir()
+	if err := run("../../engine/sbe/onebeat.xml", filepath.Join(dir, "session.go"), filepath.Join(dir, "orders.go")); err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := os.ReadFile("../../engine/sbe/messages.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Fatal("engine/sbe/messages.go is not what the schema gives: run go generate ./engine/sbe")
+	for _, file := range []string{"session.go", "orders.go"} {
+		got, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile(filepath.Join("../../engine/sbe", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("engine/sbe/%s is not what the schema gives: run go generate ./engine/sbe", file)
+		}
 	}
 }
 
@@ -32,10 +34,10 @@ func TestUnknownTypeIsRefused(t *testing.T) {
 	if err := os.WriteFile(in, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(in, in+".go"); err == nil {
+	if err := run(in, in+".1.go", in+".2.go"); err == nil {
 		t.Fatal("a float was accepted")
 	}
-	if err := run(in+".missing", in+".go"); err == nil {
+	if err := run(in+".missing", in+".1.go", in+".2.go"); err == nil {
 		t.Fatal("a missing schema was accepted")
 	}
 }
