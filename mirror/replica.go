@@ -91,6 +91,8 @@ type Replica struct {
 	hello        wire.Hello // the peer's last
 	helloCounter uint64
 	helloIncarn  uint64
+	peerHello    uint64 // counter of the last HELLO of the ring whose keys are set
+	freshFrom    uint64 // TxCounter when they were set, or the process began
 	helloDue     bool
 	helloRefused uint64
 	mismatch     uint64 // incarnation of a peer that was told so
@@ -99,7 +101,6 @@ type Replica struct {
 	announce     int
 	announceNs   int64
 	progressNs   int64
-	ackedTail    uint64 // at stalledNs
 }
 
 // New makes the replica over shared memory that Open has prepared. link is nil
@@ -120,6 +121,7 @@ func New(cfg Config, mem Memory, link xdp.Port, arb arbiter.Arbiter) (*Replica, 
 	}
 	if cfg.Peer != 0 {
 		r.link = newLink(&cfg, mem.Table, link)
+		r.freshFrom = mem.Table.Engine.TxCounter
 		if known := mem.Table.Config.PeerIncarnation; known != 0 {
 			r.setKeys(known, false)
 		}

@@ -61,7 +61,7 @@ func (c *CEcho) Start(env Env) error {
 	c.cmd = cmd
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || line != "ready\n" {
 		err := c.Stop()
-		return errors.Join(fmt.Errorf("C echo does not start: %s", bytes.TrimSpace(c.stderr.Bytes())), err)
+		return errors.Join(fmt.Errorf("the C echo does not start: %s", bytes.TrimSpace(c.stderr.Bytes())), err)
 	}
 	return nil
 }
@@ -74,7 +74,7 @@ func (c *CEcho) Stop() error {
 		_ = c.cmd.Process.Signal(syscall.SIGTERM)
 		timer := time.AfterFunc(stopTimeout, func() { _ = c.cmd.Process.Kill() })
 		if err := c.cmd.Wait(); err != nil {
-			errs = append(errs, fmt.Errorf("C echo: %w: %s", err, bytes.TrimSpace(c.stderr.Bytes())))
+			errs = append(errs, fmt.Errorf("the C echo: %w: %s", err, bytes.TrimSpace(c.stderr.Bytes())))
 		}
 		timer.Stop()
 		c.cmd = nil
@@ -145,11 +145,11 @@ func (p *Program) Ping(env Env, frame []byte, warmup, count int) (Result, error)
 		if errors.As(err, &exit) {
 			err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
 		}
-		return Result{}, errors.Join(fmt.Errorf("C client: %w", err), closeErr)
+		return Result{}, errors.Join(fmt.Errorf("the C client: %w", err), closeErr)
 	}
 	var r Result
 	if err := json.Unmarshal(out, &r); err != nil {
-		return Result{}, errors.Join(fmt.Errorf("C client's answer %q: %w", out, err), closeErr)
+		return Result{}, errors.Join(fmt.Errorf("the C client's answer %q: %w", out, err), closeErr)
 	}
 	return r, closeErr
 }
