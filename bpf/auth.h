@@ -37,8 +37,8 @@ static __always_inline struct ob_nh_key *nh_key(__u32 lane)
  * Hashes the frame's bytes from offset on: whole steps where they are, without
  * a copy, the last one zero padded. -1: they cannot be read.
  */
-static __always_inline int nh_payload(struct xdp_md *ctx, const struct ob_nh_key *key,
-				      __u32 offset, __u64 bytes, __u64 *nh)
+static __always_inline int nh_payload(struct xdp_md *ctx, const struct ob_nh_key *key, __u32 offset,
+				      __u64 bytes, __u64 *nh)
 {
 	void *end = (void *)(long)ctx->data_end;
 	void *at = (void *)(long)ctx->data + offset;
@@ -84,33 +84,33 @@ static __always_inline int nh_payload(struct xdp_md *ctx, const struct ob_nh_key
 
 #define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
 
-#define SIPROUND                       \
-	do {                           \
-		v0 += v1;              \
-		v2 += v3;              \
-		v1 = ROTL(v1, 13);     \
-		v3 = ROTL(v3, 16);     \
-		v1 ^= v0;              \
-		v3 ^= v2;              \
-		v0 = ROTL(v0, 32);     \
-		IN_REGISTERS;          \
-		v2 += v1;              \
-		v0 += v3;              \
-		v1 = ROTL(v1, 17);     \
-		v3 = ROTL(v3, 21);     \
-		v1 ^= v2;              \
-		v3 ^= v0;              \
-		v2 = ROTL(v2, 32);     \
-		IN_REGISTERS;          \
+#define SIPROUND                   \
+	do {                       \
+		v0 += v1;          \
+		v2 += v3;          \
+		v1 = ROTL(v1, 13); \
+		v3 = ROTL(v3, 16); \
+		v1 ^= v0;          \
+		v3 ^= v2;          \
+		v0 = ROTL(v0, 32); \
+		IN_REGISTERS;      \
+		v2 += v1;          \
+		v0 += v3;          \
+		v1 = ROTL(v1, 17); \
+		v3 = ROTL(v3, 21); \
+		v1 ^= v2;          \
+		v3 ^= v0;          \
+		v2 = ROTL(v2, 32); \
+		IN_REGISTERS;      \
 	} while (0)
 
-#define SIPWORD(m)                \
-	do {                      \
-		__u64 _m = (m);   \
-		v3 ^= _m;         \
-		SIPROUND;         \
-		SIPROUND;         \
-		v0 ^= _m;         \
+#define SIPWORD(m)              \
+	do {                    \
+		__u64 _m = (m); \
+		v3 ^= _m;       \
+		SIPROUND;       \
+		SIPROUND;       \
+		v0 ^= _m;       \
 	} while (0)
 
 #define OB_MAC_WORDS 22 /* header bytes before mac, in u32 */

@@ -80,7 +80,8 @@ static void set(int name, uint32_t value)
 		die("ring size");
 }
 
-static void map_ring(struct ring *r, const struct xdp_ring_offset *off, uint64_t pgoff, size_t desc_bytes)
+static void map_ring(struct ring *r, const struct xdp_ring_offset *off, uint64_t pgoff,
+		     size_t desc_bytes)
 {
 	uint8_t *m = mmap(NULL, off->desc + desc_bytes, PROT_READ | PROT_WRITE,
 			  MAP_SHARED | MAP_POPULATE, xsk.fd, (off_t)pgoff);
@@ -96,16 +97,17 @@ static void map_ring(struct ring *r, const struct xdp_ring_offset *off, uint64_t
 static void open_socket(const char *interface, uint32_t queue, int map_fd)
 {
 	size_t bytes = (size_t)(RX_FRAMES + TX_FRAMES) * FRAME_BYTES;
-	struct xdp_umem_reg reg = {.chunk_size = FRAME_BYTES};
+	struct xdp_umem_reg reg = { .chunk_size = FRAME_BYTES };
 	struct xdp_mmap_offsets off;
 	socklen_t len = sizeof(off);
-	struct sockaddr_xdp addr = {.sxdp_family = AF_XDP, .sxdp_queue_id = queue};
+	struct sockaddr_xdp addr = { .sxdp_family = AF_XDP, .sxdp_queue_id = queue };
 	union bpf_attr attr;
 
 	xsk.fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (xsk.fd < 0)
 		die("AF_XDP socket");
-	xsk.memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	xsk.memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (xsk.memory == MAP_FAILED)
 		die("frame memory");
 	reg.addr = (uintptr_t)xsk.memory;
@@ -119,7 +121,8 @@ static void open_socket(const char *interface, uint32_t queue, int map_fd)
 	if (getsockopt(xsk.fd, SOL_XDP, XDP_MMAP_OFFSETS, &off, &len))
 		die("ring offsets");
 	map_ring(&xsk.fill, &off.fr, XDP_UMEM_PGOFF_FILL_RING, RX_FRAMES * sizeof(uint64_t));
-	map_ring(&xsk.completion, &off.cr, XDP_UMEM_PGOFF_COMPLETION_RING, TX_FRAMES * sizeof(uint64_t));
+	map_ring(&xsk.completion, &off.cr, XDP_UMEM_PGOFF_COMPLETION_RING,
+		 TX_FRAMES * sizeof(uint64_t));
 	map_ring(&xsk.rx, &off.rx, XDP_PGOFF_RX_RING, RX_FRAMES * sizeof(struct xdp_desc));
 	map_ring(&xsk.tx, &off.tx, XDP_PGOFF_TX_RING, TX_FRAMES * sizeof(struct xdp_desc));
 	for (uint32_t i = 0; i < RX_FRAMES; i++)
@@ -162,9 +165,11 @@ static inline uint8_t *rx_frame(uint32_t i, uint32_t *len)
 static inline void rx_done(uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++, xsk.rx_next++) {
-		uint64_t addr = ((struct xdp_desc *)xsk.rx.desc)[xsk.rx_next & (RX_FRAMES - 1)].addr;
+		uint64_t addr =
+			((struct xdp_desc *)xsk.rx.desc)[xsk.rx_next & (RX_FRAMES - 1)].addr;
 
-		((uint64_t *)xsk.fill.desc)[xsk.fill_next++ & (RX_FRAMES - 1)] = addr & ~(uint64_t)(FRAME_BYTES - 1);
+		((uint64_t *)xsk.fill.desc)[xsk.fill_next++ & (RX_FRAMES - 1)] =
+			addr & ~(uint64_t)(FRAME_BYTES - 1);
 	}
 	__atomic_store_n(xsk.rx.consumer, xsk.rx_next, __ATOMIC_RELEASE);
 	__atomic_store_n(xsk.fill.producer, xsk.fill_next, __ATOMIC_RELEASE);
@@ -177,7 +182,8 @@ static inline uint8_t *tx_reserve(uint64_t *addr)
 	if (end != xsk.completion_next) {
 		while (xsk.completion_next != end)
 			xsk.free[xsk.free_count++] =
-				((uint64_t *)xsk.completion.desc)[xsk.completion_next++ & (TX_FRAMES - 1)];
+				((uint64_t *)xsk.completion
+					 .desc)[xsk.completion_next++ & (TX_FRAMES - 1)];
 		__atomic_store_n(xsk.completion.consumer, xsk.completion_next, __ATOMIC_RELEASE);
 	}
 	if (!xsk.free_count)
@@ -312,7 +318,8 @@ static int ping(const uint8_t *frame, uint32_t frame_bytes, uint32_t warmup, uin
 	}
 	qsort(rtt, done, sizeof(*rtt), by_value);
 #define AT(q) (done ? (unsigned long long)rtt[(uint32_t)((double)(done - 1) * (q))] : 0ull)
-	printf("{\"count\":%u,\"lost\":%u,\"p50_ns\":%llu,\"p90_ns\":%llu,\"p99_ns\":%llu,\"p999_ns\":%llu,\"p9999_ns\":%llu,\"max_ns\":%llu}\n",
+	printf("{\"count\":%u,\"lost\":%u,\"p50_ns\":%llu,\"p90_ns\":%llu,\"p99_ns\":%llu,\"p999_"
+	       "ns\":%llu,\"p9999_ns\":%llu,\"max_ns\":%llu}\n",
 	       done, lost, AT(0.5), AT(0.9), AT(0.99), AT(0.999), AT(0.9999), AT(1.0));
 	return 0;
 }
