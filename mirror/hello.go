@@ -61,7 +61,7 @@ func (r *Replica) sendHello() {
 	}
 	hello.Put(b[linkHeaderBytes:])
 	r.link.header = wire.Header{Type: wire.HelloFrame, Epoch: r.word.Epoch(), Authority: r.word,
-		RideBytes: wire.HelloBytes, Tail: hello.Tail}
+		RideBytes: wire.HelloBytes, Tail: hello.Tail, Echo: r.helloCounter}
 	r.link.submit(b, wire.HelloBytes, &r.link.base)
 }
 
@@ -89,7 +89,8 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
 		r.helloRefused++
 		return
 	}
-	if hello.Incarnation == r.helloIncarn && h.Counter <= r.helloCounter {
+	known := hello.Incarnation == r.table.Config.PeerIncarnation
+	if hello.Incarnation == r.helloIncarn && h.Counter <= r.helloCounter || known && h.Counter <= r.peerHello {
 		r.helloRefused++ // an old one again
 		return
 	}
@@ -97,6 +98,15 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
 	if hello.PeerIncarnation != r.table.Config.Incarnation {
 		r.helloDue = true // it does not know this ring yet, or was recorded earlier
 		return
+	}
+	if !known && h.Echo <= r.freshFrom {
+		// Of a ring that has not heard this node since: recorded earlier, or the
+		// first one; the answer to a HELLO of now will tell.
+		r.helloDue = true
+		return
+	}
+	if known {
+		r.peerHello = h.Counter
 	}
 	if hello.RingBytes != uint64(r.ring.SizeBytes()) || hello.SchemaVersion != r.cfg.SchemaVersion ||
 		hello.PolicyFlags != r.cfg.PolicyFlags {
@@ -107,8 +117,9 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
 		}
 		return
 	}
-	if r.table.Config.PeerIncarnation != hello.Incarnation {
+	if !known {
 		r.setKeys(hello.Incarnation, true)
+		r.peerHello, r.freshFrom = h.Counter, r.table.Engine.TxCounter
 		r.event(EventPeer, hello.Incarnation, 0)
 	}
 	r.hello = hello

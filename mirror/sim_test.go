@@ -46,6 +46,7 @@ type simWorld struct {
 	released map[uint64]uint64 // order -> position of its record
 	nextID   uint64
 	failure  string
+	tap      func(to int, b []byte)
 	story    []string
 }
 
@@ -172,6 +173,9 @@ func (h *simHost) start() {
 }
 
 func (w *simWorld) send(to int, b []byte) {
+	if w.tap != nil {
+		w.tap(to, b)
+	}
 	if w.cut || w.noisy && w.r.IntN(100) < 5 {
 		return
 	}
