@@ -35,7 +35,7 @@ var (
 // middle would measure something else.
 const (
 	heartbeat  = "20ms"
-	hangBudget = "200ms"
+	hangBudget = "5s"
 )
 
 func dotted(ip [4]byte) string { return netip.AddrFrom4(ip).String() }
