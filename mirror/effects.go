@@ -122,14 +122,14 @@ func (r *Replica) setWord(from, to lane.Word, nowNs int64) bool {
 
 // appendEpoch opens the epoch in the log, or says again which it is. The loop applies it like any record.
 func (r *Replica) appendEpoch(record *lane.Record) {
-	var b [lane.RecordBytes]byte
-	record.Put(b[:])
+	b := r.epochRecord[:]
+	record.Put(b)
 	laneNs := r.tailTimeNs()
 	if laneNs == 0 {
 		laneNs = r.cfg.StartWallNs
 	}
 	r.ring.SetLimit(^uint64(0)) // an epoch is opened even if the standby lags
-	r.epochAt, _, _ = r.ring.Append(app.RecordEpoch, record.Epoch, laneNs, b[:])
+	r.epochAt, _, _ = r.ring.Append(app.RecordEpoch, record.Epoch, laneNs, b)
 }
 
 // tailTimeNs returns the time of the last record of the log: of those that this

@@ -85,8 +85,11 @@ type Replica struct {
 	records    uint64 // published with the progress
 	lastTimeNs int64
 	epochAt    uint64 // where the newest epoch record begins
-	broken     bool
-	rebuild    bool
+	// epochRecord is the payload of the one being written: as a local variable
+	// it would escape to the heap.
+	epochRecord [lane.RecordBytes]byte
+	broken      bool
+	rebuild     bool
 
 	hello        wire.Hello // the peer's last
 	helloCounter uint64
