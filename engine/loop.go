@@ -35,6 +35,8 @@ type Loop struct {
 	// they would escape to the heap.
 	record   app.Record
 	digest   [8]byte
+	room     bool // for another batch, as of the last cycle
+	polledNs int64
 	serving  bool // the machine was promoted in the replica's present epoch
 	clock    laneClock
 	digestIn int // records until the next digest
@@ -79,7 +81,7 @@ func (l *Loop) DoWork(nowNs int64) int {
 	return work
 }
 
-// serve is the path of an order: decode, session, risk, apply and append in
+// serve is the path of an order: decode, session, risk, append and apply in
 // takeOrders; every new byte of the ring to the standby in mirror; out of the
 // order NIC in release, unless the standby's ACK releases it in the kernel.
 func (l *Loop) serve(nowNs int64) int {
@@ -90,19 +92,15 @@ func (l *Loop) serve(nowNs int64) int {
 		l.applyLog()
 	}
 	work := l.takeOrders(nowNs)
-	work += l.runTimers(nowNs)
 	l.out.Seal()
 	work += l.replica.Send(l.out, nowNs)
 	work += l.release(nowNs)
-	if l.replica.TakeAnnounce(nowNs) {
-		l.announce()
-	}
-	return work
+	return work + l.afterwards(work, nowNs)
 }
 
 // takeOrders drains a batch of order frames.
 func (l *Loop) takeOrders(nowNs int64) int {
-	if !l.hasRoom() {
+	if !l.room || l.replica.IntakeStopped() {
 		return 0
 	}
 	n := l.order.Recv(orderBatch)
@@ -113,19 +111,6 @@ func (l *Loop) takeOrders(nowNs int64) int {
 		l.order.Done()
 	}
 	return n
-}
-
-// hasRoom keeps room in outbox and ring for what one batch can cause. Without
-// it frames wait in the NIC's ring: an appended order is never refused.
-func (l *Loop) hasRoom() bool {
-	if l.replica.IntakeStopped() {
-		return false
-	}
-	if l.out.Room() < intakeReserve || l.replica.Room() < roomReserveBytes {
-		l.counters.RingFull++
-		return false
-	}
-	return true
 }
 
 // takeFrame decodes one order frame and commits its messages one by one: the

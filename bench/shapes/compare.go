@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"onebeat/tools/config"
 )
@@ -17,9 +18,13 @@ type Comparison struct {
 	// Holds: every bound that could be measured holds, nothing was lost, nothing
 	// allocated.
 	Holds bool `json:"holds"`
+
+	rounds [][]Result // by setting; the same settings as Results
 }
 
-// Ratio is one p50 over another, each the median of its rounds.
+// Ratio is one p50 over another: the median of the rounds' ratios. A round's are
+// measured within seconds, so a machine that changes its speed in between rounds
+// moves both.
 type Ratio struct {
 	Of    string  `json:"of"`
 	Over  string  `json:"over"`
@@ -82,37 +87,54 @@ func (b *Bench) Compare(ctx context.Context, rounds int) (*Comparison, error) {
 			measured[i] = append(measured[i], r)
 		}
 	}
-	c := &Comparison{Rounds: rounds}
+	return newComparison(measured), nil
+}
+
+// newComparison combines the rounds of every setting and judges them.
+func newComparison(measured [][]Result) *Comparison {
+	c := &Comparison{}
 	for _, m := range measured {
 		if len(m) > 0 {
+			c.Rounds = len(m)
 			c.Results = append(c.Results, combine(m))
+			c.rounds = append(c.rounds, m)
 		}
 	}
 	c.judge()
-	return c, nil
+	return c
 }
 
-// judge works out the ratios of the results.
+// judge works out the ratios, round by round.
 func (c *Comparison) judge() {
-	p50 := map[string]int64{}
+	rounds := map[string][]Result{}
 	c.Holds = true
 	for i := range c.Results {
 		r := &c.Results[i]
-		p50[r.Name()] = r.P50Ns
+		rounds[r.Name()] = c.rounds[i]
 		if r.Lost != 0 || r.GCCycles != 0 || r.Allocs != 0 && r.Shape != Asavie {
 			c.Holds = false
 		}
 	}
 	for _, b := range bounds {
-		of, over := p50[b.of.Name()], p50[b.over.Name()]
-		if of == 0 || over == 0 {
+		of, over := rounds[b.of.Name()], rounds[b.over.Name()]
+		if len(of) == 0 || len(over) == 0 {
 			continue // the yardstick was not built
 		}
-		ratio := float64(of) / float64(over)
+		ratio := medianRatio(of, over)
 		holds := ratio <= b.max
 		c.Ratios = append(c.Ratios, Ratio{b.of.Name(), b.over.Name(), ratio, b.max, holds})
 		c.Holds = c.Holds && holds
 	}
+}
+
+// medianRatio returns the median over the rounds of one p50 over another.
+func medianRatio(of, over []Result) float64 {
+	ratios := make([]float64, min(len(of), len(over)))
+	for i := range ratios {
+		ratios[i] = float64(of[i].P50Ns) / float64(over[i].P50Ns)
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2]
 }
 
 // WriteText prints the table and the ratios.
@@ -122,7 +144,7 @@ func (c *Comparison) WriteText(w io.Writer) error {
 	}
 	p := printer{w: w}
 	p.line("")
-	p.line("p50 ratios (medians of %d interleaved rounds)", c.Rounds)
+	p.line("p50 ratios (medians of the ratios of %d rounds)", c.Rounds)
 	for _, r := range c.Ratios {
 		verdict := "holds"
 		if !r.Holds {

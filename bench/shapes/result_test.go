@@ -95,8 +95,7 @@ func TestJudge(t *testing.T) {
 		}
 		return 1000
 	}
-	c := Comparison{Results: results(base)}
-	c.judge()
+	c := judged(results(base))
 	if !c.Holds || len(c.Ratios) != len(bounds) {
 		t.Errorf("holds %v, ratios %+v", c.Holds, c.Ratios)
 	}
@@ -111,8 +110,7 @@ func TestJudge(t *testing.T) {
 			return ns + 101*b2i(s == mirrored(config.AppBook, config.ReleaseUser, true))
 		}, "mirrored book user"},
 	} {
-		c := Comparison{Results: results(func(s Setting) int64 { return breaks.change(s, base(s)) })}
-		c.judge()
+		c := judged(results(func(s Setting) int64 { return breaks.change(s, base(s)) }))
 		var broken []string
 		for _, r := range c.Ratios {
 			if !r.Holds {
@@ -125,6 +123,15 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// judged is a comparison of one round.
+func judged(all []Result) *Comparison {
+	var measured [][]Result
+	for _, r := range all {
+		measured = append(measured, []Result{r})
+	}
+	return newComparison(measured)
+}
+
 func b2i(b bool) int64 {
 	if b {
 		return 1
@@ -134,8 +141,7 @@ func b2i(b bool) int64 {
 
 func TestJudgeWithoutYardstickAndWithAllocations(t *testing.T) {
 	all := results(func(Setting) int64 { return 1000 })
-	c := Comparison{Results: all[1:]} // no C compiler
-	c.judge()
+	c := judged(all[1:]) // no C compiler
 	if !c.Holds || len(c.Ratios) != len(bounds)-1 {
 		t.Errorf("without yardstick: holds %v, %d ratios", c.Holds, len(c.Ratios))
 	}
@@ -144,9 +150,9 @@ func TestJudgeWithoutYardstickAndWithAllocations(t *testing.T) {
 		"gc":         func(r *Result) { r.GCCycles = 1 },
 		"loss":       func(r *Result) { r.Lost = 1 },
 	} {
-		c := Comparison{Results: results(func(Setting) int64 { return 1000 })}
-		spoil(&c.Results[3])
-		if c.judge(); c.Holds {
+		all := results(func(Setting) int64 { return 1000 })
+		spoil(&all[3])
+		if c := judged(all); c.Holds {
 			t.Errorf("%s: holds", name)
 		}
 	}
@@ -176,8 +182,7 @@ func TestNamesTellSettingsApart(t *testing.T) {
 }
 
 func TestWriteText(t *testing.T) {
-	c := Comparison{Rounds: 2, Results: results(func(Setting) int64 { return 2345 })}
-	c.judge()
+	c := judged(results(func(Setting) int64 { return 2345 }))
 	var b bytes.Buffer
 	if err := c.WriteText(&b); err != nil {
 		t.Fatal(err)

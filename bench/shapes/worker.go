@@ -25,8 +25,9 @@ func startWorker(loop *engine.Loop, clock *node.Clock, core int) (*worker, error
 			return
 		}
 		defer unlock()
+		cycle, work := node.CycleClock{Clock: clock}, 0
 		for !w.stop.Load() {
-			loop.DoWork(clock.NowNs())
+			work = loop.DoWork(cycle.Next(work > 0))
 		}
 	}()
 	if err := <-ready; err != nil {

@@ -110,15 +110,15 @@ func New(cfg Config) (*Book, error) {
 		return nil, fmt.Errorf("%w: ClOrdID window %d: give a power of two of at least 64", ErrConfig, w)
 	}
 	b := &Book{cfg: cfg, symbols: table.NewU64(len(cfg.Symbols)), sides: make([]side, 2*len(cfg.Symbols)),
-		orders: make([]order, cfg.OrdersMax), places: table.NewPlaces(cfg.OrdersMax, cfg.FinishedRetain), byKey: table.NewU64(cfg.OrdersMax),
+		orders: table.Touched[order](cfg.OrdersMax), places: table.NewPlaces(cfg.OrdersMax, cfg.FinishedRetain), byKey: table.NewU64(cfg.OrdersMax),
 		flows: table.NewU64(cfg.FlowsMax), windows: make([]table.Window, cfg.FlowsMax)}
 	for i, id := range cfg.Symbols {
 		if _, ok := b.symbols.Get(uint64(id) + 1); ok {
 			return nil, fmt.Errorf("%w: symbol %d is configured twice", ErrConfig, id)
 		}
 		b.symbols.Put(uint64(id)+1, uint32(i))
-		b.sides[2*i] = side{levels: make([]level, cfg.LevelsMax)}
-		b.sides[2*i+1] = side{levels: make([]level, cfg.LevelsMax)}
+		b.sides[2*i] = side{levels: table.Touched[level](cfg.LevelsMax)}
+		b.sides[2*i+1] = side{levels: table.Touched[level](cfg.LevelsMax)}
 	}
 	for i := range b.windows {
 		b.windows[i] = table.NewWindow(cfg.ClOrdIDWindow)

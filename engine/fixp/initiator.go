@@ -155,7 +155,7 @@ func NewInitiator(cfg InitiatorConfig) (*Initiator, error) {
 		return nil, fmt.Errorf("%w: resend, connect and keep-alive times must be positive, keep-alive at least %d ms", ErrConfig, keepAliveMinMs)
 	}
 	i := &Initiator{cfg: cfg, nextOut: 1, oldest: 1, expectedIn: 1, sendNext: 1,
-		slots: make([]sent, 2*cfg.Window), byID: table.NewU64(2 * cfg.Window), retryNs: cfg.ConnectNs}
+		slots: table.Touched[sent](2 * cfg.Window), byID: table.NewU64(2 * cfg.Window), retryNs: cfg.ConnectNs}
 	if cfg.Adopt {
 		i.expectedIn = 0
 	}

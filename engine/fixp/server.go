@@ -7,6 +7,7 @@ import (
 
 	"onebeat/engine/app"
 	"onebeat/engine/sbe"
+	"onebeat/engine/table"
 )
 
 // ErrConfig is wrapped by every refusal of a configuration.
@@ -90,7 +91,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 			return nil, fmt.Errorf("%w: session %x is configured twice", ErrConfig, c.ID)
 		}
 		s.sessions[i] = session{id: c.ID, key: c.Key, nextIn: 1, nextOut: 1,
-			kept: make([]byte, cfg.RetainMessages*keptBytesMax), answers: make([]answer, cfg.RetainMessages)}
+			kept: table.Touched[byte](cfg.RetainMessages * keptBytesMax), answers: table.Touched[answer](cfg.RetainMessages)}
 		h := hashUUID(&c.ID)
 		for s.index[h&uint64(size-1)] != 0 {
 			h++

@@ -145,9 +145,9 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, fmt.Errorf("%w: ClOrdID window %d: give a power of two of at least 64", ErrConfig, cfg.ClOrdIDWindow)
 	}
 	g := &Gateway{cfg: cfg, symbols: make([]symbol, len(cfg.Symbols)), symbolByID: table.NewU64(len(cfg.Symbols)),
-		orders: make([]order, cfg.OrdersMax), places: table.NewPlaces(cfg.OrdersMax, cfg.FinishedRetain),
+		orders: table.Touched[order](cfg.OrdersMax), places: table.NewPlaces(cfg.OrdersMax, cfg.FinishedRetain),
 		byKey: table.NewU64(cfg.OrdersMax), requests: table.NewU64(requestsMax), windows: make([]table.Window, cfg.Sessions),
-		positions: make([]Position, cfg.PositionsMax), positionBy: table.NewU64(cfg.PositionsMax)}
+		positions: table.Touched[Position](cfg.PositionsMax), positionBy: table.NewU64(cfg.PositionsMax)}
 	for i, s := range cfg.Symbols {
 		if _, ok := g.symbolByID.Get(uint64(s.ID) + 1); ok {
 			return nil, fmt.Errorf("%w: symbol %d is configured twice", ErrConfig, s.ID)

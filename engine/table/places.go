@@ -17,7 +17,7 @@ type Places struct {
 // NewPlaces returns places that remember retain finished orders at least, room
 // permitting.
 func NewPlaces(places, retain int) Places {
-	return Places{finished: make([]uint32, places), retain: retain}
+	return Places{finished: Touched[uint32](places), retain: retain}
 }
 
 // Take returns a place, None when every one is of an open order. forget: the

@@ -27,7 +27,7 @@ func NewU64(entries int) *U64 {
 	for size < 2*entries {
 		size *= 2
 	}
-	return &U64{slots: make([]slot, size), mask: uint64(size - 1), shift: uint8(64 - bits.Len(uint(size/4-1))), max: entries}
+	return &U64{slots: Touched[slot](size), mask: uint64(size - 1), shift: uint8(64 - bits.Len(uint(size/4-1))), max: entries}
 }
 
 // home keeps four neighbouring keys in one cache line (ClOrdIDs rise) and

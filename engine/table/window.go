@@ -26,7 +26,7 @@ func NewWindow(size int) Window {
 	if size < 64 || size&(size-1) != 0 {
 		panic("table: window size must be a power of two of at least 64")
 	}
-	return Window{bits: make([]uint64, size/64), size: uint64(size)}
+	return Window{bits: Touched[uint64](size / 64), size: uint64(size)}
 }
 
 // Look tells about n without marking it.

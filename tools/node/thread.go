@@ -27,14 +27,16 @@ type idle struct {
 	sleepNs    int64
 }
 
-func (i *idle) idle(work int) {
+// idle returns whether time has passed since the cycle began.
+func (i *idle) idle(work int) bool {
 	if work > 0 {
 		i.empty, i.sleepNs = 0, firstSleepNs
-		return
+		return true
 	}
 	i.empty++
 	switch {
 	case i.strategy == config.IdleSpin || i.strategy == config.IdleBackoff && i.empty < backoffSpins:
+		return false
 	case i.strategy == config.IdleYield || i.empty < backoffSpins+backoffYields:
 		unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 	default:
@@ -43,6 +45,7 @@ func (i *idle) idle(work int) {
 		_, _ = unix.Ppoll(i.fds, &timeout, nil)
 		i.sleepNs = min(2*i.sleepNs, i.maxSleepNs)
 	}
+	return true
 }
 
 // thread runs loops in turn on one locked thread until it is stopped.
@@ -74,12 +77,13 @@ func (t *thread) run() {
 		return
 	}
 	t.idle.sleepNs = firstSleepNs
+	clock, passed := CycleClock{Clock: t.clock}, true
 	for !t.stop.Load() {
-		nowNs, work := t.clock.NowNs(), 0
+		nowNs, work := clock.Next(passed), 0
 		for _, l := range t.loops {
 			work += l.DoWork(nowNs)
 		}
-		t.idle.idle(work)
+		passed = t.idle.idle(work)
 	}
 	t.done <- t.leave()
 }
