@@ -98,7 +98,7 @@ func (l *Loop) serve(nowNs int64) int {
 	return work + l.afterwards(work, nowNs)
 }
 
-// takeOrders drains a batch of order frames.
+// takeOrders drains a batch of order frames; afterwards gives them back.
 func (l *Loop) takeOrders(nowNs int64) int {
 	if !l.room || l.replica.IntakeStopped() {
 		return 0
@@ -106,9 +106,6 @@ func (l *Loop) takeOrders(nowNs int64) int {
 	n := l.order.Recv(orderBatch)
 	for i := range n {
 		l.takeFrame(l.order.Frame(i), nowNs)
-	}
-	if n > 0 {
-		l.order.Done()
 	}
 	return n
 }

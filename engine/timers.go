@@ -39,10 +39,14 @@ func (c *laneClock) now(nowNs int64) int64 {
 	return c.lastNs
 }
 
-// afterwards does what must not stand in an order's way: it looks for room for
-// the next batch, runs timers and announces a promotion. What it lets out leaves
+// afterwards does what must not stand in an order's way: it gives the frames
+// back, looks for room for the next batch, runs timers and announces a promotion. What it lets out leaves
 // in the next cycle.
 func (l *Loop) afterwards(work int, nowNs int64) int {
+	if work > 0 {
+		l.order.Done()
+		l.replica.Warm()
+	}
 	if work > 0 || !l.room {
 		l.room = l.hasRoom()
 	}

@@ -13,6 +13,7 @@ import (
 	"onebeat/mirror/wire"
 	"onebeat/xdp"
 	"onebeat/xdp/frame"
+	"onebeat/xdp/publish"
 )
 
 // Config is what a replica is told once.
@@ -104,6 +105,7 @@ type Replica struct {
 	announce     int
 	announceNs   int64
 	progressNs   int64
+	warmed       byte // makes the compiler load what Warm touches
 }
 
 // New makes the replica over shared memory that Open has prepared. link is nil
@@ -242,11 +244,11 @@ const progressEveryNs = 20_000
 func (r *Replica) progress(nowNs int64) {
 	r.progressNs = nowNs
 	e := &r.table.Engine
-	atomic.StoreUint64(&e.ProgressNs, uint64(nowNs))
-	atomic.StoreUint64(&e.Records, r.records)
+	publish.Uint64(&e.ProgressNs, uint64(nowNs))
+	publish.Uint64(&e.Records, r.records)
 	if r.following {
 		r.following = false
-		atomic.StoreUint64(&e.Applied, r.applied)
+		publish.Uint64(&e.Applied, r.applied)
 	}
 }
 
@@ -264,6 +266,9 @@ func (r *Replica) Append(typ app.RecordType, laneNs int64, payload []byte, rec *
 	return end, true
 }
 
+// Warm brings the memory that the next records go to close to this core.
+func (r *Replica) Warm() { r.warmed = r.ring.Warm() }
+
 // Room returns how many bytes the log can grow before it would overwrite what
 // the standby lacks.
 func (r *Replica) Room() uint64 {
@@ -278,7 +283,7 @@ func (r *Replica) Room() uint64 {
 // Released notes that outputs of records up to position were let go.
 func (r *Replica) Released(position uint64) {
 	if position > r.table.Engine.Released {
-		atomic.StoreUint64(&r.table.Engine.Released, position)
+		publish.Uint64(&r.table.Engine.Released, position)
 	}
 	r.table.Engine.Outputs++
 }

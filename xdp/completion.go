@@ -1,6 +1,10 @@
 package xdp
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"onebeat/xdp/publish"
+)
 
 // completionRing takes sent chunks back from the kernel and keeps the free
 // ones. The free list is a stack: the chunk sent last is still in the cache.
@@ -34,7 +38,7 @@ func (c *completionRing) reap(u *umem) {
 		c.freeCount++
 	}
 	// Release: the kernel may overwrite the entries from now on.
-	atomic.StoreUint32(c.consumer, c.next)
+	publish.Uint32(c.consumer, c.next)
 }
 
 // pop takes a free chunk.

@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"onebeat/xdp/publish"
 )
 
 // rxRing delivers received frames. The kernel produces, we consume.
@@ -76,7 +78,7 @@ func (s *Socket) Done() {
 	}
 	r.taken = 0
 	// Release: the descriptors were read above, the kernel may now reuse them.
-	atomic.StoreUint32(r.consumer, r.next)
+	publish.Uint32(r.consumer, r.next)
 	s.fill.publish()
 }
 
