@@ -51,6 +51,7 @@ type Machine struct {
 	venue  *fixp.Initiator // nil: none
 	vcfg   VenueConfig
 	app    app.App
+	warmer app.Warmer // app, if it is one
 	port   uint16
 
 	out       *app.Outbox // during Apply
@@ -92,6 +93,7 @@ func NewMachine(cfg MachineConfig) (*Machine, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	m := &Machine{server: server, app: cfg.App, port: cfg.Port}
+	m.warmer, _ = cfg.App.(app.Warmer)
 	if cfg.Venue == nil {
 		return m, nil
 	}
@@ -126,6 +128,14 @@ func (m *Machine) Diverged() bool { return m.diverged }
 
 // SetVenueMAC sets where frames to the venue go before it was heard from.
 func (m *Machine) SetVenueMAC(mac [6]byte) { m.vcfg.Remote.MAC = mac }
+
+// Warm implements app.Machine.
+func (m *Machine) Warm() {
+	m.server.Warm()
+	if m.warmer != nil {
+		m.warmer.Warm()
+	}
+}
 
 // Open implements app.Machine.
 func (m *Machine) Open(dg *app.Datagram, nowNs int64) int {

@@ -46,6 +46,7 @@ func (l *Loop) afterwards(work int, nowNs int64) int {
 	if work > 0 {
 		l.order.Done()
 		l.replica.Warm()
+		l.machine.Warm()
 	}
 	if work > 0 || !l.room {
 		l.room = l.hasRoom()

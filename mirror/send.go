@@ -7,6 +7,7 @@ import (
 	"onebeat/mirror/lane"
 	"onebeat/mirror/policy"
 	"onebeat/mirror/wire"
+	"onebeat/xdp/publish"
 )
 
 const (
@@ -172,9 +173,17 @@ func (r *Replica) RideUnderWay(slot *app.Slot, nowNs int64) bool {
 func (r *Replica) NextOutput() uint64 { return atomic.LoadUint64(&r.table.NextOutput) }
 
 // TakeOutput makes user space the one that releases output n; false when the
-// kernel was first.
+// kernel was first. Without a standby in the set there is no ride to race with:
+// the kernel refuses the ACKs of any other epoch.
 func (r *Replica) TakeOutput(n uint64) bool {
-	return atomic.CompareAndSwapUint64(&r.table.NextOutput, n, n+1)
+	if r.inSync {
+		return atomic.CompareAndSwapUint64(&r.table.NextOutput, n, n+1)
+	}
+	if atomic.LoadUint64(&r.table.NextOutput) != n {
+		return false
+	}
+	publish.Uint64(&r.table.NextOutput, n+1)
+	return true
 }
 
 // GateOpen reports whether this node still is what it was when the cycle began.

@@ -49,6 +49,10 @@ type App interface {
 	Counters(visit func(name string, count uint64))
 }
 
+// Warmer is what an App may implement: Warm touches what its next input will
+// need. It changes nothing.
+type Warmer interface{ Warm() }
+
 // Fold continues a digest chain by one word.
 func Fold(digest, word uint64) uint64 {
 	digest = (digest ^ word) * 0x9e3779b97f4a7c15

@@ -51,6 +51,9 @@ type Machine interface {
 	// Promote is called on the new primary once its epoch record is applied,
 	// before it serves: what was local to the old primary starts anew here.
 	Promote(nowNs int64, out *Outbox)
+	// Warm touches what the next message will need, while nobody waits: tables
+	// larger than the caches cost an order more than its arithmetic.
+	Warm()
 	// Digest returns the hash of the replicated state.
 	Digest() uint64
 	// Diverged reports that a digest in the log is not this machine's own: its

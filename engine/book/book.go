@@ -88,9 +88,12 @@ type Book struct {
 	in         *app.Input
 	out        app.Sink
 	possResend uint8
+	lastKey    uint64 // of the newest order
+	warmed     uint64 // keeps Warm's loads alive
 }
 
 var _ app.App = (*Book)(nil)
+var _ app.Warmer = (*Book)(nil)
 
 // New allocates everything a book will ever use.
 func New(cfg Config) (*Book, error) {

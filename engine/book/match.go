@@ -79,6 +79,7 @@ func (b *Book) trade(i, j uint32, against *side) {
 
 // alloc finds a place for an order; none: there is no room for it.
 func (b *Book) alloc(key uint64) uint32 {
+	b.lastKey = key
 	i, forget := b.places.Take()
 	if i == none {
 		return none

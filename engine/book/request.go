@@ -143,3 +143,14 @@ func (b *Book) status(m *sbe.OrderStatusRequest) {
 	}
 	b.reject(m.ClOrdID(), sbe.RejectReasonUnknownOrder, int64(m.ClOrdID()&idMask), 0)
 }
+
+// Warm implements app.Warmer: the place of the next order, what is forgotten
+// for it, and where its key will stand if ClOrdIDs rise.
+func (b *Book) Warm() {
+	i := b.places.Next()
+	if i == none {
+		return
+	}
+	o := &b.orders[i]
+	b.warmed += b.byKey.Warm(o.key) + b.byKey.Warm(b.lastKey+1) + uint64(o.next)
+}

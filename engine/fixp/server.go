@@ -57,6 +57,7 @@ type Server struct {
 	from     app.Endpoint
 	messages [sbe.MaxMessages]sbe.Message
 	first    int    // first message behind the Context
+	warmed   uint64 // keeps Warm's loads alive
 	current  int    // session it belongs to, -1: the message says itself
 	nextSeq  uint64 // number of its next application message
 
@@ -184,4 +185,15 @@ func (s *Server) heartbeat(x *session, out *app.Outbox) {
 	out.Close(sbe.PutContext(b, &x.id, x.nextOut), 0)
 	x.lastTxNs, x.tail = s.nowNs, false
 	s.Counts.count[CountHeartbeats]++
+}
+
+// Warm touches where the next message of the session that spoke last, and the
+// answer to it, will be kept.
+func (s *Server) Warm() {
+	if s.current < 0 || s.current >= len(s.sessions) {
+		return
+	}
+	x := &s.sessions[s.current]
+	kept := x.keptSlot(x.nextOut)
+	s.warmed += uint64(kept[0]) + uint64(kept[keptBytesMax/2]) + x.answerOf(x.nextIn).seqNo
 }

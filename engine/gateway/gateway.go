@@ -123,9 +123,12 @@ type Gateway struct {
 	in         *app.Input
 	out        app.Sink
 	possResend uint8
+	lastKey    uint64 // of the newest order
+	warmed     uint64 // keeps Warm's loads alive
 }
 
 var _ app.App = (*Gateway)(nil)
+var _ app.Warmer = (*Gateway)(nil)
 
 // New allocates everything a gateway will ever use.
 func New(cfg Config) (*Gateway, error) {

@@ -6,6 +6,7 @@ import (
 
 // alloc finds a place for an order; none: there is no room for it.
 func (g *Gateway) alloc(key uint64) uint32 {
+	g.lastKey = key
 	i, forget := g.places.Take()
 	if i == none {
 		return none
@@ -33,4 +34,15 @@ func (g *Gateway) close(o *order, status sbe.OrdStatus) {
 	g.open--
 	i, _ := g.byKey.Get(o.key)
 	g.places.Finish(i)
+}
+
+// Warm implements app.Warmer: the place of the next order, what is forgotten
+// for it, and where its key will stand if ClOrdIDs rise.
+func (g *Gateway) Warm() {
+	i := g.places.Next()
+	if i == none {
+		return
+	}
+	o := &g.orders[i]
+	g.warmed += g.byKey.Warm(o.key) + g.byKey.Warm(g.lastKey+1) + uint64(o.status)
 }

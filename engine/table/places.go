@@ -38,6 +38,17 @@ func (p *Places) Take() (i uint32, forget bool) {
 	return i, true
 }
 
+// Next returns the place that Take would return now, None if there is none.
+func (p *Places) Next() uint32 {
+	switch {
+	case p.used < len(p.finished) && p.count <= p.retain:
+		return uint32(p.used)
+	case p.count == 0:
+		return None
+	}
+	return p.finished[p.head]
+}
+
 // Finish says that the order of a place taken is finished.
 func (p *Places) Finish(i uint32) {
 	tail := p.head + p.count

@@ -54,6 +54,10 @@ func (t *U64) Get(key uint64) (uint32, bool) {
 	}
 }
 
+// Warm brings the line where key stands, or would, close to this core. The
+// result only keeps the load alive.
+func (t *U64) Warm(key uint64) uint64 { return t.slots[t.home(key)].key }
+
 // Put sets the value of key; false: the table is full, or full around key.
 func (t *U64) Put(key uint64, value uint32) bool {
 	if key == 0 {
