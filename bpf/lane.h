@@ -36,11 +36,13 @@ static __always_inline int engine_dead(struct ob_lane *l)
 
 /*
  * The engine makes no progress: counted in on-time ticks by the timer, so one
- * look at a machine that froze accuses nobody.
+ * look at a machine that froze accuses nobody, and not moved since the last of
+ * them: an engine that has just woken up is not stuck until the next tick.
  */
 static __always_inline int engine_stuck(struct ob_lane *l)
 {
-	return engine_dead(l) || LOAD(l->watch.stuck_ticks) >= l->cfg.hang_ticks;
+	return engine_dead(l) || (LOAD(l->watch.stuck_ticks) >= l->cfg.hang_ticks &&
+				  LOAD(l->engine.progress_ns) == LOAD(l->watch.last_progress_ns));
 }
 
 /* The kernel empties the slot when it tears the socket down. */

@@ -22,6 +22,12 @@ func probe(change func(*wire.Header)) func(*host) []byte {
 
 func stuck(h *host) { h.table.Watch.StuckTicks = h.table.Config.HangTicks }
 
+// woken: the count of a hang still stands, but progress was made since the last tick.
+func woken(h *host) {
+	stuck(h)
+	h.table.Engine.ProgressNs = h.table.Watch.LastProgressNs + 1
+}
+
 func gone(h *host) { h.setOrder(false) }
 
 func TestProbeVerdicts(t *testing.T) {
@@ -49,7 +55,7 @@ func TestProbeVerdicts(t *testing.T) {
 		cause  string
 		engine func(*host)
 		why    lane.Why
-	}{{"alive", none, lane.WhyNone}, {"stuck", stuck, lane.WhyStuck}, {"slot empty", gone, lane.WhySlotEmpty}} {
+	}{{"alive", none, lane.WhyNone}, {"just woken", woken, lane.WhyNone}, {"stuck", stuck, lane.WhyStuck}, {"slot empty", gone, lane.WhySlotEmpty}} {
 		cases := []linkCase{
 			{name: c.cause + ", successor silent", prepare: func(h *host) { c.engine(h); h.table.Watch.SilentTicks = h.table.Config.SilenceTicks }, frame: probe(nil), verdict: xdpTx, counted: "probe_answered", answer: wire.Life, check: unfenced},
 			{name: c.cause + ", prober is not a standby", prepare: c.engine, frame: probe(func(x *wire.Header) { x.Authority = lane.MakeWord(epoch, lane.Syncing) }), verdict: xdpTx, counted: "probe_answered", answer: wire.Life, check: unfenced},

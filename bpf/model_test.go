@@ -91,6 +91,7 @@ func (p *pair) disturb() {
 		}
 		if p.chance(5) {
 			t.Watch.StuckTicks, t.Watch.SilentTicks = p.rnd.Uint32N(12), p.rnd.Uint32N(7)
+			t.Watch.LastProgressNs = t.Engine.ProgressNs - uint64(p.rnd.Uint32N(2))
 		}
 		t.Engine.Released = t.Engine.Applied
 		t.Busy = 0

@@ -10,9 +10,12 @@ import (
 func (x *Receiver) dead() bool { return atomic.LoadUint64(&x.table.Watch.DeadNs) != 0 }
 
 // stuck reports whether the engine makes no progress: counted in on-time ticks,
-// so one look at a machine that froze accuses nobody.
+// so one look at a machine that froze accuses nobody, and not moved since the
+// last of them.
 func (x *Receiver) stuck() bool {
-	return x.dead() || atomic.LoadUint32(&x.table.Watch.StuckTicks) >= x.table.Config.HangTicks
+	w := &x.table.Watch
+	return x.dead() || atomic.LoadUint32(&w.StuckTicks) >= x.table.Config.HangTicks &&
+		atomic.LoadUint64(&x.table.Engine.ProgressNs) == atomic.LoadUint64(&w.LastProgressNs)
 }
 
 func (x *Receiver) gone() bool { return x.EngineGone != nil && x.EngineGone() }
@@ -87,12 +90,12 @@ func (x *Receiver) watchEngine(late bool) {
 	w := &x.table.Watch
 	progress := atomic.LoadUint64(&x.table.Engine.ProgressNs)
 	switch n := atomic.LoadUint32(&w.StuckTicks); {
-	case late || progress != w.LastProgressNs:
+	case late || progress != atomic.LoadUint64(&w.LastProgressNs):
 		atomic.StoreUint32(&w.StuckTicks, 0)
 	case n < x.table.Config.HangTicks:
 		atomic.StoreUint32(&w.StuckTicks, n+1)
 	}
-	w.LastProgressNs = progress
+	atomic.StoreUint64(&w.LastProgressNs, progress)
 }
 
 func (x *Receiver) watchPeer(late bool, now uint64) {
