@@ -62,8 +62,9 @@ func (n *Node) lane(id int) (*laneParts, error) {
 	return nil, fmt.Errorf("%w: %d", ErrNoLane, id)
 }
 
-// handoverTimeout bounds the wait for a planned handover to end.
-const handoverTimeout = 5 * time.Second
+// handoverTimeout bounds the wait for a planned handover to end; the replica
+// calls it off after a second without a standby.
+const handoverTimeout = 2 * time.Second
 
 // handover gives a lane to its standby and waits until it is given.
 func (n *Node) handover(id int) error {
@@ -103,9 +104,12 @@ func (n *Node) handOverAll() {
 	}
 }
 
+// standbyReady: the peer said STANDBY in this epoch and was heard just now.
 func standbyReady(p *laneParts) bool {
-	peer := lane.Word(atomic.LoadUint64(&p.mem.table.Peer.Authority))
-	return p.cfg.Peer != 0 && peer == lane.Load(p.mem.authority).With(lane.Standby)
+	t := p.mem.table
+	peer := lane.Word(atomic.LoadUint64(&t.Peer.Authority))
+	return p.cfg.Peer != 0 && peer == lane.Load(p.mem.authority).With(lane.Standby) &&
+		atomic.LoadUint32(&t.Watch.SilentTicks) < t.Config.SilenceTicks
 }
 
 func (n *Node) writeOrderLogs() error {
