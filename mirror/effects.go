@@ -99,14 +99,15 @@ func (r *Replica) TakeAnnounce(nowNs int64) bool {
 	return true
 }
 
-// setWord swaps the authority word. Before ACTIVE the link program must be
+// setWord swaps the authority word. Around ACTIVE the link program must be
 // outside: it marks itself busy before it reads the word, so once busy was seen
-// clear behind the CANDIDATE word, no append is under way and none will begin.
+// clear behind a word, nothing acts on an older one any more. Before it, no append
+// of the CANDIDATE's is under way when the tail is read; after it, no ride of the
+// epoch before is being released when user space takes the outputs over.
 func (r *Replica) setWord(from, to lane.Word, nowNs int64) bool {
 	if to.State() == lane.Active {
 		r.progress(nowNs) // the kernel must not take the new writer for hung
-		for atomic.LoadUint64(&r.table.Busy) != 0 {
-		}
+		r.untilOutside()
 	}
 	if to.State() == lane.Standby {
 		// The kernel appends from now on, as far as this reader has got.
@@ -115,12 +116,22 @@ func (r *Replica) setWord(from, to lane.Word, nowNs int64) bool {
 	if !lane.Swap(r.authority, from, to) {
 		return false
 	}
+	if to.State() == lane.Active {
+		r.untilOutside()
+	}
 	r.word = to
 	r.event(EventWord, uint64(from), uint64(to))
 	return true
 }
 
-// appendEpoch opens the epoch in the log, or says again which it is. The loop applies it like any record.
+// untilOutside waits for the link program, which is inside for a microsecond.
+func (r *Replica) untilOutside() {
+	for atomic.LoadUint64(&r.table.Busy) != 0 {
+	}
+}
+
+// appendEpoch opens the epoch in the log, or says again which it is. The loop
+// applies it like any record.
 func (r *Replica) appendEpoch(record *lane.Record) {
 	b := r.epochRecord[:]
 	record.Put(b)
