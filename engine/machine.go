@@ -126,9 +126,6 @@ func (m *Machine) Venue() *fixp.Initiator { return m.venue }
 // digest: its state is not the primary's and it must not be promoted.
 func (m *Machine) Diverged() bool { return m.diverged }
 
-// SetVenueMAC sets where frames to the venue go before it was heard from.
-func (m *Machine) SetVenueMAC(mac [6]byte) { m.vcfg.Remote.MAC = mac }
-
 // Warm implements app.Machine.
 func (m *Machine) Warm() {
 	m.server.Warm()

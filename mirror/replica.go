@@ -38,8 +38,9 @@ type Config struct {
 	Local, Remote frame.Endpoint // of the link, ports alike
 	// LinkFrameMax is the longest Ethernet frame the link NIC takes.
 	LinkFrameMax int
-	// StartWallNs is the wall clock when the node started at StartNs.
-	StartWallNs, StartNs int64
+	// StartWallNs is the wall clock when the node started: where a new lane's
+	// time begins.
+	StartWallNs int64
 }
 
 // Memory is the lane's shared memory: the kernel's maps, or a mapped file.

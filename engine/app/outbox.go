@@ -80,9 +80,6 @@ func (o *Outbox) next() *Slot {
 	return &o.slots[o.free[o.freeCount-1]]
 }
 
-// SetLocal changes the source of all further outputs.
-func (o *Outbox) SetLocal(local Endpoint) { o.Local = local }
-
 // Room returns how many more outputs fit.
 func (o *Outbox) Room() int { return SlotCount - int(o.tail-o.head) }
 

@@ -24,7 +24,7 @@ func (n *Node) mirrorConfig(l *config.Lane) (mirror.Config, error) {
 		Lane: uint8(l.ID), Node: uint8(n.cfg.Node.Number), Peer: uint8(l.Peer), First: l.First,
 		Policy: policy.None{}, WaitNs: policy.Forever,
 		HeartbeatNs: l.Heartbeat.Ns(), SchemaVersion: uint32(sbe.SchemaVersion),
-		StartWallNs: time.Now().UnixNano(), StartNs: n.clock.NowNs(),
+		StartWallNs: time.Now().UnixNano(),
 	}
 	if l.Policy == config.PolicyMirrored {
 		c.Policy, c.Ride = policy.Mirrored{}, l.Release == config.ReleaseRide
