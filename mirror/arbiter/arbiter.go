@@ -1,6 +1,10 @@
 package arbiter
 
-import "onebeat/mirror/lane"
+import (
+	"fmt"
+
+	"onebeat/mirror/lane"
+)
 
 // Record is the record of the lane.
 type Record = lane.Record
@@ -27,24 +31,44 @@ const (
 	RingGone
 	// Silence: nothing was heard on any link. No proof: see Pair.
 	Silence
+	// PeerOff: a fence agent says that the peer has no power.
+	PeerOff
+	// Operator: somebody said in so many words that this node shall go on.
+	Operator
+	proofEnd
 )
 
-var proofNames = [...]string{"none", "seed", "sole", "writing", "kernel proof", "parked", "ring gone", "silence"}
+var proofNames = [...]string{"none", "seed", "sole", "writing", "kernel proof", "parked", "ring gone", "silence",
+	"peer off", "operator"}
 
-func (p Proof) String() string { return proofNames[p] }
+func (p Proof) String() string {
+	if p < proofEnd {
+		return proofNames[p]
+	}
+	return fmt.Sprintf("PROOF(%d)", uint8(p))
+}
 
 // Request asks to change the record from Current to Next.
 type Request struct {
 	Self          uint8 // node that asks
 	Current, Next Record
 	Proof         Proof
+	// Boot is the memory that a Seed is meant for: that of the answer which
+	// said Unknown. In another one somebody else may have written meanwhile.
+	Boot uint64
 }
 
 // Answer to a request.
 type Answer struct {
 	Granted bool
+	// Unknown: the register has no record of the lane. It refuses everything but
+	// a Seed.
+	Unknown bool
 	Record  Record // the register now: Next if granted
-	Reason  string // of a refusal, with its remedy
+	// Boot names the memory the register is in: another one after each restart
+	// of a witness, always the same in an etcd cluster, 0 with Pair.
+	Boot   uint64
+	Reason string // of a refusal, with its remedy
 }
 
 // Arbiter decides requests. Neither call blocks; a request that is not answered

@@ -25,6 +25,8 @@ type PairConfig struct {
 //     swap of the authority word decides between it and a new epoch.
 //   - Silence and degrading would each be right alone; together both sides of a
 //     cut cable would go on.
+//   - Operator is taken at its word: who gives it answers for what the other
+//     side released.
 type Pair struct {
 	cfg    PairConfig
 	answer Answer
@@ -95,10 +97,12 @@ func (p *Pair) refuse(r *Request) string {
 		if cur.Names(r.Self) {
 			return ""
 		}
-	case KernelProof, Parked:
+	case KernelProof, Parked, PeerOff:
 		if cur.Names(r.Self) {
 			return ""
 		}
+	case Operator:
+		return ""
 	case Silence:
 		if cur.Names(r.Self) && p.cfg.SilencePromotes {
 			return ""
