@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,10 +13,13 @@ import (
 // Names of the pinned links in a node's directory.
 const (
 	OrderLinkPin = "link_order"
-	LinkLinkPin  = "link_link"
 
-	exitLinkPin = "link_exit"
+	exitLinkPin   = "link_exit"
+	linkPinPrefix = "link_"
 )
+
+// LinkLinkPin names the pin of the program on the link NIC to a peer.
+func LinkLinkPin(peer int) string { return fmt.Sprintf("link_peer%d", peer) }
 
 // prepareDir makes the pin directory and refuses one that is not on a bpffs.
 func prepareDir(dir string) error {
@@ -43,14 +47,14 @@ func Cleanup(dir string) error {
 		return fmt.Errorf("read pin directory: %w", err)
 	}
 	var errs []error
-	for _, pin := range []string{OrderLinkPin, LinkLinkPin, exitLinkPin} {
-		if err := os.Remove(filepath.Join(dir, pin)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	for _, e := range entries {
-		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, err)
+	for _, links := range []bool{true, false} {
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), linkPinPrefix) != links {
+				continue
+			}
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, err)
+			}
 		}
 	}
 	return errors.Join(append(errs, os.Remove(dir))...)

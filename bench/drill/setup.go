@@ -82,12 +82,16 @@ idle = %q
 func nodeConfig(l *lab.Lab, o *Options, place, peer string) string {
 	number := map[string]int{lab.NodeA: 1, lab.NodeB: 2}
 	ip := map[string][4]byte{lab.NodeA: lab.NodeALinkIP, lab.NodeB: lab.NodeBLinkIP}
+	orderIP := map[string][4]byte{lab.NodeA: lab.NodeAIP, lab.NodeB: lab.NodeBIP}
 	var b strings.Builder
 	b.WriteString(header(l, o, place, number[place]))
-	fmt.Fprintf(&b, `[link]
+	fmt.Fprintf(&b, `[[link]]
+peer = %d
 interface = %q
 address = %q
 peer_address = %q
+order_address = %q
+peer_order_address = %q
 key_file = "link.key"
 [[lane]]
 id = 0
@@ -105,7 +109,7 @@ ring_size = %q
 id = %q
 name = "client-1"
 key = %q
-`, lab.LinkNIC, dotted(ip[place]), dotted(ip[peer]), dotted(lab.LaneIP), lanePort, place == lab.NodeA, number[peer],
+`, number[peer], lab.LinkNIC, dotted(ip[place]), dotted(ip[peer]), dotted(orderIP[place]), dotted(orderIP[peer]), dotted(lab.LaneIP), lanePort, place == lab.NodeA, number[peer],
 		o.App, o.Release, o.Heartbeat, o.HangBudget, o.RingSize, Session, Credentials)
 	if o.App == "gateway" {
 		// All checks are on; none of the load's orders fails one.

@@ -79,7 +79,7 @@ func nodeText(l *lab.Lab, s *Setting, place string) string {
 	fmt.Fprintf(&b, "[node]\nname = %q\nnumber = %d\nbpffs = %q\nrun_dir = %q\ntransport = %q\n[order]\n%s\n[loop]\nidle = \"spin\"\n",
 		place, d.number, l.BPFFS(place), l.RunDir, transport, order)
 	if s.peered() {
-		fmt.Fprintf(&b, "[link]\n%saddress = %q\npeer_address = %q\nauth = %v\n", link, dotted(d.link), dotted(d.peerLink), s.Auth)
+		fmt.Fprintf(&b, "[[link]]\npeer = %d\n%saddress = %q\npeer_address = %q\nauth = %v\n", d.peer, link, dotted(d.link), dotted(d.peerLink), s.Auth)
 		if s.Auth {
 			fmt.Fprintf(&b, "key_file = %q\n", linkKey)
 		}

@@ -51,12 +51,18 @@ func (k *checker) check() {
 		k.fail("node.name", fmt.Sprintf("%q cannot name a file", n.Name), "use letters, digits and -; sockets and pins carry the name")
 	}
 	k.nics()
-	k.link()
+	for i := range k.c.Links {
+		k.link(&k.c.Links[i], linkPath(i))
+	}
 	for i := range k.c.Lanes {
-		k.lane(&k.c.Lanes[i], fmt.Sprintf("lane[%d]", i))
+		k.lane(&k.c.Lanes[i], lanePath(i))
 	}
 	k.unique()
+	k.threads()
 }
+
+func linkPath(i int) string { return fmt.Sprintf("link[%d]", i) }
+func lanePath(i int) string { return fmt.Sprintf("lane[%d]", i) }
 
 // nics: each transport needs other fields of its NICs.
 func (k *checker) nics() {
@@ -75,36 +81,12 @@ func (k *checker) nics() {
 	}
 }
 
-func (k *checker) link() {
-	l := k.c.Link
-	if l == nil {
-		return
-	}
-	if k.c.Node.Transport == TransportXDP {
-		if l.Interface == "" {
-			k.fail("link.interface", "missing", "name the NIC on the cable to the peer")
-		}
-		if l.Interface != "" && l.Interface == k.c.Order.Interface && l.Queue == k.c.Order.Queue {
-			k.fail("link.queue", "order and link share one queue of "+l.Interface, "give the link its own NIC, or another queue")
-		}
-	}
-	if k.ok("link.address", "link.peer_address") && l.Address == l.PeerAddress {
-		k.fail("link.peer_address", "is this node's own link address", "give the other end of the cable")
-	}
-	switch {
-	case l.Auth && l.KeyFile == "":
-		k.fail("link.key_file", "missing", "make one with `openssl rand -hex 32`, the same on both nodes, or set link.auth = false")
-	case !l.Auth && l.KeyFile != "":
-		k.fail("link.key_file", "has no use with auth = false", "remove it, or set link.auth = true")
-	case l.Auth && k.ok("link.key_file"):
-		if problem, remedy := readKey(k.c.File, l.KeyFile, &l.Key); problem != "" {
-			k.fail("link.key_file", problem, remedy)
-		}
-	}
-}
-
 func (k *checker) lane(l *Lane, path string) {
 	at := func(name string) string { return join(path, name) }
+	if !k.has(at("queue")) {
+		l.Queue = k.c.Order.Queue
+		k.failed[at("queue")] = !k.ok("order", "order.queue")
+	}
 	k.replication(l, at)
 	k.timing(l, at)
 	if k.ok(at("ring_size")) {
@@ -145,8 +127,9 @@ func (k *checker) replication(l *Lane, at func(string) string) {
 	if l.Peer != 0 && k.ok(at("peer"), "node.number") && l.Peer == k.c.Node.Number {
 		k.fail(at("peer"), "is this node's own number", "give the other node's")
 	}
-	if l.Peer != 0 && k.c.Link == nil && k.ok("link") {
-		k.fail("link", fmt.Sprintf("missing, but %s is set", at("peer")), "add the section [link], or remove the peer")
+	if l.Peer != 0 && k.c.Link(l.Peer) == nil && k.ok("link", at("peer")) && k.linkPeersKnown() {
+		k.fail(at("peer"), fmt.Sprintf("no [[link]] leads to node %d", l.Peer),
+			fmt.Sprintf("add a [[link]] with peer = %d, or remove the peer", l.Peer))
 	}
 	if l.Policy == PolicyMirrored && l.Peer == 0 && k.ok(at("policy"), at("peer")) {
 		k.fail(at("policy"), "mirrored needs a peer to mirror to", "set peer, or policy = \"none\"")
@@ -169,6 +152,10 @@ func (k *checker) replication(l *Lane, at func(string) string) {
 	if l.Silence == SilenceLinks && l.OnTimeout == OnTimeoutDegrade {
 		k.fail(at("silence"), "links together with on_timeout = \"degrade\" lets both nodes serve when the link fails",
 			"without an arbiter choose one: promote on silence, or go on alone")
+	}
+	if link := k.c.Link(l.Peer); l.Silence == SilenceLinks && link != nil && !link.TwoPaths() {
+		k.fail(at("silence"), fmt.Sprintf("links needs two paths to node %d: one cable's failure would be silence", l.Peer),
+			"set order_address and peer_order_address of its [[link]], or silence = \"never\"")
 	}
 }
 
@@ -194,40 +181,5 @@ func (k *checker) timing(l *Lane, at func(string) string) {
 	if k.ok(at("heartbeat"), "loop.idle", "loop.max_sleep") && k.c.Loop.Idle == IdleBackoff && l.Heartbeat < 4*sleep && l.Peer != 0 {
 		k.fail(at("heartbeat"), fmt.Sprintf("%v is less than four times loop.max_sleep = %v: an idle engine could not show life in time", l.Heartbeat, sleep),
 			"lengthen the heartbeat, shorten loop.max_sleep, or use idle = \"yield\"")
-	}
-}
-
-// unique refuses what may be there once only.
-func (k *checker) unique() {
-	seen := map[string]string{}
-	once := func(path, what, thing, remedy string) {
-		if !k.ok(path) {
-			return
-		}
-		key := what + " " + thing
-		if before, ok := seen[key]; ok {
-			k.fail(path, fmt.Sprintf("%s %s is already that of %s", what, thing, before), remedy)
-			return
-		}
-		seen[key] = path
-	}
-	for i := range k.c.Lanes {
-		l, path := &k.c.Lanes[i], fmt.Sprintf("lane[%d]", i)
-		once(path+".id", "lane id", fmt.Sprint(l.ID), "number lanes differently")
-		if !l.Address.IsZero() {
-			once(path+".address", "lane address", l.Address.String(), "give every lane an address of its own")
-		}
-		for j := range l.Sessions {
-			if s := &l.Sessions[j]; s.ID != (UUID{}) {
-				once(fmt.Sprintf("%s.session[%d].id", path, j), "session", s.ID.String(), "generate another with uuidgen")
-			}
-		}
-		if l.Venue != nil && l.Venue.Session != (UUID{}) {
-			once(path+".venue.session", "session", l.Venue.Session.String(), "generate another with uuidgen")
-		}
-		for j := range l.Symbols {
-			s := &l.Symbols[j]
-			once(fmt.Sprintf("%s.symbol[%d].id", path, j), fmt.Sprintf("in lane %d symbol", l.ID), fmt.Sprint(s.ID), "number symbols differently")
-		}
 	}
 }

@@ -53,7 +53,7 @@ type Config struct {
 
 	Node  Node   `toml:"node" required:"true"`
 	Order Order  `toml:"order" required:"true"`
-	Link  *Link  `toml:"link"` // nil: this node has no peer
+	Links []Link `toml:"link"` // one per peer; none: this node has no peer
 	Loop  Loop   `toml:"loop"`
 	Lanes []Lane `toml:"lane" required:"true"`
 }
@@ -77,29 +77,40 @@ type Order struct {
 	Address   IP     `toml:"address"` // transport udp: the address to listen on
 }
 
-// Link is the NIC on the direct cable to the peer.
+// Link is the NIC on the direct cable to one peer. Lanes find theirs by the
+// peer's number.
 type Link struct {
+	Peer        int    `toml:"peer" required:"true" range:"1..255"`
 	Interface   string `toml:"interface"` // transport xdp
 	Queue       int    `toml:"queue" default:"0" range:"0..63"`
 	Mode        string `toml:"mode" default:"native" oneof:"native|generic"`
 	Address     IP     `toml:"address" required:"true"`
 	PeerAddress IP     `toml:"peer_address" required:"true"`
-	Port        Port   `toml:"port" default:"7400"`
+	// Port is the same for all links of a node that has kernel programs.
+	Port Port `toml:"port" default:"7400"`
 	// KeyFile holds 32 bytes as 64 hexadecimal digits, the same on both nodes.
 	KeyFile string `toml:"key_file"`
 	Auth    bool   `toml:"auth" default:"true"`
+	// OrderAddress and PeerOrderAddress are the nodes' own addresses on the
+	// order network, the second path to the peer; zero: there is only one.
+	OrderAddress     IP `toml:"order_address"`
+	PeerOrderAddress IP `toml:"peer_order_address"`
 
 	// Key is what KeyFile holds; zero when Auth is false.
 	Key [KeyBytes]byte `toml:"-"`
 }
 
-// Loop is how the engine's thread runs.
+// TwoPaths is whether the peer can also be heard over the order network.
+func (l *Link) TwoPaths() bool { return !l.OrderAddress.IsZero() && !l.PeerOrderAddress.IsZero() }
+
+// Loop is how the engine's threads run.
 type Loop struct {
 	Idle string `toml:"idle" default:"backoff" oneof:"spin|yield|backoff"`
 	// MaxSleep bounds one sleep of the backoff strategy: a sleeping engine
 	// shows no progress.
 	MaxSleep Duration `toml:"max_sleep" default:"500us" range:"10us..1s"`
-	// Core pins the loop's thread; -1 leaves it to the scheduler.
+	// Core pins the thread of the lanes that name no core of their own; -1
+	// leaves it to the scheduler.
 	Core       int  `toml:"core" default:"-1" range:"-1..1023"`
 	LockMemory bool `toml:"lock_memory" default:"true"`
 }
@@ -109,6 +120,12 @@ type Lane struct {
 	ID      int  `toml:"id" required:"true" range:"0..15"`
 	Address IP   `toml:"address" required:"true"`
 	Port    Port `toml:"port" required:"true"`
+	// Queue is the rx queue of the order NIC that the lane's frames arrive on.
+	// Lanes of one queue share a socket and a thread.
+	Queue int `toml:"queue" range:"0..63"` // default: that of [order]
+	// Core gives the lane a thread pinned to it, shared with the other lanes of
+	// that core only; -1: the lane runs on [loop]'s.
+	Core int `toml:"core" default:"-1" range:"-1..1023"`
 	// First: this node seeds the lane when neither node has state of it.
 	First bool `toml:"first" default:"false"`
 	// Peer is the other node's number; 0: unreplicated.
@@ -181,4 +198,23 @@ func (c *Config) Lane(id int) *Lane {
 		}
 	}
 	return nil
+}
+
+// Link returns the link to a peer, or nil.
+func (c *Config) Link(peer int) *Link {
+	for i := range c.Links {
+		if c.Links[i].Peer == peer {
+			return &c.Links[i]
+		}
+	}
+	return nil
+}
+
+// ThreadCore returns the core of the thread that a lane runs on, -1 for the
+// scheduler's choice. Lanes of one core run on one thread.
+func (c *Config) ThreadCore(l *Lane) int {
+	if l.Core >= 0 {
+		return l.Core
+	}
+	return c.Loop.Core
 }

@@ -40,11 +40,15 @@ func TestExamplesLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	la, lb := a.Lane(0), b.Lane(0)
-	if !la.First || lb.First || la.Peer != b.Node.Number || lb.Peer != a.Node.Number || a.Link.Key != b.Link.Key {
+	if !la.First || lb.First || la.Peer != b.Node.Number || lb.Peer != a.Node.Number || a.Links[0].Key != b.Links[0].Key {
 		t.Errorf("the two examples are not each other's peers: %+v %+v", la, lb)
 	}
-	if a.Link.PeerAddress != b.Link.Address || b.Link.PeerAddress != a.Link.Address {
+	ab, ba := a.Link(la.Peer), b.Link(lb.Peer)
+	if ab == nil || ba == nil || ab.PeerAddress != ba.Address || ba.PeerAddress != ab.Address {
 		t.Error("the two examples do not share a cable")
+	}
+	if !ab.TwoPaths() || !ba.TwoPaths() || ab.PeerOrderAddress != ba.OrderAddress || ba.PeerOrderAddress != ab.OrderAddress {
+		t.Error("the two examples do not share an order network")
 	}
 	if la.Venue.Session != v.Lanes[0].Sessions[0].ID || la.Venue.Key != v.Lanes[0].Sessions[0].Key || la.Venue.Address != v.Lanes[0].Address {
 		t.Error("the gateway of the examples could not log in at their venue")
@@ -63,11 +67,14 @@ name = "n"
 number = 1
 [order]
 interface = "eth1"
-[link]
+[[link]]
+peer = 2
 interface = "eth2"
 address = "10.99.0.1"
 peer_address = "10.99.0.2"
 auth = false
+order_address = "10.10.0.1"
+peer_order_address = "10.10.0.2"
 [[lane]]
 id = 0
 address = "10.10.0.100"
@@ -105,41 +112,56 @@ func TestRefusals(t *testing.T) {
 		{"missing section", "[order]\ninterface = \"eth1\"\n", "", "x.toml:1:1: order: missing; add the section [order]"},
 		{"missing list", "[[lane.symbol]]\nid = 1\nname = \"S\"\n", "", "lane[0].symbol: missing; add at least one [[lane.symbol]]"},
 		{"range", "number = 1", "number = 256", "x.toml:3:10: node.number: 256 is out of range; use 1 to 255"},
-		{"oneof", "peer = 2", "peer = 2\narbitration = \"etcd\"", "lane[0].arbitration: \"etcd\" is not known; use one of pair"},
+		{"oneof", `app = "gateway"`, "app = \"gateway\"\narbitration = \"etcd\"", "lane[0].arbitration: \"etcd\" is not known; use one of pair"},
 		{"port range", "port = 9000", "port = 70000", "lane[0].port: 70000 is out of range; the greatest is 65535"},
 		{"port zero", "port = 9000", "port = 0", "lane[0].port: 0 is not a port"},
 		{"port negative", "port = 9000", "port = -1", "lane[0].port: -1 is out of range"},
 		{"address", `"10.10.0.100"`, `"10.10.0.300"`, "lane[0].address: \"10.10.0.300\" is not an IPv4 address; write it like"},
 		{"multicast", `"10.10.0.100"`, `"224.0.0.1"`, "is not one host's address"},
 		{"uuid", "5e9f1a01", "5e9f1a0", "lane[0].session[0].id: \"6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1a0\" is not a UUID; write"},
-		{"duration unit", "peer = 2", "peer = 2\nheartbeat = \"5\"", "lane[0].heartbeat: \"5\" is not a duration"},
-		{"duration type", "peer = 2", "peer = 2\nheartbeat = 5", "lane[0].heartbeat: is an integer, must be a string"},
-		{"heartbeat range", "peer = 2", "peer = 2\nheartbeat = \"1m\"", "lane[0].heartbeat: 1m0s is out of range; use 100us to 10s"},
-		{"heartbeat ticks", "peer = 2", "peer = 2\ntick = \"2ms\"", "lane[0].heartbeat: 5ms is less than 4 ticks of 2ms"},
-		{"hang ticks", "peer = 2", "peer = 2\nhang_budget = \"1ms\"", "lane[0].hang_budget: 1ms is less than 2 ticks of 1ms"},
+		{"duration unit", `app = "gateway"`, "app = \"gateway\"\nheartbeat = \"5\"", "lane[0].heartbeat: \"5\" is not a duration"},
+		{"duration type", `app = "gateway"`, "app = \"gateway\"\nheartbeat = 5", "lane[0].heartbeat: is an integer, must be a string"},
+		{"heartbeat range", `app = "gateway"`, "app = \"gateway\"\nheartbeat = \"1m\"", "lane[0].heartbeat: 1m0s is out of range; use 100us to 10s"},
+		{"heartbeat ticks", `app = "gateway"`, "app = \"gateway\"\ntick = \"2ms\"", "lane[0].heartbeat: 5ms is less than 4 ticks of 2ms"},
+		{"hang ticks", `app = "gateway"`, "app = \"gateway\"\nhang_budget = \"1ms\"", "lane[0].hang_budget: 1ms is less than 2 ticks of 1ms"},
 		{"hang idle", "[[lane]]\nid = 0", "[loop]\nmax_sleep = \"1200us\"\n[[lane]]\nid = 0\nhang_budget = \"2200us\"", "lane[0].hang_budget: 2.2ms is less than twice loop.max_sleep = 1.2ms"},
-		{"heartbeat idle", "[link]", "[loop]\nmax_sleep = \"4ms\"\n[link]", "lane[0].heartbeat: 5ms is less than four times loop.max_sleep"},
-		{"ring odd", "peer = 2", "peer = 2\nring_size = \"3MiB\"", "lane[0].ring_size: 3MiB is not a power of two from 1MiB to 512MiB"},
-		{"ring small", "peer = 2", "peer = 2\nring_size = 4096", "lane[0].ring_size: 4KiB is not a power of two"},
-		{"ring large", "peer = 2", "peer = 2\nring_size = \"1GiB\"", "lane[0].ring_size: 1GiB is not a power of two"},
-		{"none with wait", "peer = 2", "peer = 2\npolicy = \"none\"\nwait = \"1ms\"", "lane[0].wait: policy none does not wait for an ACK"},
-		{"wait without end", "peer = 2", "peer = 2\nwait = \"20ms\"", "lane[0].on_timeout: missing, but wait ends; say degrade"},
-		{"end without wait", "peer = 2", "peer = 2\non_timeout = \"stop\"", "lane[0].on_timeout: is never reached"},
-		{"links and degrade", "peer = 2", "peer = 2\nwait = \"20ms\"\non_timeout = \"degrade\"\nsilence = \"links\"", "lane[0].silence: links together with on_timeout = \"degrade\""},
-		{"peer is self", "peer = 2", "peer = 1", "lane[0].peer: is this node's own number"},
-		{"mirrored alone", "peer = 2", "policy = \"mirrored\"", "lane[0].policy: mirrored needs a peer"},
-		{"peer without link", base[strings.Index(base, "[link]"):strings.Index(base, "[[lane]]")], "", "link: missing, but lane[0].peer is set"},
-		{"link to self", `"10.99.0.2"`, `"10.99.0.1"`, "link.peer_address: is this node's own link address"},
-		{"link is order", `interface = "eth2"`, `interface = "eth1"`, "link.queue: order and link share one queue of eth1"},
-		{"key file missing", "auth = false\n", "", "link.key_file: missing; make one with"},
-		{"key file absent", "auth = false", `key_file = "/nonexistent/key"`, "link.key_file: stat /nonexistent/key: no such file"},
-		{"key file unused", "auth = false", "auth = false\nkey_file = \"k\"", "link.key_file: has no use with auth = false"},
+		{"heartbeat idle", "[[link]]", "[loop]\nmax_sleep = \"4ms\"\n[[link]]", "lane[0].heartbeat: 5ms is less than four times loop.max_sleep"},
+		{"ring odd", `app = "gateway"`, "app = \"gateway\"\nring_size = \"3MiB\"", "lane[0].ring_size: 3MiB is not a power of two from 1MiB to 512MiB"},
+		{"ring small", `app = "gateway"`, "app = \"gateway\"\nring_size = 4096", "lane[0].ring_size: 4KiB is not a power of two"},
+		{"ring large", `app = "gateway"`, "app = \"gateway\"\nring_size = \"1GiB\"", "lane[0].ring_size: 1GiB is not a power of two"},
+		{"none with wait", `app = "gateway"`, "app = \"gateway\"\npolicy = \"none\"\nwait = \"1ms\"", "lane[0].wait: policy none does not wait for an ACK"},
+		{"wait without end", `app = "gateway"`, "app = \"gateway\"\nwait = \"20ms\"", "lane[0].on_timeout: missing, but wait ends; say degrade"},
+		{"end without wait", `app = "gateway"`, "app = \"gateway\"\non_timeout = \"stop\"", "lane[0].on_timeout: is never reached"},
+		{"links and degrade", `app = "gateway"`, "app = \"gateway\"\nwait = \"20ms\"\non_timeout = \"degrade\"\nsilence = \"links\"", "lane[0].silence: links together with on_timeout = \"degrade\""},
+		{"peer is self", "port = 9000\npeer = 2", "port = 9000\npeer = 1", "lane[0].peer: is this node's own number"},
+		{"mirrored alone", "port = 9000\npeer = 2", "port = 9000\npolicy = \"mirrored\"", "lane[0].policy: mirrored needs a peer"},
+		{"peer without link", base[strings.Index(base, "[[link]]"):strings.Index(base, "[[lane]]")], "", "lane[0].peer: no [[link]] leads to node 2; add a [[link]] with peer = 2"},
+		{"link to self", `"10.99.0.2"`, `"10.99.0.1"`, "link[0].peer_address: is this node's own link address"},
+		{"link is order", `interface = "eth2"`, `interface = "eth1"`, "link[0].interface: eth1 is the order NIC"},
+		{"link leads elsewhere", "[[link]]\npeer = 2", "[[link]]\npeer = 3", "lane[0].peer: no [[link]] leads to node 2"},
+		{"link leads here", "[[link]]\npeer = 2", "[[link]]\npeer = 1", "link[0].peer: is this node's own number"},
+		{"link without a peer", "[[link]]\npeer = 2", "[[link]]", "link[0].peer: missing; add peer"},
+		{"link of the old kind", "[[link]]", "[link]", "link: is a table, must be a list; head it [[link]]"},
+		{"two links to one peer", "auth = false\n", "auth = false\n[[link]]\npeer = 2\ninterface = \"eth3\"\naddress = \"10.98.0.1\"\npeer_address = \"10.98.0.2\"\nauth = false\n", "link[1].peer: peer 2 is already that of link[0].peer; one link leads to each peer"},
+		{"two links on one NIC", "auth = false\n", "auth = false\n[[link]]\npeer = 3\ninterface = \"eth2\"\naddress = \"10.98.0.1\"\npeer_address = \"10.98.0.2\"\nauth = false\n", "link[1].interface: link NIC eth2 is already that of link[0].interface"},
+		{"two links of one address", "auth = false\n", "auth = false\n[[link]]\npeer = 3\ninterface = \"eth3\"\naddress = \"10.99.0.1\"\npeer_address = \"10.98.0.2\"\nauth = false\n", "link[1].address: link address 10.99.0.1 is already that of link[0].address"},
+		{"two link ports", "auth = false\n", "auth = false\n[[link]]\npeer = 3\ninterface = \"eth3\"\naddress = \"10.98.0.1\"\npeer_address = \"10.98.0.2\"\nport = 7401\nauth = false\n", "link[1].port: 7401 differs from link[0]'s 7400"},
+		{"one order address", "peer_order_address = \"10.10.0.2\"\n", "", "link[0].peer_order_address: missing, but order_address is set"},
+		{"the other order address", "order_address = \"10.10.0.1\"\n", "", "link[0].order_address: missing, but peer_order_address is set"},
+		{"order address of its own", `peer_order_address = "10.10.0.2"`, `peer_order_address = "10.10.0.1"`, "link[0].peer_order_address: is this node's own order address"},
+		{"order address of a lane", `peer_order_address = "10.10.0.2"`, `peer_order_address = "10.10.0.100"`, "link[0].peer_order_address: 10.10.0.100 is the address of lane[0], which moves"},
+		{"silence on one path", "order_address = \"10.10.0.1\"\npeer_order_address = \"10.10.0.2\"\n[[lane]]", "[[lane]]\nsilence = \"links\"", "lane[0].silence: links needs two paths to node 2"},
+		{"lane queue", `app = "gateway"`, "queue = 64\napp = \"gateway\"", "lane[0].queue: 64 is out of range; use 0 to 63"},
+		{"lane core", `app = "gateway"`, "core = -2\napp = \"gateway\"", "lane[0].core: -2 is out of range; use -1 to 1023"},
+		{"key file missing", "auth = false\n", "", "link[0].key_file: missing; make one with"},
+		{"key file absent", "auth = false", `key_file = "/nonexistent/key"`, "link[0].key_file: stat /nonexistent/key: no such file"},
+		{"key file unused", "auth = false", "auth = false\nkey_file = \"k\"", "link[0].key_file: has no use with auth = false"},
 		{"gateway without venue", base[strings.Index(base, "[lane.venue]"):strings.Index(base, "[[lane.symbol]]")], "", "lane[0].venue: a gateway needs a venue"},
 		{"book with venue", `app = "gateway"`, book, "lane[0].venue: a book is a venue itself"},
 		{"venue is lane", `"10.10.0.200"`, `"10.10.0.100"`, "lane[0].venue.address: is the lane's own address"},
 		{"venue port", "local_port = 9001", "local_port = 9000", "lane[0].venue.local_port: 9000 is also the port clients use"},
 		{"session twice", "5e9f1b01", "5e9f1a01", "lane[0].venue.session: session 6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1a01 is already that of lane[0].session[0].id"},
-		{"symbol twice", "id = 1\nname = \"S\"", "id = 1\nname = \"S\"\n[[lane.symbol]]\nid = 1\nname = \"T\"", "lane[0].symbol[1].id: in lane 0 symbol 1 is already that of"},
+		{"symbol twice", "id = 1\nname = \"S\"", "id = 1\nname = \"S\"\n[[lane.symbol]]\nid = 1\nname = \"T\"", "lane[0].symbol[1].id: in lane[0] symbol 1 is already that of"},
 		{"xdp interface", `interface = "eth1"`, "", "order.interface: missing; name the NIC"},
 		{"udp address", "number = 1", "number = 1\ntransport = \"udp\"", "order.address: missing with transport udp"},
 		{"path", "number = 1", "number = 1\nrun_dir = \"run\"", "node.run_dir: \"run\" is not an absolute path"},

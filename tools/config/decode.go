@@ -155,7 +155,11 @@ func (d *decoder) field(v *value, dst reflect.Value, tag reflect.StructTag, path
 		want = kindInteger
 	}
 	if v.kind != want {
-		d.fail(path, fmt.Sprintf("is %v, must be %v", v.kind, want), "")
+		remedy := ""
+		if v.kind == kindTable && want == kindList {
+			remedy = fmt.Sprintf("head it [[%s]]", plainPath(path))
+		}
+		d.fail(path, fmt.Sprintf("is %v, must be %v", v.kind, want), remedy)
 		return
 	}
 	switch want {

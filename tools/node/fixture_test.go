@@ -48,7 +48,7 @@ type setting struct {
 	app, policy, release string
 	extra                string // lines of [[lane]]
 	noPeer               bool
-	link                 string // lines of [link]
+	link                 string // lines of [[link]]
 	wrap                 map[string]func(xdp.Port) xdp.Port
 }
 
@@ -373,9 +373,9 @@ func (c *testClient) order() uint64 {
 }
 
 func nodeConfig(l *lab.Lab, s setting, number int) string {
-	place, nic, link, peer := lab.NodeA, lab.NodeALinkIP, lab.NodeBLinkIP, 2
+	place, nic, link, peer, own, other := lab.NodeA, lab.NodeALinkIP, lab.NodeBLinkIP, 2, lab.NodeAIP, lab.NodeBIP
 	if number == 2 {
-		place, nic, link, peer = lab.NodeB, lab.NodeBLinkIP, lab.NodeALinkIP, 1
+		place, nic, link, peer, own, other = lab.NodeB, lab.NodeBLinkIP, lab.NodeALinkIP, 1, lab.NodeBIP, lab.NodeAIP
 	}
 	text := fmt.Sprintf(`
 [node]
@@ -388,13 +388,16 @@ interface = "%s"
 `, place, number, l.BPFFS(place), l.RunDir, lab.OrderNIC)
 	if !s.noPeer {
 		text += fmt.Sprintf(`
-[link]
+[[link]]
+peer = %d
 interface = "%s"
 address = "%s"
 peer_address = "%s"
+order_address = "%s"
+peer_order_address = "%s"
 key_file = "link.key"
 %s
-`, lab.LinkNIC, netip.AddrFrom4(nic), netip.AddrFrom4(link), s.link)
+`, peer, lab.LinkNIC, netip.AddrFrom4(nic), netip.AddrFrom4(link), netip.AddrFrom4(own), netip.AddrFrom4(other), s.link)
 	}
 	text += fmt.Sprintf(`
 [[lane]]

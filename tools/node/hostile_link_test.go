@@ -36,8 +36,8 @@ func newForger(w *world, to, at string) *forger {
 	if c.Node > c.PeerNode {
 		low, high = high, low
 	}
-	keys := wire.DeriveKeys(n.cfg.Link.Key, 0, 1, 2, low, high)
-	base := wire.DeriveKeys(n.cfg.Link.Key, 0, 1, 2, 0, 0)
+	keys := wire.DeriveKeys(n.cfg.Links[0].Key, 0, 1, 2, low, high)
+	base := wire.DeriveKeys(n.cfg.Links[0].Key, 0, 1, 2, 0, 0)
 	tx, _ := keys.For(uint8(c.PeerNode), 1)
 	baseTx, _ := base.For(uint8(c.PeerNode), 1)
 	if tx != c.RxKey {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/cilium/ebpf"
+
 	"onebeat/bpf"
 	"onebeat/mirror"
 	"onebeat/mirror/lane"
@@ -21,8 +23,7 @@ import (
 // nic is one of the node's network interfaces.
 type nic struct {
 	xdp.Interface
-	mode  xdp.Mode
-	queue int
+	mode xdp.Mode
 }
 
 // forwardOverhead is what a FORWARD puts around an order frame.
@@ -52,36 +53,51 @@ func (n *Node) openXDP(ctx context.Context) error {
 
 // inspect refuses NICs that cannot do what the configuration wants of them.
 func (n *Node) inspect() error {
-	order, err := inspectNIC("order", n.cfg.Order.Interface, n.cfg.Order.Mode, n.cfg.Order.Queue, 0)
+	order, err := inspectNIC("[order]", n.cfg.Order.Interface, n.cfg.Order.Mode)
 	if err != nil {
 		return err
 	}
-	n.order = order
-	if n.cfg.Link == nil {
-		return nil
+	for i := range n.cfg.Lanes {
+		if err := order.Check(xdp.Need{Queue: n.cfg.Lanes[i].Queue}); err != nil {
+			return fmt.Errorf("lane %d: %w", n.cfg.Lanes[i].ID, err)
+		}
 	}
+	n.order, n.links = order, map[int]nic{}
 	// A frame that is too long for the link vanishes while XDP counts success.
 	longest := order.MTU + 14 + forwardOverhead
-	if n.link, err = inspectNIC("link", n.cfg.Link.Interface, n.cfg.Link.Mode, n.cfg.Link.Queue, longest); err != nil {
-		return err
+	for i := range n.cfg.Links {
+		l := &n.cfg.Links[i]
+		section := fmt.Sprintf("[[link]] to node %d", l.Peer)
+		link, err := inspectNIC(section, l.Interface, l.Mode)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(link.Check(xdp.Need{Queue: l.Queue, MinFrameBytes: longest}), link.CheckAddress(l.Address.Addr())); err != nil {
+			return fmt.Errorf("%s: %w", section, err)
+		}
+		if l.TwoPaths() {
+			if err := order.CheckAddress(l.OrderAddress.Addr()); err != nil {
+				return fmt.Errorf("%s: order_address: %w", section, err)
+			}
+		}
+		n.links[l.Peer] = link
 	}
-	return n.link.CheckAddress(n.cfg.Link.Address.Addr())
+	return nil
 }
 
-func inspectNIC(section, name, mode string, queue, minFrameBytes int) (nic, error) {
+func inspectNIC(section, name, mode string) (nic, error) {
 	iface, err := xdp.Inspect(name)
 	if err != nil {
-		return nic{}, fmt.Errorf("[%s]: %w", section, err)
+		return nic{}, fmt.Errorf("%s: %w", section, err)
 	}
 	m, err := xdp.ParseMode(mode)
 	if err != nil {
-		return nic{}, fmt.Errorf("[%s]: %w", section, err)
+		return nic{}, fmt.Errorf("%s: %w", section, err)
 	}
-	need := xdp.Need{Queue: queue, MinFrameBytes: minFrameBytes, Native: m == xdp.ModeNative}
-	if err := iface.Check(need); err != nil {
-		return nic{}, fmt.Errorf("[%s]: %w", section, err)
+	if err := iface.Check(xdp.Need{Native: m == xdp.ModeNative}); err != nil {
+		return nic{}, fmt.Errorf("%s: %w", section, err)
 	}
-	return nic{iface, m, queue}, nil
+	return nic{iface, m}, nil
 }
 
 func (n *Node) loadKernel() error {
@@ -94,8 +110,8 @@ func (n *Node) loadKernel() error {
 		o.RingBytes = uint64(l.RingSize)
 		o.LaneIP[l.ID] = l.Address
 	}
-	if n.cfg.Link != nil {
-		o.LinkPort = uint16(n.cfg.Link.Port)
+	if len(n.cfg.Links) > 0 {
+		o.LinkPort = uint16(n.cfg.Links[0].Port) // the same for all
 	}
 	var err error
 	if n.kernel, err = bpf.Load(o); err != nil {
@@ -123,13 +139,14 @@ func (n *Node) openLaneXDP(ctx context.Context, l *config.Lane) error {
 		return err
 	}
 	if l.Peer != 0 {
-		mac, err := resolve(ctx, n.link.Name, n.cfg.Link.PeerAddress.Addr())
+		link, linkNIC := n.cfg.Link(l.Peer), n.links[l.Peer]
+		mac, err := resolve(ctx, linkNIC.Name, link.PeerAddress.Addr())
 		if err != nil {
 			return fmt.Errorf("peer on the link: %w", err)
 		}
-		c.Local = frame.Endpoint{MAC: n.link.MAC, IP: n.cfg.Link.Address, Port: uint16(n.cfg.Link.Port)}
-		c.Remote = frame.Endpoint{MAC: mac, IP: n.cfg.Link.PeerAddress, Port: uint16(n.cfg.Link.Port)}
-		c.LinkFrameMax = n.link.MTU + 14
+		c.Local = frame.Endpoint{MAC: linkNIC.MAC, IP: link.Address, Port: uint16(link.Port)}
+		c.Remote = frame.Endpoint{MAC: mac, IP: link.PeerAddress, Port: uint16(link.Port)}
+		c.LinkFrameMax = linkNIC.MTU + 14
 	}
 	venueMAC, err := n.venueMAC(ctx, l)
 	if err != nil {
@@ -150,27 +167,28 @@ func (n *Node) openLaneXDP(ctx context.Context, l *config.Lane) error {
 // openSockets binds the lane's sockets beforehand, standby or not: a queue that
 // was just closed stays busy for tens of milliseconds.
 func (n *Node) openSockets(p *laneParts) error {
-	order, err := xdp.Open(xdp.Options{Interface: n.order.Name, Queue: n.order.queue})
+	order, err := xdp.Open(xdp.Options{Interface: n.order.Name, Queue: p.cfg.Queue})
 	if err != nil {
 		return fmt.Errorf("order socket: %w", err)
 	}
 	p.order = order
 	n.closer = append(n.closer, order.Close)
-	if err := n.kernel.SetOrderSocket(p.cfg.ID, n.order.queue, order.FD()); err != nil {
+	if err := n.kernel.SetOrderSocket(p.cfg.ID, p.cfg.Queue, order.FD()); err != nil {
 		return fmt.Errorf("order socket: %w", err)
 	}
 	linkIndex := 0
 	if p.cfg.Peer != 0 {
-		link, err := xdp.Open(xdp.Options{Interface: n.link.Name, Queue: n.link.queue})
+		linkNIC, queue := n.links[p.cfg.Peer], n.cfg.Link(p.cfg.Peer).Queue
+		link, err := xdp.Open(xdp.Options{Interface: linkNIC.Name, Queue: queue})
 		if err != nil {
 			return fmt.Errorf("link socket: %w", err)
 		}
 		p.link = link
 		n.closer = append(n.closer, link.Close)
-		if err := n.kernel.SetLinkSocket(p.cfg.ID, n.link.queue, link.FD()); err != nil {
+		if err := n.kernel.SetLinkSocket(p.cfg.ID, queue, link.FD()); err != nil {
 			return fmt.Errorf("link socket: %w", err)
 		}
-		linkIndex = n.link.Index
+		linkIndex = linkNIC.Index
 	}
 	return n.kernel.SetDevices(p.cfg.ID, n.order.Index, linkIndex)
 }
@@ -178,24 +196,20 @@ func (n *Node) openSockets(p *laneParts) error {
 // attach puts the programs on the NICs, or exchanges those of an earlier
 // process without losing a frame.
 func (n *Node) attach() error {
-	attach := func(which string, i *nic, pinName string) error {
-		prog := n.kernel.Steer
-		if pinName == bpf.LinkLinkPin {
-			prog = n.kernel.Link
-		}
+	attach := func(section string, prog *ebpf.Program, i nic, pinName string) error {
 		a, err := xdp.Attach(prog, i.Interface, i.mode, filepath.Join(n.cfg.Node.BPFFS, pinName))
 		if err != nil {
-			return fmt.Errorf("[%s]: %w", which, err)
+			return fmt.Errorf("%s: %w", section, err)
 		}
 		n.closer = append(n.closer, a.Close)
 		return nil
 	}
-	if n.cfg.Link != nil {
-		if err := attach("link", &n.link, bpf.LinkLinkPin); err != nil {
+	for peer, link := range n.links {
+		if err := attach(fmt.Sprintf("[[link]] to node %d", peer), n.kernel.Link, link, bpf.LinkLinkPin(peer)); err != nil {
 			return err
 		}
 	}
-	if err := attach("order", &n.order, bpf.OrderLinkPin); err != nil {
+	if err := attach("[order]", n.kernel.Steer, n.order, bpf.OrderLinkPin); err != nil {
 		return err
 	}
 	// Rides and ARP answers leave by a redirect to the order NIC.

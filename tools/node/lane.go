@@ -43,8 +43,8 @@ func (n *Node) mirrorConfig(l *config.Lane) (mirror.Config, error) {
 	if l.OnTimeout == config.OnTimeoutDegrade {
 		c.PolicyFlags |= wire.PolicyDegrades
 	}
-	if n.cfg.Link != nil {
-		c.Shared, c.Authenticate = n.cfg.Link.Key, n.cfg.Link.Auth
+	if link := n.cfg.Link(l.Peer); link != nil {
+		c.Shared, c.Authenticate = link.Key, link.Auth
 	}
 	return c, nil
 }
@@ -65,9 +65,9 @@ func (n *Node) configureTable(t *lane.Table, l *config.Lane, c *mirror.Config, o
 	k.LinkPort = [2]byte{byte(c.Local.Port >> 8), byte(c.Local.Port)}
 	k.LinkFrameMax = uint16(c.LinkFrameMax)
 	k.OrderMAC, k.LinkMAC, k.PeerLinkMAC = orderMAC, c.Local.MAC, c.Remote.MAC
-	k.OrderQueue = uint16(n.cfg.Order.Queue)
-	if n.cfg.Link != nil {
-		k.LinkQueue = uint16(n.cfg.Link.Queue)
+	k.OrderQueue = uint16(l.Queue)
+	if link := n.cfg.Link(l.Peer); link != nil {
+		k.LinkQueue = uint16(link.Queue)
 	}
 	k.HeartbeatNs, k.TickNs = uint64(l.Heartbeat.Ns()), uint64(l.Tick.Ns())
 	k.HangTicks = ticks(l.HangBudget.Ns(), l.Tick.Ns())
@@ -149,14 +149,15 @@ func (n *Node) openLaneUDP(l *config.Lane) error {
 
 // openLinkUDP puts the link program's rules before the link socket.
 func (n *Node) openLinkUDP(p *laneParts, c *mirror.Config, m *mirror.Memory, orderMAC [6]byte) error {
-	link, err := xdp.ListenUDP(n.cfg.Link.Address.Addr(), uint16(n.cfg.Link.Port))
+	cable := n.cfg.Link(p.cfg.Peer)
+	link, err := xdp.ListenUDP(cable.Address.Addr(), uint16(cable.Port))
 	if err != nil {
 		return fmt.Errorf("link socket: %w", err)
 	}
 	n.closer = append(n.closer, link.Close)
 	c.Local = link.Local()
-	c.Local.Port = uint16(n.cfg.Link.Port)
-	c.Remote = frame.Endpoint{MAC: xdp.StandInMAC(n.cfg.Link.PeerAddress), IP: n.cfg.Link.PeerAddress, Port: uint16(n.cfg.Link.Port)}
+	c.Local.Port = uint16(cable.Port)
+	c.Remote = frame.Endpoint{MAC: xdp.StandInMAC(cable.PeerAddress), IP: cable.PeerAddress, Port: uint16(cable.Port)}
 	c.LinkFrameMax = udpLinkFrameMax
 	n.configureTable(p.mem.table, p.cfg, c, orderMAC)
 	rules := recv.New(uint8(p.cfg.ID), p.mem.table, p.mem.authority, m.Ring, new([wire.NHWords]uint32))

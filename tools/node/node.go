@@ -39,7 +39,7 @@ type Node struct {
 	lock   *os.File
 	kernel *bpf.Kernel // nil with transport udp
 	order  nic
-	link   nic
+	links  map[int]nic // by peer
 	lanes  []*laneParts
 	closer []func() error
 }

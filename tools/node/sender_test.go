@@ -52,7 +52,7 @@ func (w *world) lose(place string, every int32) (stop func()) {
 		asm.Return(),
 	}})
 	must(w, err)
-	pinned, err := link.LoadPinnedLink(filepath.Join(n.cfg.Node.BPFFS, bpf.LinkLinkPin), nil)
+	pinned, err := link.LoadPinnedLink(filepath.Join(n.cfg.Node.BPFFS, bpf.LinkLinkPin(n.cfg.Links[0].Peer)), nil)
 	must(w, err)
 	must(w, pinned.Update(prog))
 	// The program array must live as long as it is called through.
