@@ -184,10 +184,9 @@ func (r *Replica) serveCatchUp(hello *wire.Hello, nowNs int64) {
 		if b == nil {
 			break
 		}
-		copy(b[linkHeaderBytes:], records)
 		r.link.header = wire.Header{Type: wire.Mirror, Epoch: r.word.Epoch(), Authority: r.word,
 			LengthBytes: uint16(len(records)), Position: from, Tail: end}
-		r.link.submit(b, len(records), &r.link.tx)
+		r.link.submitParts(b, records, nil)
 		from = end
 	}
 }

@@ -41,6 +41,16 @@ func (l *Link) reserve() []byte {
 // submit completes the frame in b, whose payloadBytes stand behind the headers
 // already, from l.header: sender, counter, MAC and outer headers are added.
 func (l *Link) submit(b []byte, payloadBytes int, auth *wire.Auth) (counter uint64) {
+	return l.seal(b, payloadBytes, auth, auth.Sum(b[linkHeaderBytes:linkHeaderBytes+payloadBytes]))
+}
+
+// submitParts is submit for a payload of records and a ride that stand elsewhere.
+func (l *Link) submitParts(b, records, ride []byte) (counter uint64) {
+	nh := l.tx.Fill(b[linkHeaderBytes:], records, ride)
+	return l.seal(b, len(records)+len(ride), &l.tx, nh)
+}
+
+func (l *Link) seal(b []byte, payloadBytes int, auth *wire.Auth, nh uint64) (counter uint64) {
 	h := &l.header
 	h.Lane = l.id
 	h.Node = uint8(l.table.Config.Node)
@@ -49,7 +59,7 @@ func (l *Link) submit(b []byte, payloadBytes int, auth *wire.Auth) (counter uint
 	l.table.Engine.TxCounter++
 	h.Counter = l.table.Engine.TxCounter
 	h.Put(b[frame.HeaderBytes:])
-	auth.Seal(b[frame.HeaderBytes : linkHeaderBytes+payloadBytes])
+	auth.SealHeader((*[wire.HeaderBytes]byte)(b[frame.HeaderBytes:]), nh)
 	l.template.Put(b, &l.local, l.local.Port, &l.remote, wire.HeaderBytes+payloadBytes)
 	l.port.Submit(linkHeaderBytes + payloadBytes)
 	l.pending++

@@ -76,8 +76,8 @@ func (r *Replica) sendOne(out *app.Outbox, nowNs int64) bool {
 	*h = wire.Header{Type: wire.Mirror, Epoch: r.word.Epoch(), Authority: r.word,
 		LengthBytes: uint16(len(records)), Position: s.sent, Tail: end,
 		Applied: r.table.Engine.Released}
-	n := linkHeaderBytes + copy(b[linkHeaderBytes:], records)
 	var slot *app.Slot
+	var ride []byte
 	if s.rideNext < out.Tail() {
 		slot = out.At(s.rideNext)
 		if slot.RecordEnd > end || len(records)+slot.LengthBytes > l.payloadMax {
@@ -87,13 +87,13 @@ func (r *Replica) sendOne(out *app.Outbox, nowNs int64) bool {
 	if slot != nil {
 		h.RideBytes = uint16(slot.LengthBytes)
 		h.Output = s.rideNext
-		n += copy(b[n:], slot.Frame[:slot.LengthBytes])
+		ride = slot.Frame[:slot.LengthBytes]
 		s.rideNext++
 		s.rides++
 	} else if len(records) == 0 {
 		return false // the reserved buffer stays reserved
 	}
-	counter := l.submit(b, n-linkHeaderBytes, &l.tx)
+	counter := l.submitParts(b, records, ride)
 	if slot != nil {
 		slot.Echo = counter
 		slot.SentNs = nowNs

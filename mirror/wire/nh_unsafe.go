@@ -13,38 +13,55 @@ const (
 // NH hashes up to PayloadMaxBytes: the sum of (m[2i]+k[2i])*(m[2i+1]+k[2i+1])
 // over little-endian 32-bit words, the additions modulo 2^32, the rest modulo
 // 2^64, p zero padded to a multiple of StepBytes. An empty p hashes to 0.
+func NH(key *[NHWords]uint32, p []byte) uint64 { return nhCopy(nil, p, key, 0) }
+
+// nhCopy copies src to dst, unless that is nil, and returns its part of the NH
+// sum of a payload in which it stands at byte offset at, a multiple of StepBytes.
+// One pass for both: a load that spans several of a copy's stores waits until
+// they have left the store buffer. Little-endian machines only.
 //
 // Loads go through unsafe pointers: bounds checks and re-slicing cost a third
-// of the time here. The loop reads p only below its length and the key only
-// below NHWords, which the first check ensures. Little-endian machines only.
-func NH(key *[NHWords]uint32, p []byte) uint64 {
-	if len(p) > PayloadMaxBytes {
-		panic("wire: NH over more than PayloadMaxBytes")
+// of the time here. src and dst are touched only below src's length and the key
+// only below NHWords, which the first check ensures.
+func nhCopy(dst, src []byte, key *[NHWords]uint32, at int) uint64 {
+	if dst != nil && len(src) > len(dst) || at < 0 || at%StepBytes != 0 || at+len(src) > PayloadMaxBytes {
+		panic("wire: NH over more than PayloadMaxBytes, or with nowhere to copy to")
 	}
-	whole := len(p) &^ (StepBytes - 1)
-	var s0, s1 uint64
-	m, k := unsafe.Pointer(unsafe.SliceData(p)), unsafe.Pointer(key)
-	for off := 0; off < whole; off += StepBytes {
-		a, b := nhStep((*[4]uint64)(unsafe.Add(m, off)), (*[8]uint32)(unsafe.Add(k, off)))
-		s0 += a
-		s1 += b
+	d, s, k := unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), unsafe.Add(unsafe.Pointer(key), at)
+	steps := len(src) / StepBytes
+	var sum uint64
+	if hasAVX2 {
+		sum = nhStepsAVX2(d, s, k, steps)
+	} else {
+		sum = nhSteps(d, s, k, steps)
 	}
-	if whole < len(p) {
-		var last [4]uint64
-		copy((*[StepBytes]byte)(unsafe.Pointer(&last))[:], p[whole:])
-		a, b := nhStep(&last, (*[8]uint32)(unsafe.Add(k, whole)))
-		s0 += a
-		s1 += b
+	if whole := steps * StepBytes; whole < len(src) {
+		var last [StepBytes]byte
+		copy(last[:], src[whole:])
+		if dst != nil {
+			copy(dst[whole:], src[whole:])
+		}
+		sum += nhSteps(nil, unsafe.Pointer(&last), unsafe.Add(k, whole), 1)
 	}
-	return s0 + s1
+	return sum
 }
 
-func nhStep(m *[4]uint64, k *[8]uint32) (uint64, uint64) {
-	m0, m1, m2, m3 := m[0], m[1], m[2], m[3]
-	return uint64(uint32(m0)+k[0])*uint64(uint32(m0>>32)+k[1]) +
-			uint64(uint32(m1)+k[2])*uint64(uint32(m1>>32)+k[3]),
-		uint64(uint32(m2)+k[4])*uint64(uint32(m2>>32)+k[5]) +
-			uint64(uint32(m3)+k[6])*uint64(uint32(m3>>32)+k[7])
+// nhSteps is nhStepsAVX2 for machines without it.
+func nhSteps(dst, src, key unsafe.Pointer, steps int) uint64 {
+	var s0, s1 uint64
+	for range steps {
+		m, k := *(*[4]uint64)(src), (*[8]uint32)(key)
+		if dst != nil {
+			*(*[4]uint64)(dst) = m
+			dst = unsafe.Add(dst, StepBytes)
+		}
+		s0 += uint64(uint32(m[0])+k[0])*uint64(uint32(m[0]>>32)+k[1]) +
+			uint64(uint32(m[1])+k[2])*uint64(uint32(m[1]>>32)+k[3])
+		s1 += uint64(uint32(m[2])+k[4])*uint64(uint32(m[2]>>32)+k[5]) +
+			uint64(uint32(m[3])+k[6])*uint64(uint32(m[3]>>32)+k[7])
+		src, key = unsafe.Add(src, StepBytes), unsafe.Add(key, StepBytes)
+	}
+	return s0 + s1
 }
 
 // nhHeader hashes a header up to its MAC twice, the second time with the key

@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 
 	"onebeat/mirror/lane"
 )
@@ -51,8 +53,21 @@ func TestNHAgainstNaive(t *testing.T) {
 		for i := range p {
 			p[i] = byte(rng.Uint32())
 		}
-		if got, want := NH(a.NH, p), naiveNH(a.NH[:], p); got != want {
+		want := naiveNH(a.NH[:], p)
+		if got := NH(a.NH, p); got != want {
 			t.Fatalf("%d bytes: %x, want %x", n, got, want)
+		}
+		whole := n / StepBytes * StepBytes
+		plain := nhSteps(nil, unsafe.Pointer(unsafe.SliceData(p)), unsafe.Pointer(a.NH), whole/StepBytes)
+		if want := naiveNH(a.NH[:], p[:whole]); plain != want {
+			t.Fatalf("%d bytes without AVX2: %x, want %x", n, plain, want)
+		}
+		// Records up to any step, the ride behind them, and not a byte more.
+		records := rng.IntN(whole/StepBytes+1) * StepBytes
+		payload := bytes.Repeat([]byte{0xEE}, n+StepBytes)
+		if got := a.Fill(payload, p[:records], p[records:]); got != want || !bytes.Equal(payload[:n], p) ||
+			!bytes.Equal(payload[n:], bytes.Repeat([]byte{0xEE}, StepBytes)) {
+			t.Fatalf("%d bytes filled from %d of records: %x, want %x", n, records, got, want)
 		}
 	}
 	defer func() {
