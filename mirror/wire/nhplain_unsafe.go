@@ -6,4 +6,6 @@ import "unsafe"
 
 const hasAVX2 = false
 
-func nhStepsAVX2(dst, src, key unsafe.Pointer, steps int) uint64 { return nhSteps(dst, src, key, steps) }
+func nhStepsAVX2(dst, src, key unsafe.Pointer, steps int) uint64 {
+	return nhSteps(dst, src, key, steps)
+}

@@ -2,6 +2,7 @@ package frame
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"go/parser"
 	"go/token"
@@ -221,4 +222,16 @@ func FuzzParseARP(f *testing.F) {
 			t.Fatalf("%x\nis rebuilt as %x", b[:ARPBytes], again)
 		}
 	})
+}
+
+// headerSum is the Internet checksum (RFC 1071), 0 over a header that holds its
+// own.
+func headerSum(h []byte) uint16 {
+	sum := uint32(0)
+	for i := 0; i+1 < len(h); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(h[i:]))
+	}
+	sum = sum&0xffff + sum>>16
+	sum = sum&0xffff + sum>>16
+	return ^uint16(sum)
 }

@@ -49,39 +49,31 @@ type Template struct {
 // first HeaderBytes of b. The UDP checksum is 0 (none, RFC 768): the Ethernet
 // FCS and, on the link, the MAC cover the frame.
 func (t *Template) Put(b []byte, src *Endpoint, srcPort uint16, dst *Endpoint, payloadBytes int) {
-	_ = b[HeaderBytes-1]
-	copy(b[offEtherDst:], dst.MAC[:])
-	copy(b[offEtherSrc:], src.MAC[:])
-	binary.BigEndian.PutUint16(b[offEtherType:], etherTypeIPv4)
-	totalBytes := uint16(ipv4Bytes + udpBytes + payloadBytes)
+	p := (*[HeaderBytes]byte)(b)
+	le, be := binary.LittleEndian, binary.BigEndian
 	t.identification++
-	b[offIP] = 0x45
-	b[offIP+1] = 0
-	binary.BigEndian.PutUint16(b[offIPLength:], totalBytes)
-	binary.BigEndian.PutUint16(b[offIPLength+2:], t.identification)
-	binary.BigEndian.PutUint16(b[offIPFrag:], 0x4000) // do not fragment
-	b[offIPFrag+2] = defaultTTL
-	b[offIPProto] = protocolUDP
-	binary.BigEndian.PutUint16(b[offIPSum:], 0)
-	copy(b[offIPSrc:], src.IP[:])
-	copy(b[offIPDst:], dst.IP[:])
-	binary.BigEndian.PutUint16(b[offIPSum:], headerSum(b[offIP:offIP+ipv4Bytes]))
-	binary.BigEndian.PutUint16(b[offUDPSrc:], srcPort)
-	binary.BigEndian.PutUint16(b[offUDPDst:], dst.Port)
-	binary.BigEndian.PutUint16(b[offUDPLength:], uint16(udpBytes+payloadBytes))
-	binary.BigEndian.PutUint16(b[offUDPSum:], 0)
+	ipBytes := uint64(ipv4Bytes + udpBytes + payloadBytes)
+	identification := uint64(t.identification)
+	const versionAndTOS, dontFragment, ttlAndProtocol = 0x4500, 0x4000, defaultTTL<<8 | protocolUDP
+	srcIP, dstIP := uint64(be.Uint32(src.IP[:])), uint64(be.Uint32(dst.IP[:]))
+	sum := versionAndTOS + ipBytes + identification + dontFragment + ttlAndProtocol +
+		srcIP>>16 + srcIP&0xffff + dstIP>>16 + dstIP&0xffff
+	sum = sum&0xffff + sum>>16
+	sum = ^(sum + sum>>16) & 0xffff
+	// Whole words: a header is written for each output, and twice if it rides.
+	srcMAC := macBits(&src.MAC)
+	le.PutUint64(p[offEtherDst:], macBits(&dst.MAC)|srcMAC<<48)
+	le.PutUint32(p[offEtherSrc+2:], uint32(srcMAC>>16))
+	be.PutUint32(p[offEtherType:], etherTypeIPv4<<16|versionAndTOS)
+	be.PutUint64(p[offIPLength:], ipBytes<<48|identification<<32|dontFragment<<16|ttlAndProtocol)
+	be.PutUint64(p[offIPSum:], sum<<48|srcIP<<16|dstIP>>16)
+	be.PutUint64(p[offIPDst+2:], dstIP<<48|uint64(srcPort)<<32|uint64(dst.Port)<<16|uint64(udpBytes+payloadBytes))
+	be.PutUint16(p[offUDPSum:], 0)
 }
 
-// headerSum is the Internet checksum (RFC 1071) over a header whose checksum
-// field is zero.
-func headerSum(h []byte) uint16 {
-	sum := uint32(0)
-	for i := 0; i+1 < len(h); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(h[i:]))
-	}
-	sum = sum&0xffff + sum>>16
-	sum = sum&0xffff + sum>>16
-	return ^uint16(sum)
+// macBits returns the address as the low 48 bits of a little-endian word.
+func macBits(mac *[6]byte) uint64 {
+	return uint64(binary.LittleEndian.Uint32(mac[:4])) | uint64(binary.LittleEndian.Uint16(mac[4:]))<<32
 }
 
 // Parse reads a UDP datagram out of an Ethernet frame: its payload, who sent
