@@ -10,6 +10,10 @@
 //	 node-a ─┘        └─ node-b
 //	     └──── link0 ────┘
 //
+// NPlusOne adds node-c to the switch, with a cable to node-a (link0) and one to
+// node-b (link1) in place of the cable between those. In both a third network
+// (witness0) leads from every node to the witness.
+//
 // Every place is a named network namespace with a prefix of this run, so that
 // several labs live side by side. A state file remembers them; what a run left
 // behind whose process is gone is removed by the next Up.

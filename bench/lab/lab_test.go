@@ -57,6 +57,30 @@ func TestSwitchedReachesEveryone(t *testing.T) {
 	ping(t, l, lab.Client, lab.NodeB, lab.NodeBIP)
 	ping(t, l, lab.NodeA, lab.Venue, lab.VenueIP)
 	ping(t, l, lab.NodeA, lab.NodeB, lab.NodeBLinkIP)
+	ping(t, l, lab.NodeA, lab.Witness, lab.WitnessIP)
+	ping(t, l, lab.Witness, lab.NodeB, lab.NodeWitnessIP(lab.NodeB))
+}
+
+// A third node has a cable to each of the others, which have none between them.
+func TestNPlusOneReachesEveryone(t *testing.T) {
+	l := labtest.Up(t, lab.NPlusOne)
+	ping(t, l, lab.Client, lab.NodeC, lab.NodeCIP)
+	ping(t, l, lab.NodeC, lab.Witness, lab.WitnessIP)
+	for _, place := range l.Nodes() {
+		links := l.Links(place)
+		if want := map[string]int{lab.NodeA: 1, lab.NodeB: 1, lab.NodeC: 2}[place]; len(links) != want {
+			t.Errorf("%s has %d cables", place, len(links))
+		}
+		for _, e := range links {
+			ping(t, l, e.Place, e.Peer, e.PeerIP)
+			if err := l.Do(place, func() error {
+				_, err := netlink.LinkByName(e.NIC)
+				return err
+			}); err != nil {
+				t.Errorf("%s/%s: %v", place, e.NIC, err)
+			}
+		}
+	}
 }
 
 func TestPairReachesEveryone(t *testing.T) {

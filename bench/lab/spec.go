@@ -3,7 +3,6 @@ package lab
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,14 +14,20 @@ const (
 	Client = "client"
 	NodeA  = "node-a"
 	NodeB  = "node-b"
+	NodeC  = "node-c"
 	Venue  = "venue"
 	Switch = "switch"
+	// Witness is where an arbiter runs; a network of its own leads there.
+	Witness = "witness"
 )
 
 // Interfaces inside a place.
 const (
 	OrderNIC = "order0"
 	LinkNIC  = "link0"
+	// SecondLinkNIC is node-c's, on its cable to node-b.
+	SecondLinkNIC = "link1"
+	WitnessNIC    = "witness0"
 )
 
 // MTUs in bytes. A mirror frame carries an order's answer behind its record,
@@ -32,41 +37,15 @@ const (
 	LinkMTU  = 1800
 )
 
-// Addresses of a lab; they exist only inside its namespaces.
-var (
-	ClientIP    = [4]byte{10, 10, 0, 10}
-	NodeAIP     = [4]byte{10, 10, 0, 1}
-	NodeBIP     = [4]byte{10, 10, 0, 2}
-	VenueIP     = [4]byte{10, 10, 0, 20}
-	LaneIP      = [4]byte{10, 10, 0, 100} // never on an interface
-	VenueLaneIP = [4]byte{10, 10, 0, 200} // never on an interface
-	NodeALinkIP = [4]byte{10, 99, 0, 1}
-	NodeBLinkIP = [4]byte{10, 99, 0, 2}
-)
-
-// OrderMAC returns the MAC address of a place's order NIC; the last byte is
-// that of its address.
-func OrderMAC(place string) net.HardwareAddr {
-	last := map[string]byte{Client: 10, NodeA: 1, NodeB: 2, Venue: 20}[place]
-	if last == 0 {
-		panic("lab: no order NIC in " + place)
-	}
-	return net.HardwareAddr{0x02, 0x0b, 0xea, 0x10, 0x00, last}
-}
-
-// linkMAC returns the MAC address of a node's link NIC.
-func linkMAC(place string) net.HardwareAddr {
-	mac := slices.Clone(OrderMAC(place))
-	mac[3] = 0x99
-	return mac
-}
-
 // Topology is how the places are wired.
 type Topology string
 
 const (
 	// Switched has all places on one bridge and a cable between the nodes.
 	Switched Topology = "switched"
+	// NPlusOne has a third node, the standby of the other two, with a cable to
+	// each of them; there is none between those.
+	NPlusOne Topology = "n-plus-one"
 	// Pair wires the client to node-a directly, without a bridge: for latency.
 	Pair Topology = "pair"
 )
@@ -88,6 +67,9 @@ type Spec struct {
 	Topology Topology // default Switched
 	// Dir holds the state file; default DefaultDir.
 	Dir string
+	// OrderQueues is how many rx queues the nodes' order NICs have, default 1:
+	// a frame arrives on the queue of the number it was sent from.
+	OrderQueues int
 	// Detached: the lab outlives this process and stays until Down.
 	Detached bool
 }
@@ -108,15 +90,27 @@ type Lab struct {
 	// PinDir is the directory in bpffs under which each node pins.
 	PinDir string `json:"pin_dir"`
 
-	dir string
+	dir         string
+	orderQueues int
 }
 
 // Places returns the lab's places.
 func (l *Lab) Places() []string {
-	if l.Topology == Pair {
+	switch l.Topology {
+	case Pair:
 		return []string{Client, NodeA, NodeB}
+	case NPlusOne:
+		return []string{Client, NodeA, NodeB, NodeC, Venue, Switch, Witness}
 	}
-	return []string{Client, NodeA, NodeB, Venue, Switch}
+	return []string{Client, NodeA, NodeB, Venue, Switch, Witness}
+}
+
+// Nodes returns the places that run nodes.
+func (l *Lab) Nodes() []string {
+	if l.Topology == NPlusOne {
+		return []string{NodeA, NodeB, NodeC}
+	}
+	return []string{NodeA, NodeB}
 }
 
 // Namespace returns the name of a place's network namespace, as `ip netns`
@@ -139,8 +133,11 @@ func (s *Spec) defaults() error {
 	if s.Topology == "" {
 		s.Topology = Switched
 	}
-	if s.Topology != Switched && s.Topology != Pair {
-		return fmt.Errorf("topology %q is not known; use %s or %s", s.Topology, Switched, Pair)
+	if s.Topology != Switched && s.Topology != NPlusOne && s.Topology != Pair {
+		return fmt.Errorf("topology %q is not known; use %s, %s or %s", s.Topology, Switched, NPlusOne, Pair)
+	}
+	if s.OrderQueues == 0 {
+		s.OrderQueues = 1
 	}
 	if s.Dir == "" {
 		s.Dir = DefaultDir

@@ -23,7 +23,7 @@ func Up(spec Spec) (*Lab, error) {
 		return nil, fmt.Errorf("remove a dead lab: %w", err)
 	}
 	l := &Lab{
-		Name: spec.Name, Topology: spec.Topology, dir: spec.Dir,
+		Name: spec.Name, Topology: spec.Topology, dir: spec.Dir, orderQueues: spec.OrderQueues,
 		RunDir: filepath.Join(spec.Dir, spec.Name),
 		PinDir: filepath.Join(bpffsRoot, "onebeat-lab", spec.Name),
 	}
@@ -52,45 +52,67 @@ func (l *Lab) build() error {
 			return err
 		}
 	}
-	switch l.Topology {
-	case Switched:
-		return l.wireSwitched()
-	default:
+	if l.Topology == Pair {
 		return l.wirePair()
 	}
+	return l.wireSwitched()
 }
 
 func (l *Lab) wireSwitched() error {
 	if err := l.Do(Switch, makeBridge); err != nil {
 		return err
 	}
-	for _, place := range []string{Client, NodeA, NodeB, Venue} {
-		near := end{place: place, name: OrderNIC, mac: OrderMAC(place), ips: []string{orderAddress(place)}}
+	for _, place := range append([]string{Client, Venue}, l.Nodes()...) {
+		near := end{place: place, name: OrderNIC, mac: OrderMAC(place), ips: []string{cidr(OrderIP(place))}}
 		far := end{place: Switch, name: place, bridge: true, pass: true}
+		// Frames keep the number of the queue they came from (skb_tx_hash in
+		// net/core/dev.c), but what a kernel program redirects takes that of its
+		// CPU (veth_select_rxq): so nodes receive on several queues and send on one.
+		if NodeNumber(place) != 0 {
+			near.rxQueues = l.orderQueues
+		} else {
+			near.txQueues = l.orderQueues
+		}
 		if err := l.cable(near, far, OrderMTU); err != nil {
 			return err
 		}
 	}
-	return l.wireLink()
+	return errors.Join(l.wireWitness(), l.wireLinks())
+}
+
+// wireWitness joins the nodes and the witness to a third network.
+func (l *Lab) wireWitness() error {
+	if err := l.Do(Witness, makeBridge); err != nil {
+		return err
+	}
+	for _, place := range l.Nodes() {
+		mac := OrderMAC(place)
+		mac[3] = 0x98
+		near := end{place: place, name: WitnessNIC, mac: mac, ips: []string{cidr(NodeWitnessIP(place))}}
+		if err := l.cable(near, end{place: Witness, name: place, bridge: true}, OrderMTU); err != nil {
+			return err
+		}
+	}
+	return l.Do(Witness, func() error { return addAddress(bridgeName, cidr(WitnessIP)) })
 }
 
 func (l *Lab) wirePair() error {
 	// The client's NIC also has the venue's address: in this topology one
 	// process plays both.
-	client := end{place: Client, name: OrderNIC, mac: OrderMAC(Client), ips: []string{orderAddress(Client), orderAddress(Venue)}}
-	nodeA := end{place: NodeA, name: OrderNIC, mac: OrderMAC(NodeA), ips: []string{orderAddress(NodeA)}}
+	client := end{place: Client, name: OrderNIC, mac: OrderMAC(Client), ips: []string{cidr(ClientIP), cidr(VenueIP)}}
+	nodeA := end{place: NodeA, name: OrderNIC, mac: OrderMAC(NodeA), ips: []string{cidr(NodeAIP)}}
 	if err := l.cable(client, nodeA, OrderMTU); err != nil {
 		return err
 	}
 	// The standby needs an order NIC to exist; nothing is at its other end.
-	nodeB := end{place: NodeB, name: OrderNIC, mac: OrderMAC(NodeB), ips: []string{orderAddress(NodeB)}}
+	nodeB := end{place: NodeB, name: OrderNIC, mac: OrderMAC(NodeB), ips: []string{cidr(NodeBIP)}}
 	if err := l.cable(nodeB, end{place: NodeB, name: "nowhere0", pass: true}, OrderMTU); err != nil {
 		return err
 	}
 	if err := l.Do(NodeB, knowClient); err != nil {
 		return err
 	}
-	return l.wireLink()
+	return l.wireLinks()
 }
 
 // knowClient tells a node that cannot ask who the client and the venue are.
@@ -109,29 +131,35 @@ func knowClient() error {
 	return nil
 }
 
-func (l *Lab) wireLink() error {
-	a := end{place: NodeA, name: LinkNIC, mac: linkMAC(NodeA), ips: []string{cidr(NodeALinkIP)}}
-	b := end{place: NodeB, name: LinkNIC, mac: linkMAC(NodeB), ips: []string{cidr(NodeBLinkIP)}}
-	return l.cable(a, b, LinkMTU)
+func (l *Lab) wireLinks() error {
+	for _, c := range l.cables() {
+		var ends [2]end
+		for i, e := range c {
+			ends[i] = end{place: e.Place, name: e.NIC, mac: e.mac(), ips: []string{cidr(e.IP)}}
+		}
+		if err := l.cable(ends[0], ends[1], LinkMTU); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func cidr(ip [4]byte) string { return net.IP(ip[:]).String() + "/24" }
-
-func orderAddress(place string) string {
-	return cidr(map[string][4]byte{Client: ClientIP, NodeA: NodeAIP, NodeB: NodeBIP, Venue: VenueIP}[place])
-}
 
 // end is one end of a veth cable.
 type end struct {
 	place, name string
 	mac         net.HardwareAddr
 	ips         []string
-	bridge      bool // a port of the switch
+	bridge      bool // a port of the place's bridge
 	pass        bool // nobody else will put a program here
+	rxQueues    int  // 0: one; the far end sends on as many
+	txQueues    int
 }
 
-// cable joins two ends with a veth pair of one queue each.
+// cable joins two ends with a veth pair.
 func (l *Lab) cable(a, b end, mtuBytes int) error {
+	towardsA, towardsB := max(a.rxQueues, 1), max(a.txQueues, 1)
 	peer, err := netns.GetFromPath(l.netnsPath(b.place))
 	if err != nil {
 		return fmt.Errorf("open namespace of %s: %w", b.place, err)
@@ -139,10 +167,10 @@ func (l *Lab) cable(a, b end, mtuBytes int) error {
 	defer peer.Close()
 	err = l.Do(a.place, func() error {
 		veth := netlink.NewVeth(netlink.LinkAttrs{
-			Name: a.name, MTU: mtuBytes, HardwareAddr: a.mac, NumTxQueues: 1, NumRxQueues: 1, TxQLen: -1,
+			Name: a.name, MTU: mtuBytes, HardwareAddr: a.mac, NumTxQueues: towardsB, NumRxQueues: towardsA, TxQLen: -1,
 		})
 		veth.PeerName, veth.PeerHardwareAddr, veth.PeerNamespace = b.name, b.mac, netlink.NsFd(peer)
-		veth.PeerMTU, veth.PeerNumTxQueues, veth.PeerNumRxQueues = uint32(mtuBytes), 1, 1
+		veth.PeerMTU, veth.PeerNumTxQueues, veth.PeerNumRxQueues = uint32(mtuBytes), uint32(towardsA), uint32(towardsB)
 		return netlink.LinkAdd(veth)
 	})
 	if err != nil {
@@ -181,12 +209,8 @@ func (e end) setUp() error {
 		}
 	}
 	for _, ip := range e.ips {
-		addr, err := netlink.ParseAddr(ip)
-		if err != nil {
+		if err := addAddress(e.name, ip); err != nil {
 			return err
-		}
-		if err := netlink.AddrAdd(link, addr); err != nil {
-			return fmt.Errorf("address %s: %w", ip, err)
 		}
 	}
 	if err := netlink.LinkSetUp(link); err != nil {
@@ -198,6 +222,22 @@ func (e end) setUp() error {
 	// GRO must come after up: veth_set_features of an end that is down does not
 	// make the other end a target of redirects.
 	return setGRO(e.name, true)
+}
+
+// addAddress gives a NIC of this namespace an address.
+func addAddress(nic, ip string) error {
+	link, err := netlink.LinkByName(nic)
+	if err != nil {
+		return err
+	}
+	addr, err := netlink.ParseAddr(ip)
+	if err != nil {
+		return err
+	}
+	if err := netlink.AddrAdd(link, addr); err != nil {
+		return fmt.Errorf("address %s: %w", ip, err)
+	}
+	return nil
 }
 
 const bridgeName = "br0"

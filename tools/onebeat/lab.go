@@ -14,7 +14,7 @@ import (
 )
 
 func newLab() *cobra.Command {
-	c := &cobra.Command{Use: "lab", Short: "Network namespaces with a client, two nodes, a venue, a switch and a cable"}
+	c := &cobra.Command{Use: "lab", Short: "Network namespaces with a client, nodes, a venue, a switch, cables and a witness"}
 	var name, topology string
 	c.PersistentFlags().StringVar(&name, "name", "lab", "name of the lab")
 
@@ -33,7 +33,7 @@ func newLab() *cobra.Command {
 			return err
 		},
 	}
-	up.Flags().StringVar(&topology, "topology", string(lab.Switched), "switched (with venue and switch) or pair")
+	up.Flags().StringVar(&topology, "topology", string(lab.Switched), "switched (two nodes, venue, switch, witness), n-plus-one (a third node) or pair")
 
 	down := &cobra.Command{
 		Use: "down", Short: "End what runs in the lab and remove it", Args: cobra.NoArgs,
