@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"onebeat/engine/app"
+	"onebeat/mirror/arbiter"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/ring"
 	"onebeat/mirror/role"
@@ -26,18 +27,25 @@ func (r *Replica) step(e role.Event, nowNs int64) {
 			e = role.Event{Kind: role.SwapFailed, Word: r.word, Why: lane.Why(atomic.LoadUint64(&r.table.Watch.CandidateWhy))}
 			continue
 		}
+		if !r.role.Waiting() {
+			return
+		}
 		answer, ok := r.arbiter.Poll(nowNs)
 		if !ok {
 			return
 		}
-		e = role.Event{Kind: role.Answered, Answer: answer}
+		e = r.answered(answer)
 	}
+}
+
+func (r *Replica) answered(a arbiter.Answer) role.Event {
+	return role.Event{Kind: role.Answered, Answer: a, Sent: r.table.Engine.TxCounter}
 }
 
 // answers feeds what a slow arbiter said meanwhile.
 func (r *Replica) answers(nowNs int64) {
 	if answer, ok := r.arbiter.Poll(nowNs); ok {
-		r.step(role.Event{Kind: role.Answered, Answer: answer}, nowNs)
+		r.step(r.answered(answer), nowNs)
 	}
 }
 
@@ -49,8 +57,12 @@ func (r *Replica) perform(e *role.Effect, nowNs int64) bool {
 		return r.setWord(e.From, e.To, nowNs)
 	case role.Ask:
 		r.arbiter.Swap(e.Request, nowNs)
+	case role.Read:
+		r.arbiter.Read(nowNs)
 	case role.AppendEpoch:
 		r.appendEpoch(&e.Record)
+	case role.AppendOperator:
+		r.appendOperator(e.Reason, nowNs)
 	case role.StartServing:
 		r.stopIntake = false
 		r.wait.Reset(nowNs)
@@ -141,6 +153,13 @@ func (r *Replica) appendEpoch(record *lane.Record) {
 	}
 	r.ring.SetLimit(^uint64(0)) // an epoch is opened even if the standby lags
 	r.epochAt, _, _ = r.ring.Append(app.RecordEpoch, record.Epoch, laneNs, b)
+}
+
+// appendOperator keeps an operator's word in the lane's history.
+func (r *Replica) appendOperator(by string, nowNs int64) {
+	r.ring.SetLimit(^uint64(0))
+	r.ring.Append(app.RecordOperator, r.word.Epoch(), r.tailTimeNs(), []byte(by[:min(len(by), ForceMaxBytes)]))
+	r.Events.push(Event{TimeNs: nowNs, Kind: EventForced, A: uint64(r.word.Epoch()), Reason: by})
 }
 
 // tailTimeNs returns the time of the last record of the log: of those that this

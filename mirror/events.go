@@ -22,10 +22,11 @@ const (
 	EventHandover                    // planned handover began: A successor
 	EventRebuild                     // the log was cut below what was applied: A position, B applied
 	EventAckTimeout                  // the wait for the standby's ACK ended: A position
+	EventForced                      // went on by an operator's word: A epoch, Reason who and why
 )
 
 var eventNames = [...]string{"word", "serving", "peer", "in-sync", "alone", "refused", "log-broken",
-	"diverged", "handover", "rebuild", "ack-timeout"}
+	"diverged", "handover", "rebuild", "ack-timeout", "forced"}
 
 func (k EventKind) String() string { return eventNames[k] }
 
@@ -39,7 +40,7 @@ type Event struct {
 
 func (e Event) String() string {
 	switch e.Kind {
-	case EventRefused:
+	case EventRefused, EventForced:
 		return e.Reason
 	case EventWord:
 		return fmt.Sprintf("%v -> %v", lane.Word(e.A), lane.Word(e.B))
@@ -94,18 +95,46 @@ const (
 	CommandNone Command = iota
 	// CommandHandover gives the lane to the standby: planned, nothing refused.
 	CommandHandover
+	// CommandForce makes this node go on from the log it has, on an operator's
+	// word: Force.
+	CommandForce
+	commandTaken // the mailbox is being filled
 )
+
+// ForceMaxBytes bounds what is kept of an operator's word.
+const ForceMaxBytes = 200
 
 // Commands is a mailbox with one place: the loop takes what it finds in its
 // next cycle.
-type Commands struct{ pending atomic.Uint32 }
+type Commands struct {
+	pending atomic.Uint32
+	by      string // of CommandForce; handed over by pending
+}
 
 // Put leaves a command; false when the last one was not taken yet.
 func (c *Commands) Put(cmd Command) bool {
 	return c.pending.CompareAndSwap(uint32(CommandNone), uint32(cmd))
 }
 
-// waiting is a load of a line that nobody writes between commands.
-func (c *Commands) waiting() bool { return c.pending.Load() != uint32(CommandNone) }
+// Force leaves CommandForce with who says so and why.
+func (c *Commands) Force(by string) bool {
+	if !c.pending.CompareAndSwap(uint32(CommandNone), uint32(commandTaken)) {
+		return false
+	}
+	c.by = by
+	c.pending.Store(uint32(CommandForce))
+	return true
+}
 
-func (c *Commands) take() Command { return Command(c.pending.Swap(uint32(CommandNone))) }
+// waiting is a load of a line that nobody writes between commands.
+func (c *Commands) waiting() bool {
+	p := Command(c.pending.Load())
+	return p != CommandNone && p != commandTaken
+}
+
+// take empties the mailbox.
+func (c *Commands) take() (cmd Command, by string) {
+	cmd, by = Command(c.pending.Load()), c.by
+	c.pending.Store(uint32(CommandNone))
+	return cmd, by
+}

@@ -123,7 +123,7 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
 		r.event(EventPeer, hello.Incarnation, 0)
 	}
 	r.hello = hello
-	r.step(role.Event{Kind: role.PeerHello, Hello: hello, Tail: r.ring.Tail()}, nowNs)
+	r.step(role.Event{Kind: role.PeerHello, Hello: hello, Tail: r.ring.Tail(), Echoed: h.Echo}, nowNs)
 	if hello.Want == wire.WantJoin {
 		if r.word.State() == lane.Active {
 			r.serveCatchUp(&hello, nowNs)

@@ -29,6 +29,8 @@ type Config struct {
 	// WaitNs is how long an output may wait for the standby, then OnTimeout.
 	WaitNs    int64
 	OnTimeout policy.OnTimeout
+	// Registered: the arbiter keeps the record of the lane (witness, etcd).
+	Registered bool
 
 	Shared        [32]byte // link key
 	Authenticate  bool
@@ -109,6 +111,13 @@ type Replica struct {
 	warmed       byte // makes the compiler load what Warm touches
 }
 
+// How often a writer looks whether the register still has its record: often
+// enough to seed a restarted witness before it is needed.
+const (
+	readHeartbeats = 8
+	readAtLeastNs  = 100_000_000
+)
+
 // New makes the replica over shared memory that Open has prepared. link is nil
 // without a peer.
 func New(cfg Config, mem Memory, link xdp.Port, arb arbiter.Arbiter) (*Replica, error) {
@@ -123,6 +132,7 @@ func New(cfg Config, mem Memory, link xdp.Port, arb arbiter.Arbiter) (*Replica, 
 		role: role.New(role.Config{
 			Self: lane.Member{Node: cfg.Node, Incarnation: incarnation}, PeerNode: cfg.Peer,
 			First: cfg.First, AgainNs: cfg.HeartbeatNs,
+			Registered: cfg.Registered, ReadNs: max(readHeartbeats*cfg.HeartbeatNs, readAtLeastNs),
 		}),
 	}
 	if cfg.Peer != 0 {
@@ -175,6 +185,9 @@ func (r *Replica) Observe(nowNs int64) lane.State {
 	if r.Commands.waiting() {
 		r.command(nowNs)
 	}
+	if r.word.State() == lane.Candidate {
+		r.answers(nowNs) // orders wait for it
+	}
 	if nowNs >= r.nextTickNs {
 		r.tick(nowNs)
 	}
@@ -183,16 +196,20 @@ func (r *Replica) Observe(nowNs int64) lane.State {
 
 // command does what an operator asks.
 func (r *Replica) command(nowNs int64) {
-	if r.Commands.take() == CommandHandover {
+	switch cmd, by := r.Commands.take(); cmd {
+	case CommandHandover:
 		r.event(EventHandover, uint64(r.cfg.Peer), 0)
 		r.step(role.Event{Kind: role.HandoverRequested}, nowNs)
+	case CommandForce:
+		r.step(role.Event{Kind: role.Forced, By: by}, nowNs)
 	}
 }
 
 // tick is the slow side of the cycle, a few times per heartbeat.
 func (r *Replica) tick(nowNs int64) {
 	r.nextTickNs = nowNs + r.lifeNs
-	r.step(role.Event{Kind: role.Tick}, nowNs)
+	r.step(role.Event{Kind: role.Tick, Silent: r.silent(), Sent: r.table.Engine.TxCounter,
+		Echoed: atomic.LoadUint64(&r.table.Peer.Echo)}, nowNs)
 	r.answers(nowNs)
 	if r.cfg.Peer == 0 {
 		return
@@ -209,6 +226,12 @@ func (r *Replica) tick(nowNs int64) {
 		r.sendHello()
 	}
 	r.link.kick()
+}
+
+// silent reports whether the peer said nothing for a whole heartbeat, counted in
+// on-time ticks by the kernel.
+func (r *Replica) silent() bool {
+	return atomic.LoadUint32(&r.table.Watch.SilentTicks) >= r.table.Config.SilenceTicks
 }
 
 // watchStandby ends the wait for a standby that does not ACK, and opens the

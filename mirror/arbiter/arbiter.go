@@ -69,6 +69,9 @@ type Answer struct {
 	// of a witness, always the same in an etcd cluster, 0 with Pair.
 	Boot   uint64
 	Reason string // of a refusal, with its remedy
+	// Again: the refusal is not the last word. A candidate stays one and asks
+	// again, as after a fence agent that failed.
+	Again bool
 }
 
 // Arbiter decides requests. Neither call blocks; a request that is not answered

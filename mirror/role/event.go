@@ -17,14 +17,14 @@ const (
 	// newest epoch record in the ring, Tail and LastEpoch where its log ends.
 	// Hollow: the beginning of the log is gone, and with it the state.
 	Start EventKind = iota
-	// PeerHello: an authenticated HELLO. Hello, and Tail of this node's log.
+	// PeerHello: an authenticated HELLO. Hello, Tail of this node's log, Echoed.
 	PeerHello
 	// WordChanged: the kernel changed the authority word. Word, Why.
 	WordChanged
 	// SwapFailed: the last SetWord found Word instead; the effects behind it were
 	// dropped. Word, Why.
 	SwapFailed
-	// Answered: the arbiter's answer. Answer.
+	// Answered: the arbiter's answer. Answer, Sent.
 	Answered
 	// CaughtUp: while SYNCING an epoch record came into the log, or the peer's
 	// tail was reached. Record is the newest epoch record, Tail and LastEpoch the
@@ -41,13 +41,16 @@ const (
 	Drained
 	// PeerTookOver: user space saw a frame of a newer epoch. Epoch.
 	PeerTookOver
-	// Tick: time passes; due a few times per heartbeat.
+	// Tick: time passes; due a few times per heartbeat. Silent, Echoed.
 	Tick
+	// Forced: an operator says that this node shall go on from the log it has.
+	// By: who and why.
+	Forced
 	eventCount
 )
 
 var eventNames = [eventCount]string{"Start", "PeerHello", "WordChanged", "SwapFailed", "Answered", "CaughtUp",
-	"StandbyReady", "AckTimeout", "HandoverRequested", "Drained", "PeerTookOver", "Tick"}
+	"StandbyReady", "AckTimeout", "HandoverRequested", "Drained", "PeerTookOver", "Tick", "Forced"}
 
 func (k EventKind) String() string { return eventNames[k] }
 
@@ -64,6 +67,13 @@ type Event struct {
 	Answer    arbiter.Answer
 	Quit      bool
 	Hollow    bool
+	// Silent: nothing was heard from the peer, on any path, for a whole heartbeat.
+	Silent bool
+	// Sent is the counter of the last frame this node's engine sent. Echoed is the
+	// highest one the peer is known to have heard: of an ACK in this epoch (Tick),
+	// or as its HELLO says.
+	Sent, Echoed uint64
+	By           string
 }
 
 // EffectKind is what is to be done.
@@ -102,11 +112,17 @@ const (
 	Quit
 	// ResumeIntake: the handover is off, orders are taken again.
 	ResumeIntake
+	// Read: ask the arbiter what the register holds and feed its answer.
+	Read
+	// AppendOperator: put the operator's word, Reason, into the log behind the
+	// epoch record.
+	AppendOperator
 	effectCount
 )
 
 var effectNames = [effectCount]string{"SetWord", "Ask", "AppendEpoch", "StartServing", "StopIntake", "StopServing",
-	"SendFenced", "Announce", "CatchUp", "AcceptStandby", "GoAlone", "Refuse", "Quit", "ResumeIntake"}
+	"SendFenced", "Announce", "CatchUp", "AcceptStandby", "GoAlone", "Refuse", "Quit", "ResumeIntake", "Read",
+	"AppendOperator"}
 
 func (k EffectKind) String() string { return effectNames[k] }
 
@@ -135,6 +151,8 @@ func (e Effect) String() string {
 		return fmt.Sprintf("CatchUp from %d", e.Position)
 	case Refuse:
 		return "Refuse: " + e.Reason
+	case AppendOperator:
+		return "AppendOperator " + e.Reason
 	}
 	return e.Kind.String()
 }

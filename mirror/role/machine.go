@@ -15,6 +15,12 @@ type Config struct {
 	First    bool  // this node seeds a new lane
 	// AgainNs: an unanswered Ask and FENCED are repeated after so long.
 	AgainNs int64
+	// Registered: the arbiter keeps the record of the lane (a witness, etcd), and
+	// with it decides; without, proofs do.
+	Registered bool
+	// ReadNs is how often a registered writer, or a parked node, looks what the
+	// register holds.
+	ReadNs int64
 }
 
 // Machine is the role of one node in one lane. It belongs to one thread.
@@ -44,6 +50,9 @@ type state struct {
 	asking    bool
 	askedNs   int64
 	fencedNs  int64 // last SendFenced
+	register  view
+	parkedNs  int64  // since when no writer was heard
+	forced    string // an operator's word that waits for the peer to be parked or silent
 	syncWith  lane.Word
 	syncFrom  uint64 // incarnation of the peer that is caught up with
 }
@@ -69,6 +78,7 @@ func (m *Machine) Serving() bool { return m.serving && !m.draining }
 // valid until the next Step.
 func (m *Machine) Step(e Event, nowNs int64) []Effect {
 	m.effects, m.swapped = m.effects[:0], false
+	before := m.word.State()
 	if !m.started && e.Kind != Start {
 		panic(fmt.Sprintf("role: %v before Start", e.Kind))
 	}
@@ -99,9 +109,14 @@ func (m *Machine) Step(e Event, nowNs int64) []Effect {
 			m.resync()
 		}
 	case Tick:
-		m.tick(nowNs)
+		m.tick(&e, nowNs)
+	case Forced:
+		m.force(&e, nowNs)
 	default:
 		panic(fmt.Sprintf("role: event %d", e.Kind))
+	}
+	if s := m.word.State(); s != before && (s == lane.Syncing || s == lane.Fenced) {
+		m.parkedNs = nowNs
 	}
 	m.check()
 	return m.effects
@@ -128,9 +143,16 @@ func (m *Machine) set(to lane.Word) {
 // epoch returns the newest epoch this node knows of: the next one is above it.
 func (m *Machine) epoch() uint32 { return max(m.word.Epoch(), m.record.Epoch) }
 
-// base returns the record a request starts from, in the newest epoch known to
-// either side: the next one must be new to both.
+// Waiting reports whether an answer of the arbiter is awaited.
+func (m *Machine) Waiting() bool { return m.asking || m.register.reading }
+
+// base returns the record a request starts from: the register's where there is
+// one, else this node's in the newest epoch known to either side, since the next
+// one must be new to both.
 func (m *Machine) base() lane.Record {
+	if m.cfg.Registered {
+		return m.current()
+	}
 	r := m.record
 	r.Epoch = m.epoch()
 	if m.heard {
@@ -140,8 +162,19 @@ func (m *Machine) base() lane.Record {
 }
 
 func (m *Machine) ask(next lane.Record, proof arbiter.Proof, nowNs int64) {
-	m.asked = arbiter.Request{Self: m.cfg.Self.Node, Current: m.record, Next: next, Proof: proof}
-	m.asking, m.askedNs = true, nowNs
+	m.asked = arbiter.Request{Self: m.cfg.Self.Node, Current: m.current(), Next: next, Proof: proof}
+	if proof == arbiter.Seed {
+		m.asked.Current, m.asked.Boot = lane.Record{}, m.register.boot
+	}
+	m.asking, m.register.refusal, m.register.waits = true, "", false
+	m.askAgain(nowNs)
+}
+
+// askAgain repeats what is asked: the same change, so that one answer to either
+// is as good as both.
+func (m *Machine) askAgain(nowNs int64) {
+	m.askedNs, m.register.reading, m.register.floor = nowNs, false, m.record.Epoch
+	m.register.askedBoot = m.register.boot
 	m.emit(Effect{Kind: Ask, Request: m.asked})
 }
 
@@ -149,11 +182,12 @@ func (m *Machine) ask(next lane.Record, proof arbiter.Proof, nowNs int64) {
 // standby by a later epoch. The word says CANDIDATE first, so that nothing is
 // ACKed any more.
 func (m *Machine) claim(proof arbiter.Proof, nowNs int64) {
-	if m.hollow {
+	if m.hollow || m.cfg.Registered && proof != arbiter.Seed && !m.mayClaim() {
 		return
 	}
-	m.set(m.word.With(lane.Candidate))
-	m.ask(m.promoted(), proof, nowNs)
+	next := m.promoted()
+	m.set(lane.MakeWord(max(m.word.Epoch(), m.current().Epoch), lane.Candidate))
+	m.ask(next, proof, nowNs)
 }
 
 // stop ends serving.
@@ -206,6 +240,8 @@ func (m *Machine) check() {
 		bad = "asking for an old epoch"
 	case m.asking && s != lane.Candidate && s != lane.Active:
 		bad = "asking without a claim"
+	case m.asking && m.cfg.Registered && !m.asked.Current.Has(self) && m.asked.Proof != arbiter.Seed && m.asked.Proof != arbiter.Operator:
+		bad = "asking without membership"
 	}
 	if bad != "" {
 		panic(fmt.Sprintf("role: %s: word %v record %v asked %v", bad, m.word, m.record, m.asked.Next))

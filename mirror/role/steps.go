@@ -1,6 +1,8 @@
 package role
 
 import (
+	"fmt"
+
 	"onebeat/mirror/arbiter"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/wire"
@@ -25,7 +27,9 @@ func (m *Machine) start(e *Event, nowNs int64) {
 		m.park(lane.Syncing)
 	case mine && m.record.Count() == 1 && m.record.Writer == self.Node:
 		m.park(lane.Syncing)
-		m.claim(arbiter.Sole, nowNs)
+		if !m.cfg.Registered {
+			m.claim(arbiter.Sole, nowNs)
+		}
 	case m.word.State() == lane.Candidate && mine && m.word.Epoch() == m.record.Epoch && !m.hollow:
 		// The proof that made it one still holds: the writer is through.
 		m.ask(m.promoted(), proofOf(e.Why), nowNs)
@@ -36,11 +40,14 @@ func (m *Machine) start(e *Event, nowNs int64) {
 		if m.word.State() == lane.Fenced {
 			m.sendFenced(nowNs)
 		}
-	case m.record == (lane.Record{}) && m.cfg.PeerNode == 0:
+	case m.record == (lane.Record{}) && m.cfg.PeerNode == 0 && !m.cfg.Registered:
 		m.park(lane.Syncing)
 		m.seed(nowNs)
 	default:
 		m.park(lane.Syncing)
+	}
+	if m.cfg.Registered && !m.asking {
+		m.read(nowNs)
 	}
 }
 
@@ -90,6 +97,9 @@ func (m *Machine) peerHello(e *Event, nowNs int64) {
 	m.hello, m.heard, m.tail = e.Hello, true, e.Tail
 	h := &m.hello
 	peer := h.Authority
+	if m.forced != "" && m.helloForced(peer.State(), nowNs) {
+		return
+	}
 	switch m.word.State() {
 	case lane.Active, lane.Standby, lane.Candidate:
 		switch {
@@ -98,6 +108,10 @@ func (m *Machine) peerHello(e *Event, nowNs int64) {
 			m.catchUp(h)
 		case m.word.State() == lane.Standby && m.ringGone(h):
 			m.claim(arbiter.RingGone, nowNs)
+		case m.word.State() == lane.Candidate && m.register.waits && peer == m.word.With(lane.Active):
+			m.resync() // it is there after all, and waits for this node's ACKs
+		case m.maySeed(e.Echoed) && m.parkedMember(h):
+			m.seedRegister()
 		}
 	case lane.Syncing, lane.Fenced:
 		m.parkedHello(h, nowNs)
@@ -119,13 +133,19 @@ func (m *Machine) parkedHello(h *wire.Hello, nowNs int64) {
 	peer := h.Authority
 	switch s := peer.State(); {
 	case s == lane.Active:
-		if peer.Epoch() > m.word.Epoch() || m.word.State() == lane.Syncing {
+		// One of an older epoch does not know yet that the lane went on.
+		if peer.Epoch() > m.word.Epoch() || m.word.State() == lane.Syncing && peer.Epoch() == m.word.Epoch() {
+			m.parkedNs = nowNs
 			m.resync()
 			m.catchUp(h)
 		}
 	case s == lane.Standby || s == lane.Candidate:
 		if m.word.State() == lane.Fenced && peer.Epoch() == m.word.Epoch() {
 			m.sendFenced(nowNs)
+		}
+	case m.cfg.Registered && (!m.register.unknown || m.record != lane.Record{}):
+		if m.outranks(h) {
+			m.claim(arbiter.Parked, nowNs)
 		}
 	case m.record == (lane.Record{}) && h.Record == (lane.Record{}):
 		if m.cfg.First && h.First {
@@ -153,13 +173,19 @@ func (m *Machine) greatest(h *wire.Hello) bool {
 		h.PeerIncarnation != m.cfg.Self.Incarnation || h.Authority.Epoch() < m.epoch() {
 		return false
 	}
+	return m.longer(h)
+}
+
+// longer compares the logs of two parked members.
+func (m *Machine) longer(h *wire.Hello) bool {
 	if m.lastEpoch != h.LastEpoch {
 		return m.lastEpoch > h.LastEpoch
 	}
 	if m.tail != h.Tail {
 		return m.tail > h.Tail
 	}
-	return m.record.Writer == m.cfg.Self.Node
+	r := m.current()
+	return r.Writer == m.cfg.Self.Node
 }
 
 func (m *Machine) catchUp(h *wire.Hello) {
@@ -196,6 +222,11 @@ func (m *Machine) wordChanged(e *Event, nowNs int64) {
 	m.undo = m.state
 	switch e.Word.State() {
 	case lane.Candidate:
+		if m.cfg.Registered && !m.mayClaim() {
+			m.refuse(fmt.Sprintf("the lane went on as %v", m.current()))
+			m.resync()
+			return
+		}
 		m.ask(m.promoted(), proofOf(e.Why), nowNs)
 	case lane.Fenced:
 		m.stop()

@@ -7,12 +7,22 @@ import (
 
 // answered: what the arbiter says to the last Ask.
 func (m *Machine) answered(e *Event, nowNs int64) {
+	if m.cfg.Registered {
+		m.registerSays(e, nowNs)
+		return
+	}
 	if !m.asking || e.Answer.Granted && e.Answer.Record != m.asked.Next {
 		return // an answer to something no longer asked
 	}
 	asked := m.asked
+	if !e.Answer.Granted && e.Answer.Again && m.word.State() == lane.Candidate {
+		m.refuseOnce(e.Answer.Reason)
+		m.register.waits = true
+		return
+	}
 	m.asking = false
 	if !e.Answer.Granted {
+		m.forced = ""
 		m.refuse(e.Answer.Reason)
 		if m.word.State() == lane.Candidate {
 			m.resync()
@@ -33,6 +43,10 @@ func (m *Machine) promote(next lane.Record) {
 	m.set(lane.MakeWord(next.Epoch, lane.Active))
 	m.record, m.lastEpoch, m.serving = next, next.Epoch, true
 	m.emit(Effect{Kind: AppendEpoch, Record: next})
+	if m.forced != "" {
+		m.emit(Effect{Kind: AppendOperator, Reason: m.forced})
+		m.forced = ""
+	}
 	m.emit(Effect{Kind: GoAlone})
 	m.emit(Effect{Kind: StartServing})
 	m.emit(Effect{Kind: Announce})
@@ -116,10 +130,15 @@ func (m *Machine) drained(nowNs int64) {
 const handoverNs = 1_000_000_000
 
 // tick repeats what may have been lost.
-func (m *Machine) tick(nowNs int64) {
+func (m *Machine) tick(e *Event, nowNs int64) {
 	if m.asking && nowNs-m.askedNs >= m.cfg.AgainNs {
-		m.askedNs = nowNs
-		m.emit(Effect{Kind: Ask, Request: m.asked})
+		m.askAgain(nowNs)
+	}
+	if m.forced != "" && e.Silent {
+		m.goForced(nowNs)
+	}
+	if m.cfg.Registered {
+		m.registeredTick(e, nowNs)
 	}
 	if m.draining && nowNs-m.drainNs >= handoverNs {
 		m.cancelHandover("the standby does not answer: no handover; bring it back first")

@@ -1,0 +1,63 @@
+package role
+
+import (
+	"fmt"
+
+	"onebeat/mirror/arbiter"
+	"onebeat/mirror/lane"
+)
+
+// force takes an operator's word that this node shall go on from the log it
+// has. It waits until the peer is parked or silent: one that serves, or that is
+// about to, is handed over from, not overruled.
+func (m *Machine) force(e *Event, nowNs int64) {
+	switch {
+	case m.word.State() == lane.Active:
+		m.refuse("this node is ACTIVE already")
+	case m.hollow:
+		m.refuse("this node has no state to go on with: the beginning of its log is overwritten")
+	default:
+		m.forced = e.By
+		if m.cfg.PeerNode == 0 {
+			m.goForced(nowNs)
+		}
+	}
+}
+
+// helloForced decides about the operator's word by what the peer is, and
+// reports whether that was all a HELLO is for.
+func (m *Machine) helloForced(peer lane.State, nowNs int64) bool {
+	switch peer {
+	case lane.Active:
+		m.forced = ""
+		m.refuse("the peer is ACTIVE: hand the lane over there (onebeat promote), or stop that node first")
+		return false
+	case lane.Init, lane.Syncing, lane.Fenced:
+		m.goForced(nowNs)
+		return true
+	}
+	return false // it may go on by itself any moment
+}
+
+// goForced claims on the operator's word. A register that knows nothing of the
+// lane learns it from that claim.
+func (m *Machine) goForced(nowNs int64) {
+	if s := m.word.State(); s == lane.Active || s == lane.Candidate && (m.asked.Proof == arbiter.Operator || m.asked.Proof == arbiter.Seed) {
+		return
+	}
+	v := &m.register
+	next, proof := m.promoted(), arbiter.Operator
+	switch {
+	case m.cfg.Registered && !v.answered:
+		return // the next tick asks the arbiter, and comes here again
+	case m.cfg.Registered && v.unknown:
+		proof = arbiter.Seed
+	case next.Epoch <= m.word.Epoch():
+		m.refuse(fmt.Sprintf("the arbiter's record %v is older than this node's epoch %d: seed it anew first (onebeat witness seed)", m.current(), m.word.Epoch()))
+		m.forced = ""
+		return
+	}
+	next.Epoch = max(next.Epoch, m.word.Epoch()+1)
+	m.set(m.word.With(lane.Candidate))
+	m.ask(next, proof, nowNs)
+}
