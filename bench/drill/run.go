@@ -17,6 +17,7 @@ import (
 
 	"onebeat/bench/lab"
 	"onebeat/bench/load"
+	"onebeat/bench/scene"
 	"onebeat/mirror/lane"
 	"onebeat/tools/control"
 )
@@ -110,7 +111,7 @@ func (r *run) say(format string, args ...any) {
 
 // startNodes starts the venue and both nodes and waits for their roles.
 func (r *run) startNodes() error {
-	if err := WriteConfigs(r.lab, r.o); err != nil {
+	if err := sceneOf(r.lab, r.o).Write(); err != nil {
 		return err
 	}
 	node := func(place string) (*process, error) {
@@ -118,7 +119,7 @@ func (r *run) startNodes() error {
 		if place == lab.Venue {
 			command = "venue"
 		}
-		return start(r.lab, r.o, place, r.o.Log, command, "--config", ConfigPath(r.lab, place))
+		return start(r.lab, r.o, place, r.o.Log, command, "--config", scene.ConfigPath(r.lab, place))
 	}
 	var err error
 	if r.o.App == "gateway" {
@@ -151,8 +152,8 @@ func (r *run) startNodes() error {
 }
 
 func (r *run) startLoad() error {
-	args := []string{"load", "--interface", lab.OrderNIC, "--target", Target().String(),
-		"--session", Session, "--key", Credentials, "--rate", strconv.Itoa(r.o.RatePerSecond),
+	args := []string{"load", "--interface", lab.OrderNIC, "--target", scene.Target(laneID).String(),
+		"--session", scene.Session(laneID), "--key", scene.Credentials, "--rate", strconv.Itoa(r.o.RatePerSecond),
 		"--duration", r.o.Duration.String(), "--idle", r.o.ClientIdle, "--log", clientLogPath(r.lab), "--json"}
 	var err error
 	r.client, err = start(r.lab, r.o, lab.Client, &r.clientOut, args...)
@@ -326,7 +327,7 @@ func (r *run) collect() (*Logs, *load.Result, error) {
 		if err := call(r.lab, lab.Venue, control.CmdOrders, nil); err != nil {
 			return nil, nil, err
 		}
-		if logs.Venue, err = ReadVenueCSV(orderLogPath(r.lab)); err != nil {
+		if logs.Venue, err = ReadVenueCSV(scene.VenueOrders(r.lab, laneID)); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -388,7 +389,7 @@ func (r *run) keep() error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for _, path := range []string{clientLogPath(r.lab), orderLogPath(r.lab)} {
+	for _, path := range []string{clientLogPath(r.lab), scene.VenueOrders(r.lab, laneID)} {
 		if err := copyFile(path, filepath.Join(dir, filepath.Base(path))); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
