@@ -8,9 +8,11 @@
  *
  * One instance serves one direction. XDP cannot keep a frame, so one that is
  * held back is copied into a slot and dropped. To let it go later a passing
- * frame is broadcast: itself, a clone that an egress program turns into the
- * held one, and the original, which always goes to the last device and has no
- * room to grow, to be dropped.
+ * frame is marked and broadcast three times: the egress program passes the
+ * first clone, turns the second into the held frame, and drops the original,
+ * which always goes last and may have no room to grow. A device's queue knows
+ * one egress program at a time (bq_enqueue in kernel/bpf/devmap.c), so it is
+ * the same everywhere and tells the clones apart by counting.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -56,6 +58,9 @@ struct ob_fault_state {
 	__u64 length; /* of the frame in it */
 	__u64 behind; /* frames it still waits for */
 	__u64 since_ns; /* when its state changed */
+	__u64 release; /* number of the last one, the mark of its clones */
+	__u64 leaving; /* the release whose clones are leaving now */
+	__u64 clones; /* of it that have left */
 	__u64 passed, lost, corrupted, doubled, held, released, failed;
 };
 
@@ -84,7 +89,7 @@ struct {
 	__type(value, struct ob_held);
 } fault_held SEC(".maps");
 
-/* The same NIC each time: once, twice, and with the egress programs. */
+/* The same NIC each time: once, twice, three times. */
 struct fault_exit {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
 	__uint(max_entries, 3);
@@ -199,6 +204,20 @@ static __always_inline int due(struct ob_fault_state *s)
 	return 1;
 }
 
+/* Marks the frame whose clones let the held one go. */
+static __always_inline int mark(struct xdp_md *ctx, struct ob_fault_state *s)
+{
+	__u32 *m;
+
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*m)))
+		return -1;
+	m = (void *)(long)ctx->data_meta;
+	if ((void *)(m + 1) > (void *)(long)ctx->data)
+		return -1;
+	*m = ++s->release;
+	return 0;
+}
+
 SEC("xdp")
 int ob_fault(struct xdp_md *ctx)
 {
@@ -231,7 +250,7 @@ int ob_fault(struct xdp_md *ctx)
 		twice = happens(again, f->twice);
 	}
 	s->passed++;
-	if (due(s))
+	if (due(s) && !mark(ctx, s))
 		return bpf_redirect_map(&fault_release, 0, BPF_F_BROADCAST);
 	if (twice) {
 		s->doubled++;
@@ -240,35 +259,51 @@ int ob_fault(struct xdp_md *ctx)
 	return bpf_redirect_map(&fault_once, 0, 0);
 }
 
-/* Egress: turns the clone into the held frame. */
-SEC("xdp/devmap")
-int ob_fault_become(struct xdp_md *ctx)
+/* Turns the clone into the held frame. */
+static __always_inline int become(struct xdp_md *ctx, struct ob_fault_state *s, int now)
 {
-	__u64 now = length_of(ctx), length;
 	__u32 zero = 0;
-	struct ob_fault_state *s = bpf_map_lookup_elem(&fault_state, &zero);
 	struct ob_held *held = bpf_map_lookup_elem(&fault_held, &zero);
+	__u64 length = s->length;
 
-	if (!s || !held || s->slot != OB_SLOT_LEAVING)
-		return XDP_DROP;
-	length = s->length;
 	asm volatile("%0 &= 2047" : "+r"(length));
-	if (!length || bpf_xdp_adjust_tail(ctx, (int)length - (int)now) ||
+	if (s->slot != OB_SLOT_LEAVING)
+		return XDP_DROP;
+	s->slot = OB_SLOT_EMPTY;
+	if (!held || !length || bpf_xdp_adjust_tail(ctx, (int)length - now) ||
 	    bpf_xdp_store_bytes(ctx, 0, held->bytes, length)) {
-		s->slot = OB_SLOT_EMPTY;
 		s->failed++;
 		return XDP_DROP;
 	}
-	s->slot = OB_SLOT_EMPTY;
 	s->released++;
 	return XDP_PASS;
 }
 
-/* Egress: the original, which the broadcast could not do without. */
 SEC("xdp/devmap")
-int ob_fault_vanish(struct xdp_md *ctx)
+int ob_fault_exit(struct xdp_md *ctx)
 {
-	return XDP_DROP;
+	__u32 *m = (void *)(long)ctx->data_meta;
+	int length = length_of(ctx);
+	__u32 zero = 0, release;
+	struct ob_fault_state *s = bpf_map_lookup_elem(&fault_state, &zero);
+
+	if (!s || (void *)(m + 1) > (void *)(long)ctx->data)
+		return XDP_PASS;
+	release = *m;
+	/* Nobody else needs to know. */
+	bpf_xdp_adjust_meta(ctx, sizeof(*m));
+	if (s->leaving != release) {
+		s->leaving = release;
+		s->clones = 0;
+	}
+	switch (s->clones++) {
+	case 0:
+		return XDP_PASS;
+	case 1:
+		return become(ctx, s, length);
+	default:
+		return XDP_DROP;
+	}
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -47,8 +47,9 @@ type FaultCounts struct {
 
 // faultState is struct ob_fault_state.
 type faultState struct {
-	Random, Slot, Length, Behind, SinceNs uint64
-	Counts                                FaultCounts
+	Random, Slot, Length, Behind, SinceNs, Release, Leaving, Clones uint64
+
+	Counts FaultCounts
 }
 
 // FaultBox is one direction of a bad cable: a program for the NIC that frames
@@ -85,15 +86,13 @@ func LoadFault(dir string, exit int) (*FaultBox, error) {
 	return b, nil
 }
 
-// aim fills the exits: struct bpf_devmap_val {ifindex, program}.
+// aim fills the exits, once, twice and three times the same: struct
+// bpf_devmap_val {ifindex, egress program}.
 func aim(c *ebpf.Collection, exit int) error {
-	become, vanish := uint32(c.Programs["ob_fault_become"].FD()), uint32(c.Programs["ob_fault_vanish"].FD())
-	for _, e := range []struct {
-		name     string
-		programs []uint32 // of the clones in turn; 0: the frame as it is
-	}{{"fault_once", []uint32{0}}, {"fault_twice", []uint32{0, 0}}, {"fault_release", []uint32{0, become, vanish}}} {
-		for i, program := range e.programs {
-			if err := c.Maps[e.name].Put(uint32(i), [2]uint32{uint32(exit), program}); err != nil {
+	to := [2]uint32{uint32(exit), uint32(c.Programs["ob_fault_exit"].FD())}
+	for i, name := range []string{"fault_once", "fault_twice", "fault_release"} {
+		for k := range i + 1 {
+			if err := c.Maps[name].Put(uint32(k), to); err != nil {
 				return fmt.Errorf("exit %d of the fault program: %w", exit, err)
 			}
 		}

@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/bits"
 	"net"
 	"reflect"
@@ -20,7 +21,9 @@ type faultModel struct {
 	random uint64
 	held   []byte // nil: the slot is empty
 	behind uint32
-	counts FaultCounts
+	// releases of held frames so far
+	releases uint32
+	counts   FaultCounts
 }
 
 func (m *faultModel) draw() uint32 {
@@ -57,7 +60,9 @@ func (m *faultModel) step(kind uint32, headers int, frame []byte) (uint32, []byt
 	if m.held != nil {
 		if m.behind <= 1 {
 			m.held = nil
-			return xdpRedirect, out
+			m.releases++
+			// The mark of its clones; a test run returns metadata too.
+			return xdpRedirect, append(binary.LittleEndian.AppendUint32(nil, m.releases), out...)
 		}
 		m.behind--
 	}

@@ -16,15 +16,14 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	faultMapFault          = "fault"
-	faultMapFaultHeld      = "fault_held"
-	faultMapFaultOnce      = "fault_once"
-	faultMapFaultRelease   = "fault_release"
-	faultMapFaultState     = "fault_state"
-	faultMapFaultTwice     = "fault_twice"
-	faultProgObFault       = "ob_fault"
-	faultProgObFaultBecome = "ob_fault_become"
-	faultProgObFaultVanish = "ob_fault_vanish"
+	faultMapFault        = "fault"
+	faultMapFaultHeld    = "fault_held"
+	faultMapFaultOnce    = "fault_once"
+	faultMapFaultRelease = "fault_release"
+	faultMapFaultState   = "fault_state"
+	faultMapFaultTwice   = "fault_twice"
+	faultProgObFault     = "ob_fault"
+	faultProgObFaultExit = "ob_fault_exit"
 )
 
 // loadFault returns the embedded CollectionSpec for fault.
@@ -69,9 +68,8 @@ type faultSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type faultProgramSpecs struct {
-	ObFault       *ebpf.ProgramSpec `ebpf:"ob_fault"`
-	ObFaultBecome *ebpf.ProgramSpec `ebpf:"ob_fault_become"`
-	ObFaultVanish *ebpf.ProgramSpec `ebpf:"ob_fault_vanish"`
+	ObFault     *ebpf.ProgramSpec `ebpf:"ob_fault"`
+	ObFaultExit *ebpf.ProgramSpec `ebpf:"ob_fault_exit"`
 }
 
 // faultMapSpecs contains maps before they are loaded into the kernel.
@@ -141,16 +139,14 @@ type faultVariables struct {
 //
 // It can be passed to loadFaultObjects or ebpf.CollectionSpec.LoadAndAssign.
 type faultPrograms struct {
-	ObFault       *ebpf.Program `ebpf:"ob_fault"`
-	ObFaultBecome *ebpf.Program `ebpf:"ob_fault_become"`
-	ObFaultVanish *ebpf.Program `ebpf:"ob_fault_vanish"`
+	ObFault     *ebpf.Program `ebpf:"ob_fault"`
+	ObFaultExit *ebpf.Program `ebpf:"ob_fault_exit"`
 }
 
 func (p *faultPrograms) Close() error {
 	return _FaultClose(
 		p.ObFault,
-		p.ObFaultBecome,
-		p.ObFaultVanish,
+		p.ObFaultExit,
 	)
 }
 

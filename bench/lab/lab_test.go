@@ -160,12 +160,13 @@ func TestCommandRunsInItsPlace(t *testing.T) {
 	}
 }
 
-func TestCarrier(t *testing.T) {
-	l := labtest.Up(t, lab.Pair)
+// carrier waits for a NIC's operational state.
+func carrier(t *testing.T, l *lab.Lab, place, nic, want string) {
+	t.Helper()
 	state := func() string {
 		var s string
-		if err := l.Do(lab.NodeA, func() error {
-			link, err := netlink.LinkByName(lab.LinkNIC)
+		if err := l.Do(place, func() error {
+			link, err := netlink.LinkByName(nic)
 			if err == nil {
 				s = link.Attrs().OperState.String()
 			}
@@ -175,6 +176,16 @@ func TestCarrier(t *testing.T) {
 		}
 		return s
 	}
+	for end := time.Now().Add(2 * time.Second); state() != want && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if got := state(); got != want {
+		t.Errorf("%s/%s is %s, want %s", place, nic, got, want)
+	}
+}
+
+func TestCarrier(t *testing.T) {
+	l := labtest.Up(t, lab.Pair)
 	for _, c := range []struct {
 		up   bool
 		want string
@@ -182,12 +193,7 @@ func TestCarrier(t *testing.T) {
 		if err := l.SetCarrier(lab.NodeB, lab.LinkNIC, c.up); err != nil {
 			t.Fatal(err)
 		}
-		for end := time.Now().Add(2 * time.Second); state() != c.want && time.Now().Before(end); {
-			time.Sleep(time.Millisecond)
-		}
-		if got := state(); got != c.want {
-			t.Errorf("node-b's NIC up=%v: node-a sees %s, want %s", c.up, got, c.want)
-		}
+		carrier(t, l, lab.NodeA, lab.LinkNIC, c.want)
 	}
 }
 

@@ -19,6 +19,8 @@ const (
 	Switch = "switch"
 	// Witness is where an arbiter runs; a network of its own leads there.
 	Witness = "witness"
+	// Box is in the middle of the nodes' cables, in labs with a fault box.
+	Box = "box"
 )
 
 // Interfaces inside a place.
@@ -70,6 +72,9 @@ type Spec struct {
 	// OrderQueues is how many rx queues the nodes' order NICs have, default 1:
 	// a frame arrives on the queue of the number it was sent from.
 	OrderQueues int
+	// FaultBox leads every cable of a node through the place Box, where SetFault
+	// and Pull work. It costs each frame about a microsecond.
+	FaultBox bool
 	// Detached: the lab outlives this process and stays until Down.
 	Detached bool
 }
@@ -82,6 +87,7 @@ var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,23}$`)
 type Lab struct {
 	Name     string   `json:"name"`
 	Topology Topology `json:"topology"`
+	FaultBox bool     `json:"fault_box,omitempty"`
 	// OwnerPID and OwnerStart name the process the lab belongs to; 0: detached.
 	OwnerPID   int    `json:"owner_pid"`
 	OwnerStart uint64 `json:"owner_start_ticks"`
@@ -96,13 +102,14 @@ type Lab struct {
 
 // Places returns the lab's places.
 func (l *Lab) Places() []string {
-	switch l.Topology {
-	case Pair:
-		return []string{Client, NodeA, NodeB}
-	case NPlusOne:
-		return []string{Client, NodeA, NodeB, NodeC, Venue, Switch, Witness}
+	places := append([]string{Client}, l.Nodes()...)
+	if l.Topology != Pair {
+		places = append(places, Venue, Switch, Witness)
 	}
-	return []string{Client, NodeA, NodeB, Venue, Switch, Witness}
+	if l.FaultBox {
+		places = append(places, Box)
+	}
+	return places
 }
 
 // Nodes returns the places that run nodes.
@@ -138,6 +145,9 @@ func (s *Spec) defaults() error {
 	}
 	if s.OrderQueues == 0 {
 		s.OrderQueues = 1
+	}
+	if s.FaultBox && s.OrderQueues != 1 {
+		return fmt.Errorf("%d order queues with a fault box: what it redirects keeps no queue; leave one of them out", s.OrderQueues)
 	}
 	if s.Dir == "" {
 		s.Dir = DefaultDir

@@ -24,8 +24,9 @@ func Up(spec Spec) (*Lab, error) {
 	}
 	l := &Lab{
 		Name: spec.Name, Topology: spec.Topology, dir: spec.Dir, orderQueues: spec.OrderQueues,
-		RunDir: filepath.Join(spec.Dir, spec.Name),
-		PinDir: filepath.Join(bpffsRoot, "onebeat-lab", spec.Name),
+		FaultBox: spec.FaultBox,
+		RunDir:   filepath.Join(spec.Dir, spec.Name),
+		PinDir:   filepath.Join(bpffsRoot, "onebeat-lab", spec.Name),
 	}
 	if !spec.Detached {
 		l.OwnerPID = os.Getpid()
@@ -157,8 +158,17 @@ type end struct {
 	txQueues    int
 }
 
-// cable joins two ends with a veth pair.
+// cable joins two ends, through the box if there is one and a node is at the
+// cable.
 func (l *Lab) cable(a, b end, mtuBytes int) error {
+	if l.FaultBox && (NodeNumber(a.place) != 0 || NodeNumber(b.place) != 0) {
+		return l.boxedCable(a, b, mtuBytes)
+	}
+	return l.plainCable(a, b, mtuBytes)
+}
+
+// plainCable joins two ends with a veth pair.
+func (l *Lab) plainCable(a, b end, mtuBytes int) error {
 	towardsA, towardsB := max(a.rxQueues, 1), max(a.txQueues, 1)
 	peer, err := netns.GetFromPath(l.netnsPath(b.place))
 	if err != nil {
@@ -179,6 +189,12 @@ func (l *Lab) cable(a, b end, mtuBytes int) error {
 	for _, e := range []end{a, b} {
 		if err := l.Do(e.place, e.setUp); err != nil {
 			return fmt.Errorf("set up %s/%s: %w", e.place, e.name, err)
+		}
+		if !l.FaultBox {
+			continue
+		}
+		if err := l.Do(e.place, func() error { return sumByHand(e.name) }); err != nil {
+			return err
 		}
 	}
 	return nil

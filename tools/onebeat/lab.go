@@ -18,10 +18,12 @@ func newLab() *cobra.Command {
 	var name, topology string
 	c.PersistentFlags().StringVar(&name, "name", "lab", "name of the lab")
 
+	var spec lab.Spec
 	up := &cobra.Command{
 		Use: "up", Short: "Build the lab; it stays until down", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			l, err := lab.Up(lab.Spec{Name: name, Topology: lab.Topology(topology), Detached: true})
+			spec.Name, spec.Topology, spec.Detached = name, lab.Topology(topology), true
+			l, err := lab.Up(spec)
 			if err != nil {
 				return err
 			}
@@ -34,6 +36,7 @@ func newLab() *cobra.Command {
 		},
 	}
 	up.Flags().StringVar(&topology, "topology", string(lab.Switched), "switched (two nodes, venue, switch, witness), n-plus-one (a third node) or pair")
+	up.Flags().BoolVar(&spec.FaultBox, "fault-box", false, "lead the nodes' cables through a place where frames can be harmed")
 
 	down := &cobra.Command{
 		Use: "down", Short: "End what runs in the lab and remove it", Args: cobra.NoArgs,
