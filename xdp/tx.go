@@ -43,8 +43,13 @@ func (s *Socket) Submit(lengthBytes int) {
 		panic("xdp: Submit without Reserve or longer than the buffer")
 	}
 	t.hasReserved = false
+	t.queue(t.reserved, lengthBytes)
+}
+
+// queue puts a chunk behind those that wait to be sent.
+func (t *txRing) queue(addr uint64, lengthBytes int) {
 	d := &t.desc[t.next&t.mask]
-	d.Addr, d.Len, d.Options = t.reserved, uint32(lengthBytes), 0
+	d.Addr, d.Len, d.Options = addr, uint32(lengthBytes), 0
 	t.next++
 	t.queued++
 }
