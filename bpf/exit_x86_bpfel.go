@@ -31,6 +31,7 @@ const (
 	exitVarLaneIp     = "lane_ip"
 	exitVarLinkPort   = "link_port"
 	exitVarObContract = "ob_contract"
+	exitVarOrderIp    = "order_ip"
 	exitVarRingSize   = "ring_size"
 )
 
@@ -103,6 +104,7 @@ type exitVariableSpecs struct {
 	LaneIp     *ebpf.VariableSpec `ebpf:"lane_ip"`
 	LinkPort   *ebpf.VariableSpec `ebpf:"link_port"`
 	ObContract *ebpf.VariableSpec `ebpf:"ob_contract"`
+	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
 	RingSize   *ebpf.VariableSpec `ebpf:"ring_size"`
 }
 
@@ -160,6 +162,7 @@ type exitVariables struct {
 	LaneIp     *ebpf.Variable `ebpf:"lane_ip"`
 	LinkPort   *ebpf.Variable `ebpf:"link_port"`
 	ObContract *ebpf.Variable `ebpf:"ob_contract"`
+	OrderIp    *ebpf.Variable `ebpf:"order_ip"`
 	RingSize   *ebpf.Variable `ebpf:"ring_size"`
 }
 

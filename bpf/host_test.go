@@ -49,6 +49,11 @@ var (
 	linkMAC   = [6]byte{2, 0, 0, 0, 8, 2}
 	peerMAC   = [6]byte{2, 0, 0, 0, 8, 1}
 	clientMAC = [6]byte{2, 0, 0, 0, 9, 7}
+
+	// The second path: the nodes' own addresses on the order NICs.
+	ownOrderIP   = [4]byte{10, 9, 0, 2}
+	peerOrderIP  = [4]byte{10, 9, 0, 1}
+	peerOrderMAC = [6]byte{2, 0, 0, 0, 9, 1}
 )
 
 // covered sums what every host of the package counted, for TestMain.
@@ -116,7 +121,7 @@ func newHost(t testing.TB) *host {
 	t.Helper()
 	needRoot(t)
 	o := Options{RingBytes: ringBytes, LinkPort: linkPort}
-	o.LaneIP[laneID] = laneIP
+	o.LaneIP[laneID], o.OrderIP[laneID] = laneIP, ownOrderIP
 	k, err := Load(o)
 	if err != nil {
 		t.Fatal(err)
@@ -177,6 +182,7 @@ func (h *host) reset(s lane.State) {
 		LaneIP: laneIP, LinkIP: linkIP, PeerLinkIP: peerIP,
 		LinkPort: [2]byte{linkPort >> 8, linkPort & 255}, LinkFrameMax: linkMax,
 		OrderMAC: orderMAC, LinkMAC: linkMAC, PeerLinkMAC: peerMAC,
+		OrderIP: ownOrderIP, PeerOrderIP: peerOrderIP, PeerOrderMAC: peerOrderMAC,
 		HeartbeatNs: 5e6, TickNs: 1e6, HangTicks: 10, SilenceTicks: 5,
 		TxKey: h.us.Sip, RxKey: h.peer.Sip,
 	}}
@@ -239,8 +245,20 @@ func (h *host) sent(typ wire.Type, records, ride []byte, change func(*wire.Heade
 }
 
 func (h *host) seal(hd *wire.Header, records, ride []byte) []byte {
+	return h.sealIn(linkHeaders(wire.HeaderBytes+len(records)+len(ride)), hd, records, ride)
+}
+
+// sealSecond does the same for the second path.
+func (h *host) sealSecond(hd *wire.Header, records, ride []byte) []byte {
+	f := linkHeaders(wire.HeaderBytes + len(records) + len(ride))
+	var tmpl frame.Template
+	tmpl.Put(f, &frame.Endpoint{MAC: peerOrderMAC, IP: peerOrderIP}, linkPort,
+		&frame.Endpoint{MAC: orderMAC, IP: ownOrderIP, Port: linkPort}, len(f)-frame.HeaderBytes)
+	return h.sealIn(f, hd, records, ride)
+}
+
+func (h *host) sealIn(f []byte, hd *wire.Header, records, ride []byte) []byte {
 	body := len(records) + len(ride)
-	f := linkHeaders(wire.HeaderBytes + body)
 	b := f[frame.HeaderBytes:]
 	hd.Put(b)
 	copy(b[wire.HeaderBytes:], records)

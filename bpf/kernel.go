@@ -16,7 +16,7 @@ import (
 const (
 	Lanes          = 16
 	Queues         = 64
-	LaneBytes      = 768
+	LaneBytes      = 832
 	AuthorityBytes = 64
 	RingSlackBytes = 2048
 	NHWords        = 384 + 24
@@ -42,6 +42,9 @@ type Options struct {
 	LinkPort uint16
 	// LaneIP holds the lane addresses by lane number, zero for none.
 	LaneIP [Lanes][4]byte
+	// OrderIP holds this node's own addresses on the order NIC by lane number,
+	// to which the peer sends what travels on the second path; zero for none.
+	OrderIP [Lanes][4]byte
 }
 
 // Kernel is the loaded programs and their maps, shared with whoever else has
@@ -138,6 +141,7 @@ func prepare(spec *ebpf.CollectionSpec, o *Options) error {
 		spec.Variables["ring_size"].Set(o.RingBytes),
 		spec.Variables["link_port"].Set(port),
 		spec.Variables["lane_ip"].Set(o.LaneIP),
+		spec.Variables["order_ip"].Set(o.OrderIP),
 	)
 }
 

@@ -8,7 +8,7 @@
  */
 #include "auth.h"
 #include "frame.h"
-#include "lane.h"
+#include "proof.h"
 #include "watch.h"
 
 /* One frame on its way through the program. */
@@ -211,41 +211,18 @@ static __always_inline int ack(struct passage *p, struct ob_link_hdr *h)
 /* A standby asks for life; the kernel speaks for itself and for its engine. */
 static __always_inline int probe(struct passage *p, struct ob_link_hdr *h)
 {
-	struct ob_lane *l = p->l;
-	enum ob_why why = engine_dead(l) ? OB_WHY_EXITED : OB_WHY_STUCK;
-	int stuck = engine_stuck(l);
-
-	STORE(l->peer.authority, h->authority);
-	if (word_state(p->word) == OB_ACTIVE && (stuck || engine_gone(l, p->lane))) {
-		if (!stuck)
-			why = OB_WHY_SLOT_EMPTY;
-		if (fence(l, p->a, p->word, why))
-			count(OB_R_FENCED_BY_PROBE);
-		p->word = LOAD(p->a->word);
-	}
+	p->word = probed(p->l, p->a, p->lane, p->word, h);
 	return will_answer(p, word_state(p->word) == OB_FENCED ? OB_FENCED_FRAME : OB_LIFE, 0,
 			   OB_R_PROBE_ANSWERED);
 }
 
-/* FENCED and FORWARD: the writer's kernel says its engine is through. */
 static __always_inline int fenced(struct passage *p, struct ob_link_hdr *h)
 {
-	struct ob_lane *l = p->l;
 	enum ob_reason reason =
 		h->type == OB_FORWARD ? OB_R_FORWARD_RECEIVED : OB_R_FENCED_RECEIVED;
 
-	if (h->successor != l->cfg.node)
-		return drop(OB_R_LINK_NODE);
-	if (h->authority != make_word(h->epoch, OB_FENCED))
-		return drop(OB_R_LINK_TYPE);
-	if (word_state(p->word) == OB_STANDBY && h->epoch == word_epoch(p->word)) {
-		STORE(l->peer.authority, h->authority);
-		STORE(l->peer.released, h->applied);
-		if (engine_gone(l, p->lane))
-			return drop(OB_R_CANDIDATE_REFUSED);
-		if (!become_candidate(l, p->a, p->word, OB_WHY_FENCED))
-			return XDP_DROP; /* counted there */
-	}
+	if (told_fenced(p->l, p->a, p->lane, p->word, h))
+		return XDP_DROP;
 	/* Also when ACTIVE already: orders go on arriving at the old address. */
 	return to_engine(p, reason);
 }
@@ -293,8 +270,8 @@ static __always_inline enum ob_reason authenticate(struct passage *p, struct ob_
 		if (frame_mac(h, p->nk, p->nh, l->cfg.rx_key) != h->mac)
 			return OB_R_LINK_MAC;
 	}
-	if (path >= OB_PATHS)
-		return OB_R_LINK_TYPE;
+	if (path > OB_PATH_STEER)
+		return OB_R_LINK_PATH;
 	if (h->counter <= l->rx_counter[path])
 		return OB_R_LINK_REPLAY;
 	l->rx_counter[path] = h->counter;

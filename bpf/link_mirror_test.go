@@ -232,7 +232,7 @@ func TestMirrorPublishesThePeer(t *testing.T) {
 	if p.Frames != 1 || p.Released != 32 || p.Authority != uint64(lane.MakeWord(epoch, lane.Active)) {
 		t.Errorf("peer %+v", p)
 	}
-	if got := fmt.Sprint(h.table.RxCounter); got != "[1 0 0]" {
+	if got := fmt.Sprint(h.table.RxCounter); got != "[1 0 0 0 0]" {
 		t.Errorf("counters %s", got)
 	}
 }

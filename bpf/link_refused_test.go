@@ -61,7 +61,8 @@ func TestRefused(t *testing.T) {
 			h.us.Seal(f[link:])
 			return f
 		}, counted: "link_mac"},
-		{name: "path", frame: header(func(x *wire.Header) { x.Path = lane.Paths }), counted: "link_type"},
+		{name: "path", frame: header(func(x *wire.Header) { x.Path = lane.Paths }), counted: "link_path"},
+		{name: "path of the order NIC", frame: header(func(x *wire.Header) { x.Path = lane.PathEngineOrder }), counted: "link_path"},
 		{name: "counter zero", frame: header(func(x *wire.Header) { x.Counter = 0 }), counted: "link_replay"},
 	}
 	for i := range cases {

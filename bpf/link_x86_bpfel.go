@@ -30,6 +30,7 @@ const (
 	linkVarLaneIp          = "lane_ip"
 	linkVarLinkPort        = "link_port"
 	linkVarObContract      = "ob_contract"
+	linkVarOrderIp         = "order_ip"
 	linkVarRingSize        = "ring_size"
 )
 
@@ -101,6 +102,7 @@ type linkVariableSpecs struct {
 	LaneIp     *ebpf.VariableSpec `ebpf:"lane_ip"`
 	LinkPort   *ebpf.VariableSpec `ebpf:"link_port"`
 	ObContract *ebpf.VariableSpec `ebpf:"ob_contract"`
+	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
 	RingSize   *ebpf.VariableSpec `ebpf:"ring_size"`
 }
 
@@ -156,6 +158,7 @@ type linkVariables struct {
 	LaneIp     *ebpf.Variable `ebpf:"lane_ip"`
 	LinkPort   *ebpf.Variable `ebpf:"link_port"`
 	ObContract *ebpf.Variable `ebpf:"ob_contract"`
+	OrderIp    *ebpf.Variable `ebpf:"order_ip"`
 	RingSize   *ebpf.Variable `ebpf:"ring_size"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"math/rand/v2"
+	"net"
 	"testing"
 	"time"
 
@@ -13,15 +14,15 @@ import (
 	"onebeat/mirror/lane"
 	"onebeat/mirror/recv"
 	"onebeat/mirror/ring"
-	"onebeat/mirror/wire"
 )
 
 var (
 	modelSeed  = flag.Uint64("model.seed", 0, "seed of the comparison with the model; 0: from the clock")
-	modelSteps = flag.Int("model.steps", 300_000, "frames of the comparison with the model")
+	modelSteps = flag.Int("model.steps", 2_000_000, "frames and ticks of the comparison with the model")
 )
 
-// pair is the link program and its Go model over equal memory.
+// pair is a node's kernel, the programs of both NICs and the timer, and its Go
+// model over equal memory.
 type pair struct {
 	*host
 	rnd   *rand.Rand
@@ -29,17 +30,39 @@ type pair struct {
 	word  *uint64
 	ring  []byte
 	model *recv.Receiver
-	gone  bool
-	sound bool // the frame being drawn is as a peer sends it
-	reply []byte
-	sent  [][]byte // some frames of the past, to be replayed
-	next  [lane.Paths]uint64
-	seen  map[string]uint64
+	tick  func(nowNs uint64)
+	nowNs uint64
+	gone  surroundings
+	// loopback stands for either NIC; nothing is ever sent by it.
+	loopback uint32
+	sound    bool // the frame being drawn is as a peer sends it
+	reply    []byte
+	past     [2][][]byte // some frames of the past by NIC, to come again
+	next     [lane.Paths]uint64
+	seen     map[string]uint64
 }
+
+// surroundings says what is missing beside the maps.
+type surroundings struct {
+	queue                   [2]bool
+	link, orderNIC, linkNIC bool
+}
+
+// nic is where a frame arrives.
+type nic int
+
+const (
+	linkNIC nic = iota
+	orderNIC
+)
 
 func newPair(t *testing.T, seed uint64) *pair {
 	h := newHost(t)
-	p := &pair{host: h, rnd: rand.New(rand.NewPCG(seed, 1)), reply: make([]byte, 4096)}
+	lo, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pair{host: h, loopback: uint32(lo.Index), rnd: rand.New(rand.NewPCG(seed, 1)), reply: make([]byte, 4096), nowNs: 1e9, tick: ticker(t, h)}
 	mem, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE) // aligned as a table must be
 	if err != nil {
 		t.Fatal(err)
@@ -56,190 +79,112 @@ func newPair(t *testing.T, seed uint64) *pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.model = recv.New(laneID, p.table, p.word, r, &h.nh)
-	p.model.EngineGone = func() bool { return p.gone }
+	m := recv.New(laneID, p.table, p.word, r, &h.nh)
+	m.EngineGone = func() bool { return p.gone.queue[p.table.Config.OrderQueue] }
+	m.OrderSocketGone = func() bool { return p.gone.queue[0] } // a test run's frames come in by queue 0
+	m.LinkSocketGone = func() bool { return p.gone.link }
+	m.OrderNICGone = func() bool { return p.gone.orderNIC }
+	m.LinkNICGone = func() bool { return p.gone.linkNIC }
+	p.model = m
+	if err := h.k.SetOrderSocket(laneID, 1, h.order); err != nil {
+		t.Fatal(err)
+	}
 	h.mark()
 	p.seen = h.last
 	return p
 }
 
+// loadTicker loads the program that runs a lane's timer at a time of the test's
+// choice, over a kernel's maps.
+func loadTicker(t *testing.T, k *Kernel) *ebpf.Program {
+	t.Helper()
+	spec, err := loadTick()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := prepare(spec, &Options{RingBytes: ringBytes, LinkPort: linkPort}); err != nil {
+		t.Fatal(err)
+	}
+	delete(spec.Programs, "ob_timer_control")
+	replace := map[string]*ebpf.Map{}
+	for name := range spec.Maps {
+		if m := k.maps[name]; m != nil {
+			replace[name] = m
+		}
+	}
+	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c.Programs["ob_tick"]
+}
+
 func (p *pair) chance(percent int) bool { return p.rnd.IntN(100) < percent }
 
-// disturb changes what user space, timer and steering may change, on both sides.
-func (p *pair) disturb() {
-	if p.chance(8) {
-		w := lane.MakeWord(epoch+p.rnd.Uint32N(3)-1, lane.State(p.rnd.IntN(lane.StateCount)))
-		if p.chance(60) {
-			w = lane.MakeWord(epoch, []lane.State{lane.Standby, lane.Active}[p.rnd.IntN(2)])
-		}
-		*p.word, *p.host.word = uint64(w), uint64(w)
+// frameStep gives one frame to both and reports whether all that follows is equal.
+func (p *pair) frameStep(at nic, f []byte) bool {
+	program, decide := p.k.Link, p.model.Step
+	if at == orderNIC {
+		program, decide = p.k.Steer, p.model.Steer
 	}
-	for _, t := range []*lane.Table{p.table, p.host.table} {
-		// Both tables draw the same numbers: the first draws, the second copies.
-		if t != p.table {
-			t.Tail, t.NextOutput, t.Engine, t.Watch, t.Busy = p.table.Tail, p.table.NextOutput, p.table.Engine, p.table.Watch, p.table.Busy
-			continue
-		}
-		if p.chance(5) {
-			t.Tail = 32 * p.rnd.Uint64N(4*ringBytes/32)
-		}
-		if p.chance(30) {
-			t.Engine.Applied = t.Tail - 32*min(p.rnd.Uint64N(ringBytes/32+1), t.Tail/32)
-		}
-		if p.chance(2) {
-			t.NextOutput = p.rnd.Uint64N(4)
-		}
-		if p.chance(5) {
-			t.Watch.StuckTicks, t.Watch.SilentTicks = p.rnd.Uint32N(12), p.rnd.Uint32N(7)
-			t.Watch.LastProgressNs = t.Engine.ProgressNs - uint64(p.rnd.Uint32N(2))
-		}
-		t.Engine.Released = t.Engine.Applied
-		t.Busy = 0
-		if p.chance(1) {
-			t.Busy = 1
-		}
-	}
-	if p.chance(2) { // new session keys; also after a spoilt counter was believed
-		p.table.RxCounter, p.host.table.RxCounter = [lane.Paths]uint64{}, [lane.Paths]uint64{}
-	}
-	if p.chance(1) {
-		p.toggleSlot()
-	}
-	if p.chance(1) {
-		p.host.table.Config.Flags ^= lane.ConfigAuth
-		p.table.Config.Flags = p.host.table.Config.Flags
-		p.peer.Enabled = !p.peer.Enabled
-		p.model.Rekey(&p.nh)
-	}
-}
-
-// toggleSlot makes the engine's socket come and go.
-func (p *pair) toggleSlot() {
-	p.t.Helper()
-	p.gone = !p.gone
-	var err error
-	if p.gone {
-		err = p.k.maps["xsks_order"].Delete(uint32(laneID * Queues))
-	} else {
-		err = p.k.SetOrderSocket(laneID, 0, p.order)
-	}
-	if err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// pick returns one of vs, mostly the first, which is the sound one.
-func pick[T any](p *pair, vs ...T) T {
-	if p.sound || p.chance(70) {
-		return vs[0]
-	}
-	return vs[p.rnd.IntN(len(vs))]
-}
-
-// pickType returns mostly the type that does something in the present state.
-func (p *pair) pickType(usual wire.Type) wire.Type {
-	if p.chance(70) {
-		return usual
-	}
-	return []wire.Type{wire.Probe, wire.Mirror, wire.Ack, wire.Fenced, wire.Forward, wire.Life, wire.Stale, wire.HelloFrame, 0, 9}[p.rnd.IntN(10)]
-}
-
-// draw makes the next frame: sealed, and now and then spoilt or an old one.
-func (p *pair) draw() []byte {
-	if len(p.sent) > 0 && p.chance(5) {
-		return p.sent[p.rnd.IntN(len(p.sent))]
-	}
-	p.sound = p.chance(60)
-	w := lane.Load(p.word)
-	records := 32 * pick(p, p.rnd.IntN(5), p.rnd.IntN(49), 48)
-	ride := pick(p, p.rnd.IntN(2)*(14+p.rnd.IntN(120)), p.rnd.IntN(20), p.rnd.IntN(1600))
-	path := uint8(pick(p, p.rnd.IntN(3), 3))
-	if path < lane.Paths {
-		p.next[path] += pick[uint64](p, 1, 0, 7)
-	}
-	typ := p.pickType(wire.Mirror)
-	if w.State() == lane.Active {
-		typ = p.pickType(wire.Ack)
-	}
-	tail := p.table.Tail
-	words := []lane.Word{w.With(lane.Standby), w.With(lane.Fenced), w.With(lane.Active), lane.MakeWord(w.Epoch()+1, lane.Standby)}
-	if typ == wire.Fenced || typ == wire.Forward {
-		words[0], words[1] = words[1], words[0]
-	}
-	hd := wire.Header{
-		Type: typ, Lane: pick[uint8](p, laneID, laneID+1, 16), Node: pick[uint8](p, peerNode, ourNode),
-		Epoch: pick(p, w.Epoch(), w.Epoch()-1, w.Epoch()+1), LengthBytes: uint16(records), RideBytes: uint16(ride),
-		Path: path, Flags: uint8(p.rnd.IntN(8)), Successor: pick[uint32](p, ourNode, peerNode),
-		Position: pick(p, tail, tail-32, tail+32, tail-uint64(records), 1<<64-32), Authority: words[0],
-		Applied: 32 * p.rnd.Uint64N(9), Incarnation: peerInc, Output: p.table.NextOutput, Echo: p.rnd.Uint64N(1000),
-		Counter: p.next[path%lane.Paths],
-	}
-	if !p.sound && p.chance(30) {
-		hd.Authority = words[p.rnd.IntN(4)]
-	}
-	if !p.sound && p.chance(10) {
-		hd.Output += p.rnd.Uint64N(3) - 1
-	}
-	if p.chance(3) {
-		hd.Incarnation++
-	}
-	hd.Tail = hd.Position + uint64(pick(p, records, 0, records+64))
-	f := p.seal(&hd, bytesOf(records, byte(p.rnd.Uint32())), bytesOf(ride, byte(p.rnd.Uint32())))
-	if !p.sound && p.chance(30) {
-		f = p.mutate(f)
-	}
-	if len(p.sent) < 64 {
-		p.sent = append(p.sent, f)
-	} else {
-		p.sent[p.rnd.IntN(64)] = f
-	}
-	return f
-}
-
-func (p *pair) mutate(f []byte) []byte {
-	switch p.rnd.IntN(4) {
-	case 0:
-		return f[:14+p.rnd.IntN(len(f)-14)]
-	case 1:
-		return append(f, make([]byte, 1+p.rnd.IntN(60))...)
-	case 2: // anywhere, headers below the link's too
-		f[p.rnd.IntN(len(f))] ^= 1 << p.rnd.IntN(8)
-	case 3:
-		f[p.rnd.IntN(min(len(f), 150))] = byte(p.rnd.Uint32())
-	}
-	return f
-}
-
-// step gives one frame to both and reports whether all that follows is equal.
-func (p *pair) step(f []byte) bool {
 	o := ebpf.RunOptions{Data: f, DataOut: p.out}
-	verdict, err := p.k.Link.Run(&o)
+	verdict, err := program.Run(&o)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	v, n, reason := p.model.Step(f, 1, p.reply)
+	v, n, reason := decide(f, 1, p.reply)
 	want, out := uint32(xdpDrop), []byte(nil)
 	switch v {
 	case recv.Pass:
 		want, out = xdpPass, f
 	case recv.Answer:
 		want, out = xdpTx, p.reply[:n]
+		if at == orderNIC { // by a redirect, see answer_arp
+			want = xdpRedirect
+		}
 	case recv.ToEngine:
 		want, out = xdpRedirect, f
 	case recv.Release:
 		want, out = xdpRedirect, f[n:]
+	case recv.Forward:
+		want, out = xdpRedirect, p.reply[:n]
 	}
 	if verdict != want || out != nil && !bytes.Equal(o.DataOut, out) {
 		p.t.Errorf("program says %d, model %v (%v)\nframe   %x\nprogram %x\nmodel   %x", verdict, v, reason, f, o.DataOut, out)
 		return false
 	}
+	return p.sameMemory(v, reason, f)
+}
+
+// tickStep lets the timer of both fire at the same time.
+func (p *pair) tickStep() bool {
+	tick := p.table.Config.TickNs
+	switch {
+	case p.chance(85):
+		p.nowNs += tick + p.rnd.Uint64N(tick/2+1)
+	case p.chance(50):
+		p.nowNs += tick + tick/2 + p.rnd.Uint64N(3)
+	default:
+		p.nowNs += p.rnd.Uint64N(20 * tick)
+	}
+	if p.chance(60) {
+		p.table.Engine.ProgressNs++
+		p.host.table.Engine.ProgressNs++
+	}
+	p.tick(p.nowNs)
+	candidate := p.model.Tick(int64(p.nowNs))
+	return p.sameMemory("tick", candidate, nil)
+}
+
+func (p *pair) sameMemory(what, why any, f []byte) bool {
 	// Each takes the time from its own clock.
 	k, m := &p.host.table.Watch, &p.table.Watch
 	if (k.FencedNs != 0) == (m.FencedNs != 0) && (k.CandidateNs != 0) == (m.CandidateNs != 0) {
 		m.FencedNs, m.CandidateNs = k.FencedNs, k.CandidateNs
 	}
 	if *p.host.table != *p.table || *p.host.word != *p.word || !bytes.Equal(p.host.ring, p.ring) {
-		p.t.Errorf("after %v (%v) of %x\nprogram %v %+v\nmodel   %v %+v", v, reason, f, lane.Word(*p.host.word), *p.host.table, lane.Word(*p.word), *p.table)
+		p.t.Errorf("after %v (%v) of %x\nprogram %v %+v\nmodel   %v %+v", what, why, f, lane.Word(*p.host.word), *p.host.table, lane.Word(*p.word), *p.table)
 		return false
 	}
 	return true
@@ -256,28 +201,38 @@ func (p *pair) sameCounts() bool {
 	return !p.t.Failed()
 }
 
-// The link program and its model agree on every frame: verdict, every byte of
-// the answer, lane table, authority word, ring and counters.
-func TestProgramAgreesWithModel(t *testing.T) {
+// The kernel and its model agree on every frame of either NIC and on every
+// tick: verdict, every byte of an answer, lane table, authority word, ring and
+// counters.
+func TestKernelAgreesWithModel(t *testing.T) {
 	seed := *modelSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d; again with -model.seed=%d", seed, seed)
 	p := newPair(t, seed)
+	began := time.Now()
 	for i := range *modelSteps {
 		p.disturb()
-		if !p.step(p.draw()) || i%10_000 == 0 && !p.sameCounts() {
-			t.Fatalf("step %d", i)
+		same := true
+		switch n := p.rnd.IntN(100); {
+		case n < 55:
+			same = p.frameStep(linkNIC, p.drawLink())
+		case n < 85:
+			same = p.frameStep(orderNIC, p.drawOrder())
+		default:
+			same = p.tickStep()
+		}
+		if !same || i%10_000 == 0 && !p.sameCounts() {
+			t.Fatalf("seed %d, step %d", seed, i)
 		}
 	}
 	p.sameCounts()
-	if p.gone {
-		p.toggleSlot()
-	}
-	for _, r := range []recv.Reason{recv.MirrorAppended, recv.RideReleased, recv.FencedByProbe, recv.Candidate} {
-		if p.model.Count(r) < uint64(*modelSteps)/3000 {
-			t.Errorf("%v met only %d times", r, p.model.Count(r))
+	took := time.Since(began)
+	t.Logf("%d steps in %v, %.0f a second", *modelSteps, took.Round(time.Millisecond), float64(*modelSteps)/took.Seconds())
+	for r := recv.None + 1; r < recv.ReasonCount; r++ {
+		if n := p.model.Count(r); n < uint64(*modelSteps)/20_000 {
+			t.Errorf("%v met only %d times", r, n)
 		}
 	}
 }

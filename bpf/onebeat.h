@@ -11,7 +11,7 @@
 
 #define OB_LANES 16 /* lanes per node */
 #define OB_QUEUES 64 /* rx queues per NIC; XSKMAP slot = lane * OB_QUEUES + queue */
-#define OB_PATHS 3 /* counters per direction, see ob_path */
+#define OB_PATHS 5 /* counters per direction, see ob_path */
 
 /* --- the authority word: epoch << 32 | state --- */
 enum ob_state {
@@ -41,11 +41,16 @@ enum ob_type {
 	OB_HELLO = 8, /* user space to user space: incarnations, keys, catch-up */
 };
 
-/* One counter per sending path, so that no two senders share one. */
+/*
+ * One counter per sending path, so that no two senders share one. A NIC takes
+ * its own paths only: what was recorded on one is not new on the other.
+ */
 enum ob_path {
 	OB_PATH_ENGINE = 0, /* user space */
 	OB_PATH_LINK = 1, /* the link program's answers */
-	OB_PATH_STEER = 2, /* the steering program's FORWARDs */
+	OB_PATH_STEER = 2, /* the steering program's FORWARDs; the last on the link NIC */
+	OB_PATH_ENGINE_ORDER = 3, /* user space, by the order NIC; the first there */
+	OB_PATH_STEER_ORDER = 4, /* the steering program's answers, by the order NIC */
 };
 
 /* Flags of a link header. */
@@ -117,13 +122,15 @@ struct ob_lane_config {
 	__u8 peer_link_mac[6];
 	__u16 order_queue;
 	__u16 link_queue;
-	__u16 reserved16[3];
+	__u8 peer_order_mac[6]; /* as the peer told it; zero: not yet, or one path only */
+	__u32 order_ip; /* this node's own on the order NIC; 0: one path only */
 	__u64 heartbeat_ns; /* T */
 	__u64 tick_ns; /* period of the timer */
 	__u32 hang_ticks; /* on-time ticks without progress that mean: hung */
 	__u32 silence_ticks; /* on-time ticks without a frame that mean: silent */
 	__u64 tx_key[2]; /* SipHash key for what this node sends */
 	__u64 rx_key[2]; /* and for what its peer sends */
+	__u32 peer_order_ip;
 };
 
 /* Written by the engine's thread only. */
@@ -134,6 +141,7 @@ struct ob_lane_engine {
 	__u64 tx_counter; /* OB_PATH_ENGINE */
 	__u64 records; /* appended or applied by this engine */
 	__u64 outputs; /* released by user space */
+	__u64 tx_order_counter; /* OB_PATH_ENGINE_ORDER */
 };
 
 /* Written by the link program, under busy. */
@@ -147,12 +155,20 @@ struct ob_lane_peer {
 	__u64 released; /* from FENCED, FORWARD */
 };
 
+/* Written by the steering program for the peer's frames on the order NIC. */
+struct ob_lane_second {
+	__u64 busy; /* 1 while it is inside for one of them */
+	__u64 frames; /* authenticated ones; the timer looks for its change */
+	__u64 counter; /* OB_PATH_STEER_ORDER */
+};
+
 /* Written by the timer and by fencing, rarely. */
 struct ob_lane_watch {
 	__u64 last_tick_ns;
 	__u64 last_progress_ns;
 	__u64 last_frames;
-	__u64 last_heard_ns; /* last tick at which the peer had been heard since the one before */
+	/* last tick at which the peer had been heard on the link NIC since the one before */
+	__u64 last_heard_ns;
 	__u32 stuck_ticks;
 	__u32 silent_ticks;
 	__u64 late_ticks; /* ticks that were themselves late */
@@ -161,6 +177,8 @@ struct ob_lane_watch {
 	__u64 candidate_ns; /* when this kernel became CANDIDATE */
 	__u64 candidate_why; /* ob_why */
 	__u64 dead_ns; /* when the engine's thread ended; 0: it lives */
+	__u64 last_second_frames;
+	__u64 last_second_heard_ns; /* as last_heard_ns, on the order NIC */
 };
 
 enum ob_why {
@@ -187,6 +205,7 @@ struct ob_lane {
 	__u64 link_counter OB_LINE;
 	__u64 rx_counter[OB_PATHS];
 	__u64 steer_counter OB_LINE;
+	struct ob_lane_second second OB_LINE;
 	struct ob_lane_watch watch OB_LINE;
 } OB_LINE;
 
@@ -227,8 +246,10 @@ enum ob_reason {
 	OB_R_LINK_NODE,
 	OB_R_LINK_INCARNATION,
 	OB_R_LINK_TYPE,
+	OB_R_SECOND_TYPE, /* on the order NIC: what only the link NIC carries */
 	OB_R_LINK_BUSY,
 	OB_R_LINK_MAC,
+	OB_R_LINK_PATH, /* a path of the other NIC, or none */
 	OB_R_LINK_REPLAY,
 	OB_R_LINK_NO_ENGINE, /* frame for user space, socket gone */
 	/* mirror */

@@ -3,12 +3,11 @@
 /*
  * The order NIC. Frames for a lane address go to the engine's socket while
  * this node is ACTIVE for the lane, wait there while it is CANDIDATE, travel to
- * the successor once the engine is fenced, and are dropped otherwise. All other
+ * the successor once the engine is fenced, and are dropped otherwise. Link
+ * frames to this node's own address are the peer's second path. All other
  * traffic is the kernel's.
  */
-#include "auth.h"
-#include "frame.h"
-#include "lane.h"
+#include "second.h"
 
 struct arp_ipv4 {
 	__u16 hardware, protocol;
@@ -176,7 +175,7 @@ int ob_steer(struct xdp_md *ctx)
 	l = bpf_map_lookup_elem(&lanes, &lane);
 	a = bpf_map_lookup_elem(&authority, &lane);
 	if (!l || !a)
-		return XDP_PASS;
+		return o.udp->dest == link_port ? second_path(ctx, &o) : XDP_PASS;
 
 	word = LOAD(a->word);
 	switch (word_state(word)) {

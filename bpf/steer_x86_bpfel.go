@@ -29,6 +29,7 @@ const (
 	steerVarLaneIp     = "lane_ip"
 	steerVarLinkPort   = "link_port"
 	steerVarObContract = "ob_contract"
+	steerVarOrderIp    = "order_ip"
 	steerVarRingSize   = "ring_size"
 )
 
@@ -99,6 +100,7 @@ type steerVariableSpecs struct {
 	LaneIp     *ebpf.VariableSpec `ebpf:"lane_ip"`
 	LinkPort   *ebpf.VariableSpec `ebpf:"link_port"`
 	ObContract *ebpf.VariableSpec `ebpf:"ob_contract"`
+	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
 	RingSize   *ebpf.VariableSpec `ebpf:"ring_size"`
 }
 
@@ -154,6 +156,7 @@ type steerVariables struct {
 	LaneIp     *ebpf.Variable `ebpf:"lane_ip"`
 	LinkPort   *ebpf.Variable `ebpf:"link_port"`
 	ObContract *ebpf.Variable `ebpf:"ob_contract"`
+	OrderIp    *ebpf.Variable `ebpf:"order_ip"`
 	RingSize   *ebpf.Variable `ebpf:"ring_size"`
 }
 

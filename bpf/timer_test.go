@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+
 	"onebeat/mirror/lane"
 )
 
@@ -174,4 +176,88 @@ func TestTimerStopsAndStartsAgain(t *testing.T) {
 	if err := h.k.StartTimer(Lanes); err == nil {
 		t.Error("a timer for a lane beyond the table")
 	}
+}
+
+// Silence is silence on every path: a frame on either NIC ends it.
+func TestEitherPathBreaksSilence(t *testing.T) {
+	for name, frames := range map[string]func(*lane.Table) *uint64{
+		"link":  func(t *lane.Table) *uint64 { return &t.Peer.Frames },
+		"order": func(t *lane.Table) *uint64 { return &t.Second.Frames },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			tick, now := ticker(t, h), uint64(1e9)
+			h.table.Config.Flags |= lane.ConfigSilencePromotes
+			beat := func(heard bool) {
+				if heard {
+					*frames(h.table)++
+				}
+				now += h.table.Config.TickNs
+				h.table.Engine.ProgressNs++
+				tick(now)
+			}
+			for i := range 50 {
+				beat(i%4 == 0)
+			}
+			w := &h.table.Watch
+			if h.wordNow().State() != lane.Standby || w.SilentTicks >= h.table.Config.SilenceTicks {
+				t.Fatalf("%v, silent for %d ticks", h.wordNow(), w.SilentTicks)
+			}
+			if (w.LastHeardNs != 0) != (name == "link") || (w.LastSecondHeardNs != 0) != (name == "order") {
+				t.Errorf("last heard %d and %d", w.LastHeardNs, w.LastSecondHeardNs)
+			}
+			for range h.table.Config.SilenceTicks {
+				beat(false)
+			}
+			if h.wordNow().State() != lane.Candidate {
+				t.Errorf("%v after silence on both", h.wordNow())
+			}
+		})
+	}
+}
+
+// Who takes silence for death must be well itself: one tick without progress of
+// its own engine, and it waits for the next.
+func TestSilencePromotesOnlyTheMoving(t *testing.T) {
+	h := newHost(t)
+	tick, now := ticker(t, h), uint64(1e9)
+	h.table.Config.Flags |= lane.ConfigSilencePromotes
+	beat := func(works bool) {
+		now += h.table.Config.TickNs
+		if works {
+			h.table.Engine.ProgressNs++
+		}
+		tick(now)
+	}
+	for range h.table.Config.SilenceTicks - 1 {
+		beat(true)
+	}
+	h.mark()
+	for range 3 {
+		beat(false)
+	}
+	if h.wordNow().State() != lane.Standby || h.counted() != "candidate_refused candidate_refused candidate_refused" {
+		t.Fatalf("%v with an engine that stands still, counted %q", h.wordNow(), h.counted())
+	}
+	beat(true)
+	if h.wordNow().State() != lane.Candidate {
+		t.Errorf("%v though its engine moves again", h.wordNow())
+	}
+}
+
+// ticker returns the lane's tick at a time of the test's choice.
+func ticker(t *testing.T, h *host) func(nowNs uint64) {
+	p := loadTicker(t, h.k)
+	return func(nowNs uint64) {
+		t.Helper()
+		args := tickArgs{Lane: laneID, NowNs: nowNs}
+		if rc, err := p.Run(&ebpf.RunOptions{Context: &args}); err != nil || rc != 0 {
+			t.Fatal(rc, err)
+		}
+	}
+}
+
+type tickArgs struct {
+	Lane, Pad uint32
+	NowNs     uint64
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
 /*
  * The timer of a lane. It looks at two things that must move: the engine's
- * progress and the frames of the peer. It counts ticks without movement; a tick
- * that is itself late resets both counts, since who froze may accuse nobody.
+ * progress and the frames of the peer, on whichever NIC. It counts ticks without
+ * movement; a tick that is itself late resets both counts, since who froze may
+ * accuse nobody.
  */
 #ifndef OB_WATCH_H
 #define OB_WATCH_H
@@ -24,43 +25,63 @@ static __always_inline void watch_engine(struct ob_lane *l, int late)
 static __always_inline void watch_peer(struct ob_lane *l, int late, __u64 now)
 {
 	struct ob_lane_watch *w = &l->watch;
-	__u64 frames = LOAD(l->peer.frames);
+	__u64 frames = LOAD(l->peer.frames), second = LOAD(l->second.frames);
+	int heard = frames != w->last_frames, heard_second = second != w->last_second_frames;
 
-	if (frames != w->last_frames) {
-		STORE(w->silent_ticks, 0);
+	if (heard)
 		STORE(w->last_heard_ns, now);
-	} else if (late) {
+	if (heard_second)
+		STORE(w->last_second_heard_ns, now);
+	if (heard || heard_second || late)
 		STORE(w->silent_ticks, 0);
-	} else if (w->silent_ticks < l->cfg.silence_ticks) {
+	else if (w->silent_ticks < l->cfg.silence_ticks)
 		STORE(w->silent_ticks, w->silent_ticks + 1);
-	}
 	w->last_frames = frames;
+	w->last_second_frames = second;
+}
+
+/*
+ * Silence on every path: a host is dead, or both its NICs are. Who accuses must
+ * be well itself: its engine has moved since the last tick.
+ */
+static __always_inline void judge_silence(struct ob_lane *l, struct ob_authority *a)
+{
+	__u64 word = LOAD(a->word);
+
+	if (!(l->cfg.flags & OB_CFG_SILENCE_PROMOTES) || word_state(word) != OB_STANDBY ||
+	    l->watch.silent_ticks < l->cfg.silence_ticks)
+		return;
+	/* A program started by a syscall may not hold an XSKMAP: progress alone tells
+	 * whether the engine lives.
+	 */
+	if (l->watch.stuck_ticks)
+		count(OB_R_CANDIDATE_REFUSED);
+	else
+		become_candidate(l, a, word, OB_WHY_SILENT);
+}
+
+static __always_inline void watch_lane(struct ob_lane *l, struct ob_authority *a, __u64 now)
+{
+	__u64 tick = l->cfg.tick_ns;
+	int late = l->watch.last_tick_ns && now - l->watch.last_tick_ns > tick + tick / 2;
+
+	if (late)
+		STORE(l->watch.late_ticks, l->watch.late_ticks + 1);
+	l->watch.last_tick_ns = now;
+	watch_engine(l, late);
+	watch_peer(l, late, now);
+	judge_silence(l, a);
 }
 
 static int watch_tick(void *map, __u32 *key, struct ob_timer *t)
 {
 	struct ob_lane *l = bpf_map_lookup_elem(&lanes, key);
 	struct ob_authority *a = bpf_map_lookup_elem(&authority, key);
-	__u64 now = bpf_ktime_get_ns();
-	__u64 tick;
-	int late;
 
 	if (!l || !a || !l->cfg.used || !l->cfg.tick_ns)
 		return 0; /* not armed again */
-	tick = l->cfg.tick_ns;
-	late = l->watch.last_tick_ns && now - l->watch.last_tick_ns > tick + tick / 2;
-	if (late)
-		STORE(l->watch.late_ticks, l->watch.late_ticks + 1);
-	l->watch.last_tick_ns = now;
-	watch_engine(l, late);
-	watch_peer(l, late, now);
-	/* A program started by a syscall may not hold an XSKMAP: progress alone tells
-	 * whether the engine lives.
-	 */
-	if (l->cfg.flags & OB_CFG_SILENCE_PROMOTES && word_state(LOAD(a->word)) == OB_STANDBY &&
-	    l->watch.silent_ticks >= l->cfg.silence_ticks)
-		become_candidate(l, a, LOAD(a->word), OB_WHY_SILENT);
-	bpf_timer_start(&t->timer, tick, 0);
+	watch_lane(l, a, bpf_ktime_get_ns());
+	bpf_timer_start(&t->timer, l->cfg.tick_ns, 0);
 	return 0;
 }
 

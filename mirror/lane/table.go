@@ -3,15 +3,18 @@ package lane
 // Sizes of the lane table, as in bpf/onebeat.h.
 const (
 	Lanes      = 16
-	Paths      = 3
-	TableBytes = 768
+	Paths      = 5
+	TableBytes = 832
 )
 
-// Sending paths (enum ob_path): a counter each, so that no two senders share one.
+// Sending paths (enum ob_path): a counter each, so that no two senders share
+// one. The last two are those of the order NIC, the others the link NIC's.
 const (
-	PathEngine = 0
-	PathLink   = 1
-	PathSteer  = 2
+	PathEngine      = 0
+	PathLink        = 1
+	PathSteer       = 2
+	PathEngineOrder = 3
+	PathSteerOrder  = 4
 )
 
 // Flags of Config.
@@ -60,13 +63,15 @@ type Config struct {
 	PeerLinkMAC     [6]byte
 	OrderQueue      uint16
 	LinkQueue       uint16
-	_               [3]uint16
-	HeartbeatNs     uint64 // T
-	TickNs          uint64 // period of the timer
-	HangTicks       uint32 // on-time ticks without progress that mean: hung
-	SilenceTicks    uint32 // on-time ticks without a frame that mean: silent
+	PeerOrderMAC    [6]byte // as the peer told it; zero: not yet, or one path only
+	OrderIP         [4]byte // this node's own on the order NIC; zero: one path only
+	HeartbeatNs     uint64  // T
+	TickNs          uint64  // period of the timer
+	HangTicks       uint32  // on-time ticks without progress that mean: hung
+	SilenceTicks    uint32  // on-time ticks without a frame that mean: silent
 	TxKey           [2]uint64
 	RxKey           [2]uint64
+	PeerOrderIP     [4]byte
 }
 
 // Engine is written by the engine's thread only.
@@ -77,6 +82,8 @@ type Engine struct {
 	TxCounter  uint64 // PathEngine
 	Records    uint64
 	Outputs    uint64 // released by user space
+	// TxOrderCounter is PathEngineOrder's.
+	TxOrderCounter uint64
 }
 
 // Peer is written by the link program, under busy.
@@ -90,12 +97,19 @@ type Peer struct {
 	Released  uint64 // from FENCED, FORWARD
 }
 
+// Second is written by the steering program for the peer's frames on the order NIC.
+type Second struct {
+	Busy    uint64 // 1 while it is inside for one of them
+	Frames  uint64 // authenticated ones; the timer looks for its change
+	Counter uint64 // PathSteerOrder
+}
+
 // Watch is written by the timer and by fencing, rarely.
 type Watch struct {
 	LastTickNs     uint64
 	LastProgressNs uint64
 	LastFrames     uint64
-	LastHeardNs    uint64 // last tick at which the peer had been heard since the one before
+	LastHeardNs    uint64 // last tick at which the peer had been heard on the link NIC since the one before
 	StuckTicks     uint32
 	SilentTicks    uint32
 	LateTicks      uint64 // ticks that were themselves late
@@ -104,15 +118,18 @@ type Watch struct {
 	CandidateNs    uint64
 	CandidateWhy   uint64 // Why
 	DeadNs         uint64 // when the engine's thread ended; 0: it lives
+
+	LastSecondFrames  uint64
+	LastSecondHeardNs uint64 // as LastHeardNs, on the order NIC
 }
 
 // Table is struct ob_lane. Fields that several threads touch are accessed with
 // sync/atomic; the padding keeps each writer's fields on lines of their own.
 type Table struct {
 	Config Config
-	_      [56]byte
+	_      [48]byte
 	Engine Engine
-	_      [16]byte
+	_      [8]byte
 	// Tail is the kernel's in STANDBY, user space's in every other state.
 	Tail uint64
 	_    [56]byte
@@ -128,9 +145,11 @@ type Table struct {
 	// seen of the peer's paths.
 	LinkCounter  uint64
 	RxCounter    [Paths]uint64
-	_            [32]byte
+	_            [16]byte
 	SteerCounter uint64
 	_            [56]byte
-	Watch        Watch
+	Second       Second
 	_            [40]byte
+	Watch        Watch
+	_            [24]byte
 }

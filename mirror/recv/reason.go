@@ -28,8 +28,10 @@ const (
 	LinkNode
 	LinkIncarnation
 	LinkType
+	SecondType
 	LinkBusy
 	LinkMAC
+	LinkPath
 	LinkReplay
 	LinkNoEngine
 	MirrorAppended
@@ -63,8 +65,8 @@ var reasonNames = [ReasonCount]string{
 	"none", "order_to_engine", "order_waits", "order_forwarded", "order_not_active", "order_no_engine",
 	"order_too_long", "arp_answered", "arp_not_active", "fenced_by_steer", "fenced_by_probe", "candidate",
 	"candidate_refused", "link_truncated", "link_magic", "link_version", "link_lane", "link_length",
-	"link_address", "link_node", "link_incarnation", "link_type", "link_busy", "link_mac", "link_replay",
-	"link_no_engine", "mirror_appended", "mirror_heartbeat", "mirror_repeat", "mirror_gap", "mirror_full",
+	"link_address", "link_node", "link_incarnation", "link_type", "second_type", "link_busy", "link_mac", "link_path",
+	"link_replay", "link_no_engine", "mirror_appended", "mirror_heartbeat", "mirror_repeat", "mirror_gap", "mirror_full",
 	"mirror_cross", "mirror_stale", "mirror_newer", "mirror_state", "mirror_to_engine", "ack", "ack_stale",
 	"ride_released", "ride_uncovered", "ride_order", "ride_fenced", "probe_answered", "life", "stale",
 	"fenced_received", "forward_received", "hello", "no_device",
@@ -83,11 +85,12 @@ type Verdict uint8
 const (
 	Pass     Verdict = iota // not a link frame: none of ours
 	Drop                    // done with, or refused
-	Answer                  // send the reply back
+	Answer                  // send the reply back by the NIC it came from
 	ToEngine                // user space decides
 	Release                 // send the ride out of the order NIC
+	Forward                 // send the reply out of the link NIC
 )
 
-var verdictNames = [...]string{"pass", "drop", "answer", "to engine", "release"}
+var verdictNames = [...]string{"pass", "drop", "answer", "to engine", "release", "forward"}
 
 func (v Verdict) String() string { return verdictNames[v] }

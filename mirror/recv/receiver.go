@@ -26,8 +26,12 @@ type Receiver struct {
 	id    uint8
 	rx    wire.Auth
 	tx    wire.Auth
-	// EngineGone reports whether the engine's socket is closed; nil: never.
-	EngineGone func() bool
+	// What the programs find beside the lane's memory; nil: always there.
+	EngineGone      func() bool // the engine's socket for orders, in the lane's own queue
+	OrderSocketGone func() bool // the one of the queue that order frames come in by
+	LinkSocketGone  func() bool
+	OrderNICGone    func() bool // as a place to send to
+	LinkNICGone     func() bool
 
 	counts [ReasonCount]uint64 // atomic
 }
@@ -79,7 +83,7 @@ func (x *Receiver) Step(frame []byte, nowNs int64, reply []byte) (v Verdict, n i
 	}
 	if p.h.Type == wire.HelloFrame {
 		// It sets up the keys; user space authenticates it.
-		return ToEngine, 0, x.count(HelloReceived)
+		return x.toEngine(HelloReceived)
 	}
 	if p.h.Incarnation != x.table.Config.PeerIncarnation {
 		return Drop, 0, x.count(LinkIncarnation)
@@ -101,8 +105,23 @@ func (x *Receiver) Step(frame []byte, nowNs int64, reply []byte) (v Verdict, n i
 
 // ours reports whether a frame is a whole UDP datagram to the link port.
 func (x *Receiver) ours(f []byte) bool {
-	return len(f) >= FrameHeaderBytes && f[12] == 8 && f[13] == 0 && f[14] == 0x45 && f[20]&0x3f == 0 && f[21] == 0 && f[23] == 17 &&
-		[2]byte(f[36:38]) == x.table.Config.LinkPort
+	return isDatagram(f) && [2]byte(f[36:38]) == x.table.Config.LinkPort
+}
+
+// isDatagram: a whole UDP datagram over IPv4 without options.
+func isDatagram(f []byte) bool {
+	return len(f) >= FrameHeaderBytes && f[12] == 8 && f[13] == 0 && f[14] == 0x45 && f[20]&0x3f == 0 && f[21] == 0 && f[23] == 17
+}
+
+// missing asks one of a Receiver's surroundings.
+func missing(gone func() bool) bool { return gone != nil && gone() }
+
+// toEngine leaves a link frame to user space, if it is there.
+func (x *Receiver) toEngine(reason Reason) (Verdict, int, Reason) {
+	if missing(x.LinkSocketGone) {
+		return Drop, 0, x.count(LinkNoEngine)
+	}
+	return ToEngine, 0, x.count(reason)
 }
 
 // admit makes the checks that need no key.
@@ -125,7 +144,7 @@ func (x *Receiver) admit(p *passage) Reason {
 	switch {
 	case check == wire.BadLength, p.h.RideBytes != 0 && p.h.RideBytes < ethernetBytes:
 		return LinkLength
-	case [4]byte(p.frame[26:30]) != cfg.PeerLinkIP || [4]byte(p.frame[30:34]) != cfg.LinkIP:
+	case [4]byte(p.frame[offSource:]) != cfg.PeerLinkIP || [4]byte(p.frame[offDestination:]) != cfg.LinkIP:
 		return LinkAddress
 	case uint32(p.h.Node) != cfg.PeerNode:
 		return LinkNode
@@ -140,16 +159,24 @@ func (x *Receiver) authenticate(p *passage) Reason {
 	if !x.rx.Verify(p.b) {
 		return LinkMAC
 	}
-	if p.h.Path >= lane.Paths {
-		return LinkType
+	if p.h.Path > lane.PathSteer {
+		return LinkPath
 	}
-	last := &x.table.RxCounter[p.h.Path]
-	if p.h.Counter <= atomic.LoadUint64(last) {
+	if !x.fresh(&p.h) {
 		return LinkReplay
 	}
-	atomic.StoreUint64(last, p.h.Counter)
 	atomic.AddUint64(&x.table.Peer.Frames, 1)
 	return None
+}
+
+// fresh makes a frame's counter its path's last one, if it is above that.
+func (x *Receiver) fresh(h *wire.Header) bool {
+	last := &x.table.RxCounter[h.Path]
+	if h.Counter <= atomic.LoadUint64(last) {
+		return false
+	}
+	atomic.StoreUint64(last, h.Counter)
+	return true
 }
 
 // dispatch decides by epoch, type and state.
@@ -159,7 +186,7 @@ func (x *Receiver) dispatch(p *passage) (Verdict, int, Reason) {
 		if state != lane.Init && state != lane.Syncing {
 			lane.Swap(x.word, p.word, p.word.With(lane.Syncing))
 		}
-		return ToEngine, 0, x.count(MirrorNewer)
+		return x.toEngine(MirrorNewer)
 	}
 	switch p.h.Type {
 	case wire.Mirror:
@@ -177,7 +204,7 @@ func (x *Receiver) dispatch(p *passage) (Verdict, int, Reason) {
 		}
 		return Drop, 0, x.count(LifeReceived)
 	case wire.Stale:
-		return ToEngine, 0, x.count(StaleReceived)
+		return x.toEngine(StaleReceived)
 	case wire.Fenced, wire.Forward:
 		return x.fenced(p)
 	}

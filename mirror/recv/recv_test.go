@@ -158,7 +158,8 @@ func TestEveryReason(t *testing.T) {
 		{"another ring", standby, at(l+56, 9), Drop, LinkIncarnation, 0},
 		{"a flipped record byte", standby, at(l+96+40, 1), Drop, LinkMAC, 0},
 		{"unknown type", standby, plain(0, active, nil), Drop, LinkType, 0},
-		{"unknown path", standby, plain(wire.Mirror, active, func(_ *node, h *wire.Header) { h.Path = 3 }), Drop, LinkType, 0},
+		{"unknown path", standby, plain(wire.Mirror, active, func(_ *node, h *wire.Header) { h.Path = lane.Paths }), Drop, LinkPath, 0},
+		{"the order NIC's path", standby, plain(wire.Mirror, active, func(_ *node, h *wire.Header) { h.Path = lane.PathEngineOrder }), Drop, LinkPath, 0},
 		{"counter used", standby, plain(wire.Mirror, active, func(_ *node, h *wire.Header) { h.Counter = 0 }), Drop, LinkReplay, 0},
 
 		{"appended", standby, mirrorAt(64, 2), Answer, MirrorAppended, 0},

@@ -13,7 +13,7 @@ import (
 func (x *Receiver) mirror(p *passage) (Verdict, int, Reason) {
 	switch p.word.State() {
 	case lane.Syncing:
-		return ToEngine, 0, x.count(MirrorToEngine)
+		return x.toEngine(MirrorToEngine)
 	case lane.Standby:
 	default:
 		return Drop, 0, x.count(MirrorState)
@@ -73,6 +73,9 @@ func (x *Receiver) ack(p *passage) (Verdict, int, Reason) {
 	if !release {
 		return Drop, 0, x.count(Ack)
 	}
+	if missing(x.OrderNICGone) {
+		return Drop, 0, x.count(NoDevice)
+	}
 	return Release, FrameHeaderBytes + wire.HeaderBytes + int(h.LengthBytes), x.count(RideReleased)
 }
 
@@ -85,20 +88,7 @@ func raise(p *uint64, v uint64) {
 
 // probe: a standby asks for life; the link speaks for itself and for its engine.
 func (x *Receiver) probe(p *passage) (Verdict, int, Reason) {
-	atomic.StoreUint64(&x.table.Peer.Authority, uint64(p.h.Authority))
-	if stuck := x.stuck(); p.word.State() == lane.Active && (stuck || x.gone()) {
-		why := lane.WhyStuck
-		if x.dead() {
-			why = lane.WhyExited
-		}
-		if !stuck {
-			why = lane.WhySlotEmpty
-		}
-		if x.fence(p.word, why, p.nowNs) {
-			x.count(FencedByProbe)
-		}
-		p.word = lane.Load(x.word)
-	}
+	p.word = x.probed(&p.h, p.word, p.nowNs)
 	typ := wire.Life
 	if p.word.State() == lane.Fenced {
 		typ = wire.Fenced
@@ -106,29 +96,14 @@ func (x *Receiver) probe(p *passage) (Verdict, int, Reason) {
 	return x.answer(p, typ, 0, ProbeAnswered)
 }
 
-// fenced takes FENCED and FORWARD for the proof they are: the writer's kernel
-// says that its engine is through.
 func (x *Receiver) fenced(p *passage) (Verdict, int, Reason) {
 	reason := FencedReceived
 	if p.h.Type == wire.Forward {
 		reason = ForwardReceived
 	}
-	switch {
-	case p.h.Successor != x.table.Config.Node:
-		return Drop, 0, x.count(LinkNode)
-	case p.h.Authority != lane.MakeWord(p.h.Epoch, lane.Fenced):
-		return Drop, 0, x.count(LinkType)
-	}
-	if p.word.State() == lane.Standby && p.h.Epoch == p.word.Epoch() {
-		atomic.StoreUint64(&x.table.Peer.Authority, uint64(p.h.Authority))
-		atomic.StoreUint64(&x.table.Peer.Released, p.h.Applied)
-		if x.gone() {
-			return Drop, 0, x.count(CandidateRefused)
-		}
-		if !x.becomeCandidate(p.word, lane.WhyFenced, p.nowNs) {
-			return Drop, 0, CandidateRefused // counted there
-		}
+	if why := x.toldFenced(&p.h, p.word, p.nowNs); why != None {
+		return Drop, 0, why
 	}
 	// Also when ACTIVE already: orders go on arriving at the old address.
-	return ToEngine, 0, x.count(reason)
+	return x.toEngine(reason)
 }

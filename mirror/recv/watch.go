@@ -18,7 +18,7 @@ func (x *Receiver) stuck() bool {
 		atomic.LoadUint64(&x.table.Engine.ProgressNs) == atomic.LoadUint64(&w.LastProgressNs)
 }
 
-func (x *Receiver) gone() bool { return x.EngineGone != nil && x.EngineGone() }
+func (x *Receiver) gone() bool { return missing(x.EngineGone) }
 
 // successorReady reports whether the peer could take over now: it said STANDBY
 // in our epoch, and was heard within T.
@@ -63,9 +63,9 @@ func (x *Receiver) becomeCandidate(word lane.Word, why lane.Why, nowNs int64) bo
 }
 
 // Tick is the lane's timer, due every TickNs. It looks at two things that must
-// move, the engine's progress and the peer's frames, and counts ticks without
-// movement. A tick that is itself late resets both counts: who froze may accuse
-// nobody. It reports whether this tick made the lane a candidate.
+// move, the engine's progress and the peer's frames on either NIC, and counts
+// ticks without movement. A tick that is itself late resets both counts: who
+// froze may accuse nobody. It reports whether this tick made the lane a candidate.
 func (x *Receiver) Tick(nowNs int64) bool {
 	cfg, w, now := &x.table.Config, &x.table.Watch, uint64(nowNs)
 	if cfg.Used == 0 || cfg.TickNs == 0 {
@@ -78,9 +78,20 @@ func (x *Receiver) Tick(nowNs int64) bool {
 	w.LastTickNs = now
 	x.watchEngine(late)
 	x.watchPeer(late, now)
+	return x.judgeSilence(nowNs)
+}
+
+// judgeSilence: silence on every path, where it is configured to promote. Who
+// accuses must be well itself: its engine has moved since the last tick.
+func (x *Receiver) judgeSilence(nowNs int64) bool {
+	cfg, w := &x.table.Config, &x.table.Watch
 	word := lane.Load(x.word)
 	if cfg.Flags&lane.ConfigSilencePromotes == 0 || word.State() != lane.Standby ||
 		atomic.LoadUint32(&w.SilentTicks) < cfg.SilenceTicks {
+		return false
+	}
+	if atomic.LoadUint32(&w.StuckTicks) != 0 {
+		x.count(CandidateRefused)
 		return false
 	}
 	return x.becomeCandidate(word, lane.WhySilent, nowNs)
@@ -100,15 +111,18 @@ func (x *Receiver) watchEngine(late bool) {
 
 func (x *Receiver) watchPeer(late bool, now uint64) {
 	w := &x.table.Watch
-	frames := atomic.LoadUint64(&x.table.Peer.Frames)
-	switch n := atomic.LoadUint32(&w.SilentTicks); {
-	case frames != w.LastFrames:
-		atomic.StoreUint32(&w.SilentTicks, 0)
+	frames, second := atomic.LoadUint64(&x.table.Peer.Frames), atomic.LoadUint64(&x.table.Second.Frames)
+	if frames != w.LastFrames {
 		atomic.StoreUint64(&w.LastHeardNs, now)
-	case late:
+	}
+	if second != w.LastSecondFrames {
+		atomic.StoreUint64(&w.LastSecondHeardNs, now)
+	}
+	switch n := atomic.LoadUint32(&w.SilentTicks); {
+	case late, frames != w.LastFrames, second != w.LastSecondFrames:
 		atomic.StoreUint32(&w.SilentTicks, 0)
 	case n < x.table.Config.SilenceTicks:
 		atomic.StoreUint32(&w.SilentTicks, n+1)
 	}
-	w.LastFrames = frames
+	w.LastFrames, w.LastSecondFrames = frames, second
 }

@@ -130,7 +130,7 @@ var checkNames = [...]string{"ok", "truncated", "magic", "version", "lane", "len
 func (c Check) String() string { return checkNames[c] }
 
 // Parse reads a frame's header. b is everything behind the UDP header. Anything
-// but OK and BadType leaves h undefined.
+// but OK and BadType leaves h undefined, BadLength all but its two lengths.
 func (h *Header) Parse(b []byte) Check {
 	if len(b) < HeaderBytes {
 		return BadTruncated

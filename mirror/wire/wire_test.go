@@ -203,7 +203,7 @@ func TestReplay(t *testing.T) {
 		path    uint8
 		counter uint64
 		want    bool
-	}{{0, 0, false}, {0, 1, true}, {0, 1, false}, {1, 1, true}, {0, 9, true}, {0, 8, false}, {3, 1, false}} {
+	}{{0, 0, false}, {0, 1, true}, {0, 1, false}, {1, 1, true}, {0, 9, true}, {0, 8, false}, {lane.PathSteerOrder, 1, true}, {lane.Paths, 1, false}} {
 		if r.Accept(c.path, c.counter) != c.want {
 			t.Error(i)
 		}

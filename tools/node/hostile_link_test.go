@@ -178,7 +178,7 @@ func badLinkFrames(f *forger, active bool) []badLinkFrame {
 		}},
 		{"keys of HELLO", []string{"link_mac"}, func() { f.send(f.sealed(mirror(), nil, &f.hello), nil) }},
 		{"replayed", []string{"link_replay"}, changed(func(h *wire.Header) { h.Counter = f.to.mem.table.RxCounter[lane.PathEngine]; h.Path = lane.PathEngine }, nil)},
-		{"no such path", []string{"link_type"}, changed(func(h *wire.Header) { h.Path = 7 }, nil)},
+		{"no such path", []string{"link_path"}, changed(func(h *wire.Header) { h.Path = 7 }, nil)},
 		{"no such type", []string{"link_type"}, changed(func(h *wire.Header) { h.Type = 99 }, nil)},
 		{"stale epoch", []string{"mirror_stale"}, changed(func(h *wire.Header) { h.Epoch-- }, nil)},
 		{"stale ACK with a ride", []string{"ride_fenced", "ack_stale"}, changed(func(h *wire.Header) {
