@@ -95,6 +95,8 @@ const (
 	CommandNone Command = iota
 	// CommandHandover gives the lane to the standby: planned, nothing refused.
 	CommandHandover
+	// CommandPanic panics in the loop, deferred calls and all: for drills.
+	CommandPanic
 	// CommandForce makes this node go on from the log it has, on an operator's
 	// word: Force.
 	CommandForce

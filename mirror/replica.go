@@ -202,6 +202,8 @@ func (r *Replica) command(nowNs int64) {
 		r.step(role.Event{Kind: role.HandoverRequested}, nowNs)
 	case CommandForce:
 		r.step(role.Event{Kind: role.Forced, By: by}, nowNs)
+	case CommandPanic:
+		panic("mirror: asked to panic, for a drill")
 	}
 }
 

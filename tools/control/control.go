@@ -17,6 +17,7 @@ const (
 	CmdPromote = "promote"
 	CmdOrders  = "orders"
 	CmdStop    = "stop"
+	CmdPanic   = "panic" // in the loop of a lane: for drills
 )
 
 // Request is one line to a node.

@@ -46,6 +46,8 @@ func (c *controller) handle(_ context.Context, r control.Request) (any, error) {
 	case control.CmdStop:
 		c.stop()
 		return nil, nil
+	case control.CmdPanic:
+		return nil, c.node.panicIn(r.Lane)
 	}
 	return nil, fmt.Errorf("unknown command %q: status, promote, orders or stop", r.Cmd)
 }
@@ -89,6 +91,19 @@ func (n *Node) handover(id int) error {
 		time.Sleep(time.Millisecond)
 	}
 	return fmt.Errorf("lane %d still has unreleased outputs after %v: the standby does not ACK", id, handoverTimeout)
+}
+
+// panicIn makes a lane's loop panic: a drill sees that what runs on the way out
+// hides nothing from the kernel.
+func (n *Node) panicIn(id int) error {
+	p, err := n.lane(id)
+	if err != nil {
+		return err
+	}
+	if !p.replica.Commands.Put(mirror.CommandPanic) {
+		return errors.New("another command is under way")
+	}
+	return nil
 }
 
 // handOverAll gives every lane that has a standby to it, before the node stops:
