@@ -8,6 +8,7 @@
 //
 // Files: replica.go holds the parts together; link.go builds link frames;
 // send.go is the hot path from ring to wire; hello.go sets up keys and catches
-// a standby up; effects.go carries out what the role machine wants; follow.go
-// reads the ring on a standby.
+// a standby up; cut.go takes off what a rejoining node has too much; effects.go
+// carries out what the role machine wants; follow.go reads the ring on a
+// standby; lease.go is what policy none has instead of ACKs.
 package mirror

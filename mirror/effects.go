@@ -73,6 +73,7 @@ func (r *Replica) perform(e *role.Effect, nowNs int64) bool {
 		r.stopIntake = false
 	case role.StopServing:
 		r.stopIntake, r.inSync, r.mirroring = false, false, false
+		r.startLease(nowNs)
 	case role.SendFenced:
 		r.sendFenced(e.Successor)
 	case role.AcceptStandby:
@@ -80,13 +81,15 @@ func (r *Replica) perform(e *role.Effect, nowNs int64) bool {
 		r.setFrom = r.epochAt
 		r.wait.Reset(nowNs)
 		r.startSending(min(r.hello.Tail, r.ring.Tail()), nowNs)
+		r.startLease(nowNs)
 		r.event(EventInSync, uint64(r.word.Epoch()), r.sent)
 	case role.GoAlone:
 		r.inSync, r.mirroring = false, false
 		r.wait.Reset(nowNs)
+		r.startLease(nowNs)
 		r.event(EventAlone, uint64(r.word.Epoch()), 0)
 	case role.CatchUp:
-		r.catchUp(e.Position)
+		r.catchUp(e.Position, nowNs)
 	case role.Refuse:
 		r.Events.push(Event{TimeNs: nowNs, Kind: EventRefused, Reason: e.Reason})
 	case role.Announce:
@@ -201,30 +204,6 @@ func (r *Replica) sendFenced(successor uint8) {
 		Successor: uint32(successor), Tail: r.ring.Tail(), Applied: r.table.Engine.Released}
 	r.link.submit(b, 0, &r.link.tx)
 	r.link.kick()
-}
-
-// catchUp makes the log a prefix of the writer's. What the machine has applied
-// beyond the cut makes it start anew.
-func (r *Replica) catchUp(position uint64) {
-	if position < r.ring.Tail() {
-		r.event(EventRebuild, position, r.applied)
-		if err := r.ring.Cut(position); err != nil {
-			r.broken = true
-			r.Events.push(Event{TimeNs: r.progressNs, Kind: EventRefused, Reason: err.Error()})
-			return
-		}
-		r.newest, _ = r.newestRecord()
-	}
-	if position < r.applied {
-		if r.ring.Oldest() != 0 {
-			r.broken = true
-			r.Events.push(Event{TimeNs: r.progressNs, Kind: EventRefused,
-				Reason: "the log's beginning is overwritten, so its state cannot be rebuilt: restart this node with `onebeat node --cleanup` first"})
-			return
-		}
-		r.applied, r.rebuild = 0, true
-	}
-	r.helloDue = true
 }
 
 // Quarantine takes a standby whose state is not the writer's out of service: it

@@ -22,11 +22,13 @@ const (
 	EventHandover                    // planned handover began: A successor
 	EventRebuild                     // the log was cut below what was applied: A position, B applied
 	EventAckTimeout                  // the wait for the standby's ACK ended: A position
+	EventCut                         // records were cut off the log and are kept in a file: A position, B bytes
+	EventLease                       // the standby is not heard, and policy none waits for it: A epoch
 	EventForced                      // went on by an operator's word: A epoch, Reason who and why
 )
 
 var eventNames = [...]string{"word", "serving", "peer", "in-sync", "alone", "refused", "log-broken",
-	"diverged", "handover", "rebuild", "ack-timeout", "forced"}
+	"diverged", "handover", "rebuild", "ack-timeout", "cut", "lease", "forced"}
 
 func (k EventKind) String() string { return eventNames[k] }
 

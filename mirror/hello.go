@@ -197,7 +197,7 @@ const readyBytes = 16 << 10
 
 // onMirror appends in SYNCING: user space alone writes the ring then.
 func (r *Replica) onMirror(h *wire.Header, payload []byte, nowNs int64) {
-	if r.word.State() != lane.Syncing || r.broken {
+	if r.word.State() != lane.Syncing || r.broken || r.cutting {
 		return
 	}
 	if h.LengthBytes > 0 && h.Position == r.ring.Tail() {

@@ -59,6 +59,7 @@ type Memory struct {
 type Replica struct {
 	Events   Events
 	Commands Commands
+	Cuts     Cuts
 
 	cfg       Config
 	table     *lane.Table
@@ -73,6 +74,8 @@ type Replica struct {
 	arbiter arbiter.Arbiter
 
 	sender
+	cutter
+	lease
 	policy     policy.Policy
 	wait       *policy.Wait
 	ride       bool
@@ -128,7 +131,7 @@ func New(cfg Config, mem Memory, link xdp.Port, arb arbiter.Arbiter) (*Replica, 
 	r := &Replica{
 		cfg: cfg, table: mem.Table, authority: mem.Authority, ring: mem.Ring, setNHKey: mem.SetNHKey,
 		policy: cfg.Policy, wait: policy.NewWait(cfg.WaitNs, cfg.OnTimeout), ride: cfg.Ride,
-		lifeNs: cfg.HeartbeatNs / 4, arbiter: arb,
+		lifeNs: cfg.HeartbeatNs / 4, arbiter: arb, lease: lease{leaseUntilNs: noLease},
 		role: role.New(role.Config{
 			Self: lane.Member{Node: cfg.Node, Incarnation: incarnation}, PeerNode: cfg.Peer,
 			First: cfg.First, AgainNs: cfg.HeartbeatNs,
@@ -188,6 +191,7 @@ func (r *Replica) Observe(nowNs int64) lane.State {
 	if r.word.State() == lane.Candidate {
 		r.answers(nowNs) // orders wait for it
 	}
+	r.keepLease(nowNs)
 	if nowNs >= r.nextTickNs {
 		r.tick(nowNs)
 	}
@@ -213,6 +217,9 @@ func (r *Replica) tick(nowNs int64) {
 	r.step(role.Event{Kind: role.Tick, Silent: r.silent(), Sent: r.table.Engine.TxCounter,
 		Echoed: atomic.LoadUint64(&r.table.Peer.Echo)}, nowNs)
 	r.answers(nowNs)
+	if r.cutting {
+		r.stepCut(nowNs)
+	}
 	if r.cfg.Peer == 0 {
 		return
 	}
@@ -252,7 +259,8 @@ func (r *Replica) watchStandby(nowNs int64) {
 	}
 	// Nobody waits for a standby under policy none, until it costs history.
 	behind := tail-atomic.LoadUint64(&r.table.Peer.Tail) > uint64(r.ring.SizeBytes())/2
-	if r.wait.Degrades() || behind && r.Releasable() == tail {
+	r.renewLease(nowNs)
+	if r.wait.Degrades() || behind && r.Releasable() == tail || r.leavesLease() {
 		r.step(role.Event{Kind: role.AckTimeout}, nowNs)
 	}
 }
@@ -315,8 +323,9 @@ func (r *Replica) Released(position uint64) {
 }
 
 // IntakeStopped reports whether no orders may be taken: a handover drains, or
-// the standby is lost and the lane is configured to wait with new orders.
-func (r *Replica) IntakeStopped() bool { return r.stopIntake || !r.wait.Admits() }
+// the standby is lost and the lane is configured to wait with new orders, or is
+// not heard and nothing but its silence protects what it would do (policy none).
+func (r *Replica) IntakeStopped() bool { return r.stopIntake || r.leaseOut || !r.wait.Admits() }
 
 // Claiming reports whether order frames shall wait in their sockets.
 func (r *Replica) Claiming() bool { return r.word.State() == lane.Candidate }
@@ -373,6 +382,8 @@ func (r *Replica) Counters(visit func(name string, count uint64)) {
 	visit("mirror_resends", r.resends)
 	visit("mirror_rides", r.rides)
 	visit("mirror_hello_refused", r.helloRefused)
+	visit("mirror_cuts", r.cuts)
+	visit("mirror_cut_bytes", r.cutSize)
 	visit("events_dropped", r.Events.Dropped())
 	if r.link != nil {
 		visit("link_tx_full", r.link.full)

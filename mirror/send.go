@@ -189,5 +189,5 @@ func (r *Replica) TakeOutput(n uint64) bool {
 // GateOpen reports whether this node still is what it was when the cycle began.
 // Asked before each kick that lets outputs out.
 func (r *Replica) GateOpen() bool {
-	return lane.Load(r.authority) == r.word && r.word.State() == lane.Active
+	return lane.Load(r.authority) == r.word && r.word.State() == lane.Active && !r.leaseOut
 }

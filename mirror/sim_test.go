@@ -274,6 +274,9 @@ func (h *simHost) cycle() {
 		r.PublishApplied(n)
 	}
 	r.Progress(now)
+	if _, ok := r.Cuts.Wanted(); ok {
+		r.Cuts.Answer(nil)
+	}
 	for {
 		e, ok := r.Events.Next()
 		if !ok {

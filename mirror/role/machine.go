@@ -174,7 +174,6 @@ func (m *Machine) ask(next lane.Record, proof arbiter.Proof, nowNs int64) {
 // is as good as both.
 func (m *Machine) askAgain(nowNs int64) {
 	m.askedNs, m.register.reading, m.register.floor = nowNs, false, m.record.Epoch
-	m.register.askedBoot = m.register.boot
 	m.emit(Effect{Kind: Ask, Request: m.asked})
 }
 

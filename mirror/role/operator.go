@@ -1,8 +1,6 @@
 package role
 
 import (
-	"fmt"
-
 	"onebeat/mirror/arbiter"
 	"onebeat/mirror/lane"
 )
@@ -52,8 +50,8 @@ func (m *Machine) goForced(nowNs int64) {
 		return // the next tick asks the arbiter, and comes here again
 	case m.cfg.Registered && v.unknown:
 		proof = arbiter.Seed
-	case next.Epoch <= m.word.Epoch():
-		m.refuse(fmt.Sprintf("the arbiter's record %v is older than this node's epoch %d: seed it anew first (onebeat witness seed)", m.current(), m.word.Epoch()))
+	case m.cfg.Registered && (v.behind || next.Epoch <= m.word.Epoch()):
+		m.refuse("not while the arbiter's record is older than this node's: stop the lane's nodes and seed it anew first (onebeat witness seed)")
 		m.forced = ""
 		return
 	}

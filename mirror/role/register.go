@@ -18,12 +18,13 @@ type view struct {
 	// seedAfter is the counter of the last frame sent before boot was learned:
 	// who answers a later one was a standby, or parked, in the time of boot.
 	seedAfter uint64
-	askedBoot uint64 // the memory known when the last Ask left
-	floor     uint32 // epoch of this node's log when the last question left
-	reading   bool
-	readNs    int64
-	refusal   string // last one told, while a node waits
-	waits     bool   // the last answer left a candidate where it is
+	// behind: it holds a record older than this node's log.
+	behind  bool
+	floor   uint32 // epoch of this node's log when the last question left
+	reading bool
+	readNs  int64
+	refusal string // last one told, while a node waits
+	waits   bool   // the last answer left a candidate where it is
 }
 
 // current returns what the register holds as far as this node knows. A log's
@@ -47,7 +48,7 @@ func (m *Machine) read(nowNs int64) {
 // but by its own hand.
 func (m *Machine) mayClaim() bool {
 	r := m.current()
-	return !m.hollow && r.Has(m.cfg.Self) && r.Epoch >= m.epoch() &&
+	return !m.hollow && !m.register.behind && r.Has(m.cfg.Self) && r.Epoch >= m.epoch() &&
 		(r == m.record || r.Writer == m.cfg.Self.Node)
 }
 
@@ -65,8 +66,12 @@ func (m *Machine) registerSays(e *Event, nowNs int64) {
 		m.registerUnknown(a, nowNs)
 		return
 	}
-	if a.Record.Epoch < v.floor {
+	v.behind = a.Record.Epoch < v.floor
+	if v.behind {
 		m.refuseOnce(fmt.Sprintf("the arbiter's record %v is older than this node's %v: stop the lane's nodes and seed it anew (onebeat witness seed)", a.Record, m.record))
+		if m.word.State() == lane.Candidate {
+			m.resync()
+		}
 		return
 	}
 	if a.Record.Epoch < m.record.Epoch {
@@ -86,8 +91,6 @@ func (m *Machine) registerSays(e *Event, nowNs int64) {
 		}
 	case lane.Candidate:
 		switch {
-		case granted && a.Boot != v.askedBoot && v.askedBoot != 0:
-			m.askAgain(nowNs) // of another memory: whether this one knows is what counts
 		case granted:
 			m.asking = false
 			m.promote(a.Record)

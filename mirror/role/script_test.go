@@ -21,12 +21,13 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts' machines do a
 // lines are what the machine does. `go test ./mirror/role -rewrite` writes the
 // indented ones anew.
 //
-//	machine [first] [alone]                node 1, incarnation 11; peer node 2, incarnation 22
+//	machine [first] [alone] [registered]   node 1, incarnation 11; peer node 2, incarnation 22
 //	start [word] [record] [tail]           word: epoch/STATE
-//	hello word record tail [knows] [cut N] [inc N]
+//	hello word record tail [knows] [cut N] [inc N] [echoed N]
 //	word word [why]        swapfailed word
 //	granted    refused reason   caughtup record tail    ready    acktimeout
-//	handover [quit]   drained   tookover epoch   tick ns
+//	handover [quit]   drained   tookover epoch   tick ns [silent] [sent N] [echoed N]
+//	register record [boot N]   unknown [boot N] [sent N]   again reason   force who and why
 //
 // A record is written epoch:members, the writer first (3:12, 4:1); 0 for none.
 func TestScripts(t *testing.T) {
@@ -67,9 +68,10 @@ func runScript(t *testing.T, script []byte) []byte {
 			continue
 		}
 		if words[0] == "machine" {
-			cfg := Config{Self: lane.Member{Node: 1, Incarnation: 11}, PeerNode: 2, AgainNs: 100}
+			cfg := Config{Self: lane.Member{Node: 1, Incarnation: 11}, PeerNode: 2, AgainNs: 100, ReadNs: 800}
 			for _, w := range words[1:] {
 				cfg.First = cfg.First || w == "first"
+				cfg.Registered = cfg.Registered || w == "registered"
 				if w == "alone" {
 					cfg.PeerNode = 0
 				}
@@ -114,9 +116,11 @@ func parseEvent(t *testing.T, words []string, m *Machine) (e Event) {
 				fmt.Sscan(words[i+1], &h.CutAt)
 			case "inc":
 				fmt.Sscan(words[i+1], &h.Incarnation)
+			case "echoed":
+				fmt.Sscan(words[i+1], &e.Echoed)
 			}
 		}
-		e = Event{Kind: PeerHello, Hello: h, Tail: m.tail}
+		e = Event{Kind: PeerHello, Hello: h, Tail: m.tail, Echoed: e.Echoed}
 	case "word", "swapfailed":
 		e = Event{Kind: WordChanged, Word: parseWord(t, arg(1)), Why: lane.WhyFenced}
 		if words[0] == "swapfailed" {
@@ -126,9 +130,19 @@ func parseEvent(t *testing.T, words []string, m *Machine) (e Event) {
 			e.Why = lane.WhySilent
 		}
 	case "granted":
-		e = Event{Kind: Answered, Answer: arbiter.Answer{Granted: true, Record: m.asked.Next}}
+		e = Event{Kind: Answered, Answer: arbiter.Answer{Granted: true, Record: m.asked.Next, Boot: m.register.boot}}
 	case "refused":
 		e = Event{Kind: Answered, Answer: arbiter.Answer{Reason: strings.Join(words[1:], " ")}}
+	case "again":
+		e = Event{Kind: Answered, Answer: arbiter.Answer{Reason: strings.Join(words[1:], " "), Again: true}}
+	case "register":
+		e = Event{Kind: Answered, Answer: arbiter.Answer{Record: parseRecord(arg(1)), Boot: 7}}
+		options(words, map[string]*uint64{"boot": &e.Answer.Boot})
+	case "unknown":
+		e = Event{Kind: Answered, Answer: arbiter.Answer{Unknown: true, Boot: 7}}
+		options(words, map[string]*uint64{"boot": &e.Answer.Boot, "sent": &e.Sent})
+	case "force":
+		e = Event{Kind: Forced, By: strings.Join(words[1:], " ")}
 	case "caughtup":
 		e = Event{Kind: CaughtUp, Record: parseRecord(arg(1))}
 		fmt.Sscan(arg(2), &e.Tail)
@@ -146,10 +160,21 @@ func parseEvent(t *testing.T, words []string, m *Machine) (e Event) {
 		fmt.Sscan(arg(1), &e.Epoch)
 	case "tick":
 		e.Kind = Tick
+		e.Silent = arg(2) == "silent"
+		options(words, map[string]*uint64{"sent": &e.Sent, "echoed": &e.Echoed})
 	default:
 		t.Fatalf("unknown event %q", words[0])
 	}
 	return e
+}
+
+// options reads the numbers behind the words that are named.
+func options(words []string, named map[string]*uint64) {
+	for i, w := range words[:len(words)-1] {
+		if p := named[w]; p != nil {
+			fmt.Sscan(words[i+1], p)
+		}
+	}
 }
 
 func parseWord(t *testing.T, s string) lane.Word {

@@ -15,6 +15,7 @@ import (
 const (
 	CmdStatus  = "status"
 	CmdPromote = "promote"
+	CmdForce   = "force" // an operator's word: go on from the log this node has
 	CmdOrders  = "orders"
 	CmdStop    = "stop"
 	CmdPanic   = "panic" // in the loop of a lane: for drills
@@ -24,6 +25,7 @@ const (
 type Request struct {
 	Cmd  string `json:"cmd"`
 	Lane int    `json:"lane,omitempty"`
+	By   string `json:"by,omitempty"` // of CmdForce: who and why
 }
 
 // Reply is the line that answers what has no answer of its own. A node that

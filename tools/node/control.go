@@ -41,6 +41,8 @@ func (c *controller) handle(_ context.Context, r control.Request) (any, error) {
 		return c.node.status(), nil
 	case control.CmdPromote:
 		return nil, c.node.handover(r.Lane)
+	case control.CmdForce:
+		return nil, c.node.force(r.Lane, r.By)
 	case control.CmdOrders:
 		return nil, c.node.writeOrderLogs()
 	case control.CmdStop:
@@ -49,7 +51,7 @@ func (c *controller) handle(_ context.Context, r control.Request) (any, error) {
 	case control.CmdPanic:
 		return nil, c.node.panicIn(r.Lane)
 	}
-	return nil, fmt.Errorf("unknown command %q: status, promote, orders or stop", r.Cmd)
+	return nil, fmt.Errorf("unknown command %q: status, promote, force, orders or stop", r.Cmd)
 }
 
 // ErrNoLane means that the node has no such lane.

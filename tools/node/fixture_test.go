@@ -160,6 +160,7 @@ func (w *world) kill(place string) {
 func (w *world) close() {
 	for place, n := range w.nodes {
 		n.logEvents()
+		n.keepCuts()
 		if err := n.Close(); err != nil {
 			w.t.Error(err)
 		}
@@ -185,6 +186,7 @@ func (w *world) step() {
 			p.loop.DoWork(w.clock.NowNs())
 		}
 		n.logEvents()
+		n.keepCuts()
 	}
 	if w.client != nil {
 		w.client.step()

@@ -24,6 +24,9 @@ type Options struct {
 	Log *slog.Logger
 	// Clock is made if nil.
 	Clock *Clock
+	// ForceFrom is an operator's word, "who: why", that the lanes shall go on from
+	// the logs this node has, once their peers are parked or silent.
+	ForceFrom string
 	// wrap puts something between a port and its lane: tests pause a process
 	// in there, between two of its steps.
 	wrap func(xdp.Port) xdp.Port
@@ -42,6 +45,8 @@ type Node struct {
 	links  map[int]nic // by peer
 	lanes  []*laneParts
 	closer []func() error
+	// forceFrom is Options.ForceFrom.
+	forceFrom string
 }
 
 // laneParts is one lane of a node.
@@ -58,7 +63,7 @@ type laneParts struct {
 // Open sets a node up. Everything wrong that can be seen now is refused with
 // its remedy. ctx ends the wait for the peer's link to answer.
 func Open(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
-	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap}
+	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap, forceFrom: o.ForceFrom}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -181,6 +186,9 @@ func (n *Node) run(ctx context.Context) error {
 		return err
 	}
 	n.Start()
+	if err := n.forceAll(); err != nil {
+		return errors.Join(err, server.Close())
+	}
 	go t.run()
 	n.log.Info("running", "node", n.cfg.Node.Name, "lanes", len(n.lanes), "transport", n.cfg.Node.Transport)
 	err = n.supervise(ctx, t)
@@ -239,6 +247,7 @@ func (n *Node) supervise(ctx context.Context, t *thread) error {
 			return err
 		case <-ticker.C:
 			n.logEvents()
+			n.keepCuts()
 			for _, p := range n.lanes {
 				if p.replica.Quit() {
 					n.log.Info("a lane asks to stop", "lane", p.cfg.ID)
@@ -254,7 +263,8 @@ func eventLevel(k mirror.EventKind) slog.Level {
 	switch k {
 	case mirror.EventLogBroken, mirror.EventDiverged:
 		return slog.LevelError
-	case mirror.EventAlone, mirror.EventRefused, mirror.EventRebuild, mirror.EventAckTimeout:
+	case mirror.EventAlone, mirror.EventRefused, mirror.EventRebuild, mirror.EventAckTimeout,
+		mirror.EventCut, mirror.EventLease, mirror.EventForced:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

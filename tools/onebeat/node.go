@@ -13,7 +13,7 @@ import (
 )
 
 func newNode() *cobra.Command {
-	var configPath string
+	var configPath, forceFrom string
 	var cleanup, check bool
 	c := &cobra.Command{
 		Use: "node", Short: "Run a node", Args: cobra.NoArgs,
@@ -29,14 +29,15 @@ func newNode() *cobra.Command {
 			case cleanup:
 				return node.Cleanup(cfg)
 			}
-			return runNode(c, cfg)
+			return runNode(c, cfg, forceFrom)
 		},
 	}
 	c.Flags().StringVar(&configPath, "config", "", "the node's configuration file")
 	c.Flags().BoolVar(&cleanup, "cleanup", false, "remove what the node has pinned and left, and end; it must not run")
 	c.Flags().BoolVar(&check, "check", false, "check the configuration file and end")
+	c.Flags().StringVar(&forceFrom, "force-from", "", forceFromUsage)
 	cobra.CheckErr(c.MarkFlagRequired("config"))
-	c.MarkFlagsMutuallyExclusive("cleanup", "check")
+	c.MarkFlagsMutuallyExclusive("cleanup", "check", "force-from")
 	return c
 }
 
@@ -54,7 +55,7 @@ func newVenue() *cobra.Command {
 					return fmt.Errorf("%s: lane %d is no venue: it needs app = \"book\" and no peer", configPath, l.ID)
 				}
 			}
-			return runNode(c, cfg)
+			return runNode(c, cfg, "")
 		},
 	}
 	c.Flags().StringVar(&configPath, "config", "", "the venue's configuration file")
@@ -62,8 +63,16 @@ func newVenue() *cobra.Command {
 	return c
 }
 
+// forceFromUsage is of node and of promote.
+const forceFromUsage = "\"who: why\": go on from the log this node has, once the peer is parked or silent; what only the other one had is lost"
+
 // runNode runs until a signal or a lane ends it.
-func runNode(c *cobra.Command, cfg *config.Config) error {
+func runNode(c *cobra.Command, cfg *config.Config, forceFrom string) error {
+	if forceFrom != "" {
+		if err := node.CheckForce(forceFrom); err != nil {
+			return err
+		}
+	}
 	if err := pin.Reexec(); err != nil {
 		return err
 	}
@@ -73,5 +82,5 @@ func runNode(c *cobra.Command, cfg *config.Config) error {
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	node.Version = version()
-	return node.Run(c.Context(), cfg, node.Options{Log: log})
+	return node.Run(c.Context(), cfg, node.Options{Log: log, ForceFrom: forceFrom})
 }

@@ -82,6 +82,7 @@ func printStatus(w io.Writer, s *control.Status) {
 func newPromote() *cobra.Command {
 	var node nodeFlags
 	var lane int
+	var forceFrom string
 	c := &cobra.Command{
 		Use: "promote", Short: "Hand a lane over to its standby; ask the ACTIVE node", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -89,10 +90,14 @@ func newPromote() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if forceFrom != "" {
+				return control.Call(path, control.Request{Cmd: control.CmdForce, Lane: lane, By: forceFrom}, nil, controlTimeout)
+			}
 			return control.Call(path, control.Request{Cmd: control.CmdPromote, Lane: lane}, nil, controlTimeout)
 		},
 	}
 	node.register(c)
 	c.Flags().IntVar(&lane, "lane", 0, "lane id")
+	c.Flags().StringVar(&forceFrom, "force-from", "", forceFromUsage)
 	return c
 }

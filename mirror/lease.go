@@ -1,0 +1,63 @@
+package mirror
+
+import (
+	"math"
+	"sync/atomic"
+
+	"onebeat/mirror/policy"
+)
+
+// lease is what policy none has instead of ACKs: a writer with a standby in its
+// set may go on while the standby is known to have heard it within T. The
+// standby, which counts the same silence, then cannot have gone on yet. It is
+// counted from when an answered frame was sent, not from when its ACK came: of
+// two directions one may be cut.
+type lease struct {
+	leaseUntilNs int64  // noLease: none needed
+	leaseSentNs  int64  // when the frame that is waited for was sent, at the earliest
+	leaseCounter uint64 // its counter, or that of a later one
+	leaseOut     bool
+}
+
+const noLease = math.MaxInt64
+
+// startLease begins with the epoch that takes a standby in: it claims nothing
+// before it has heard that epoch's record.
+func (r *Replica) startLease(nowNs int64) {
+	r.leaseOut, r.leaseUntilNs = false, noLease
+	if _, none := r.policy.(policy.None); none && r.inSync {
+		r.leaseUntilNs = nowNs + r.cfg.HeartbeatNs
+		r.leaseSentNs, r.leaseCounter = nowNs, r.table.Engine.TxCounter+1
+	}
+}
+
+// renewLease looks for an answer and reports whether the lease lasts.
+func (r *Replica) renewLease(nowNs int64) bool {
+	if r.leaseUntilNs == noLease {
+		return true
+	}
+	if atomic.LoadUint64(&r.table.Peer.Echo) >= r.leaseCounter {
+		r.leaseUntilNs = r.leaseSentNs + r.cfg.HeartbeatNs
+		r.leaseSentNs, r.leaseCounter = nowNs, r.table.Engine.TxCounter+1
+	}
+	return nowNs < r.leaseUntilNs
+}
+
+// keepLease looks after the lease in each cycle: one comparison until it is over.
+func (r *Replica) keepLease(nowNs int64) {
+	if nowNs < r.leaseUntilNs {
+		r.leaseOut = false
+		return
+	}
+	out := !r.renewLease(nowNs)
+	if out && !r.leaseOut {
+		r.event(EventLease, uint64(r.word.Epoch()), 0)
+	}
+	r.leaseOut = out
+}
+
+// leavesLease reports whether a writer whose lease is over may ask to go on
+// without its standby.
+func (r *Replica) leavesLease() bool {
+	return r.leaseOut && (r.cfg.Registered || r.cfg.WaitNs != policy.Forever && r.cfg.OnTimeout == policy.Degrade)
+}
