@@ -33,6 +33,8 @@ setup: ## fetch the modules and say what is missing on this machine
 	@[ -n "$(CLANG)" ] || echo "no clang: building needs none, 'make generate' does (apt-get install clang-16 llvm-16 libbpf-dev)"
 	@[ -n "$(CLANG_FORMAT)" ] || echo "no clang-format: 'make lint' leaves the C files out (apt-get install clang-format-16)"
 	@command -v gcc >/dev/null || echo "no gcc: 'make test-race' and the C yardstick need one (apt-get install gcc libc6-dev)"
+	@for p in fence_ipmilan:fence-agents ipmi_sim:openipmi ipmitool:ipmitool; do command -v $${p%%:*} >/dev/null || \
+		echo "no $${p%%:*}: tests of fencing fail (apt-get install --no-install-recommends $${p##*:})"; done
 	@[ "$$(id -u)" = 0 ] || command -v sudo >/dev/null || echo "no sudo: 'make test', 'make demo' and 'make bench' must be run as root"
 
 build: ## build bin/onebeat; needs no clang
@@ -43,7 +45,7 @@ generate: ## compile the kernel programs and regenerate code (clang, libbpf head
 	BPF2GO_CC=$(CLANG) $(GO) generate ./...
 
 lint: ## gofmt, go vet, staticcheck, clang-format: look, change nothing
-	@unformatted=$$(gofmt -l bench bpf engine mirror pin tools xdp); \
+	@unformatted=$$(gofmt -l bench bpf child engine mirror pin tools xdp); \
 	[ -z "$$unformatted" ] || { echo "not gofmt'ed (run make fmt): $$unformatted" >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
@@ -51,7 +53,7 @@ lint: ## gofmt, go vet, staticcheck, clang-format: look, change nothing
 	else echo "no clang-format: C files are not checked"; [ -z "$$CI" ]; fi
 
 fmt: ## format Go and C
-	gofmt -w bench bpf engine mirror pin tools xdp
+	gofmt -w bench bpf child engine mirror pin tools xdp
 	@if [ -n "$(CLANG_FORMAT)" ]; then $(CLANG_FORMAT) -i $(C_FILES); else echo "no clang-format: C files are left as they are"; fi
 
 test: test-all test-race ## all tests; as root, or through sudo

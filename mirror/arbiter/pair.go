@@ -49,7 +49,7 @@ func (p *Pair) Read(int64) { p.answer, p.ready = Answer{Granted: true, Record: p
 // Swap decides.
 func (p *Pair) Swap(r Request, _ int64) {
 	p.answer, p.ready = Answer{Record: r.Current}, true
-	if reason := p.refuse(&r); reason != "" {
+	if reason := p.Refusal(&r); reason != "" {
 		p.answer.Reason = reason
 		return
 	}
@@ -64,8 +64,8 @@ func (p *Pair) Poll(int64) (Answer, bool) {
 	return p.answer, ok
 }
 
-// refuse returns the reason against a request, "" if there is none.
-func (p *Pair) refuse(r *Request) string {
+// Refusal returns the reason against a request, "" if there is none.
+func (p *Pair) Refusal(r *Request) string {
 	cur, next := &r.Current, &r.Next
 	if next.Epoch <= cur.Epoch || !next.Valid() || next.Writer != r.Self {
 		return fmt.Sprintf("node %d cannot change %v to %v", r.Self, *cur, *next)
