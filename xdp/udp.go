@@ -49,7 +49,10 @@ var _ Port = (*UDPSocket)(nil)
 
 // ListenUDP opens one socket for each port of a local IPv4 address. Port 0
 // lets the kernel choose; Ports tells which.
-func ListenUDP(ip netip.Addr, ports ...uint16) (*UDPSocket, error) {
+func ListenUDP(ip netip.Addr, ports ...uint16) (*UDPSocket, error) { return newUDP(ip, false, ports...) }
+
+// newUDP opens a stand-in, whose ports others may share.
+func newUDP(ip netip.Addr, shared bool, ports ...uint16) (*UDPSocket, error) {
 	if !ip.Is4() || ip.IsUnspecified() || len(ports) == 0 {
 		return nil, fmt.Errorf("listen on UDP: want one IPv4 address and at least one port, have %s %v", ip, ports)
 	}
@@ -64,7 +67,7 @@ func ListenUDP(ip netip.Addr, ports ...uint16) (*UDPSocket, error) {
 		return nil, fmt.Errorf("listen on UDP: epoll: %w", err)
 	}
 	for _, port := range ports {
-		if err := u.listen(port); err != nil {
+		if err := u.listen(port, shared); err != nil {
 			return nil, errors.Join(err, u.Close())
 		}
 	}
@@ -72,7 +75,7 @@ func ListenUDP(ip netip.Addr, ports ...uint16) (*UDPSocket, error) {
 	return u, nil
 }
 
-func (u *UDPSocket) listen(port uint16) error {
+func (u *UDPSocket) listen(port uint16, shared bool) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("listen on UDP: %w", err)
@@ -81,6 +84,11 @@ func (u *UDPSocket) listen(port uint16) error {
 	for _, name := range []int{unix.SO_RCVBUF, unix.SO_SNDBUF} {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, name, udpSocketBytes); err != nil {
 			return fmt.Errorf("UDP socket buffer: %w", err)
+		}
+	}
+	if shared {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+			return fmt.Errorf("share UDP port: %w", err)
 		}
 	}
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(port), Addr: u.ip}); err != nil {

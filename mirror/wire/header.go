@@ -69,6 +69,10 @@ type Header struct {
 	Counter     uint64
 }
 
+// LaneOffset is where the lane's id stands in a link header, for who sorts
+// frames by lane.
+const LaneOffset = offLane
+
 // Offsets in struct ob_link_hdr.
 const (
 	offMagic       = 0

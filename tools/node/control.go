@@ -23,13 +23,12 @@ const reportTimeout = 500 * time.Millisecond
 // controller answers the control socket. Reports are asked one at a time.
 type controller struct {
 	node *Node
-	t    *thread
 	mu   sync.Mutex
 	stop context.CancelFunc
 }
 
-func (n *Node) serveControl(t *thread, stop context.CancelFunc) (*control.Server, error) {
-	c := &controller{node: n, t: t, stop: stop}
+func (n *Node) serveControl(stop context.CancelFunc) (*control.Server, error) {
+	c := &controller{node: n, stop: stop}
 	return control.Serve(control.SocketPath(n.cfg.Node.RunDir, n.cfg.Node.Name), c.handle)
 }
 

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -23,7 +21,8 @@ import (
 // nic is one of the node's network interfaces.
 type nic struct {
 	xdp.Interface
-	mode xdp.Mode
+	mode    xdp.Mode
+	peerMAC [6]byte // of a link: the other end's
 }
 
 // forwardOverhead is what a FORWARD puts around an order frame.
@@ -43,9 +42,24 @@ func (n *Node) openXDP(ctx context.Context) error {
 	if err := n.loadKernel(); err != nil {
 		return err
 	}
+	if err := n.resolvePeers(ctx); err != nil {
+		return err
+	}
+	var lanes []*laneParts
 	for i := range n.cfg.Lanes {
-		if err := n.openLaneXDP(ctx, &n.cfg.Lanes[i]); err != nil {
-			return fmt.Errorf("lane %d: %w", n.cfg.Lanes[i].ID, err)
+		l := &n.cfg.Lanes[i]
+		p, err := n.prepareLane(ctx, l)
+		if err != nil {
+			return fmt.Errorf("lane %d: %w", l.ID, err)
+		}
+		lanes = append(lanes, p)
+	}
+	if err := n.openSockets(lanes); err != nil {
+		return err
+	}
+	for _, p := range lanes {
+		if err := n.openLaneXDP(p); err != nil {
+			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
 		}
 	}
 	return n.attach()
@@ -97,7 +111,7 @@ func inspectNIC(section, name, mode string) (nic, error) {
 	if err := iface.Check(xdp.Need{Native: m == xdp.ModeNative}); err != nil {
 		return nic{}, fmt.Errorf("%s: %w", section, err)
 	}
-	return nic{iface, m}, nil
+	return nic{Interface: iface, mode: m}, nil
 }
 
 func (n *Node) loadKernel() error {
@@ -121,76 +135,50 @@ func (n *Node) loadKernel() error {
 	return nil
 }
 
-func (n *Node) openLaneXDP(ctx context.Context, l *config.Lane) error {
+// prepareLane opens a lane's memory and tells the kernel what it must know.
+func (n *Node) prepareLane(ctx context.Context, l *config.Lane) (*laneParts, error) {
 	p := &laneParts{cfg: l}
 	mem, created, err := n.kernel.OpenRing(l.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p.mem = shared{table: lane.At(n.kernel.Lane(l.ID)), authority: lane.WordAt(n.kernel.Authority(l.ID)),
 		ringMem: mem, fresh: created}
-	ring, err := p.mem.open(int(l.RingSize))
-	if err != nil {
-		return err
+	if p.ring, err = p.mem.open(int(l.RingSize)); err != nil {
+		return nil, err
 	}
-	local := frame.Endpoint{MAC: n.order.MAC, IP: l.Address, Port: uint16(l.Port)}
-	c, err := n.mirrorConfig(l)
-	if err != nil {
-		return err
+	p.local = frame.Endpoint{MAC: n.order.MAC, IP: l.Address, Port: uint16(l.Port)}
+	if p.mirror, err = n.mirrorConfig(l); err != nil {
+		return nil, err
 	}
 	if l.Peer != 0 {
-		link, linkNIC := n.cfg.Link(l.Peer), n.links[l.Peer]
-		mac, err := resolve(ctx, linkNIC.Name, link.PeerAddress.Addr())
-		if err != nil {
-			return fmt.Errorf("peer on the link: %w", err)
-		}
-		c.Local = frame.Endpoint{MAC: linkNIC.MAC, IP: link.Address, Port: uint16(link.Port)}
-		c.Remote = frame.Endpoint{MAC: mac, IP: link.PeerAddress, Port: uint16(link.Port)}
-		c.LinkFrameMax = linkNIC.MTU + 14
+		link, nic := n.cfg.Link(l.Peer), n.links[l.Peer]
+		p.mirror.Local = frame.Endpoint{MAC: nic.MAC, IP: link.Address, Port: uint16(link.Port)}
+		p.mirror.Remote = frame.Endpoint{MAC: nic.peerMAC, IP: link.PeerAddress, Port: uint16(link.Port)}
+		p.mirror.LinkFrameMax = nic.MTU + 14
 	}
-	venueMAC, err := n.venueMAC(ctx, l)
-	if err != nil {
+	if p.venueMAC, err = n.venueMAC(ctx, l); err != nil {
+		return nil, err
+	}
+	n.configureTable(p.mem.table, l, &p.mirror, n.order.MAC)
+	return p, nil
+}
+
+// openLaneXDP lets a prepared lane with its sockets live.
+func (n *Node) openLaneXDP(p *laneParts) error {
+	linkIndex := 0
+	if p.cfg.Peer != 0 {
+		linkIndex = n.links[p.cfg.Peer].Index
+	}
+	if err := n.kernel.SetDevices(p.cfg.ID, n.order.Index, linkIndex); err != nil {
 		return err
 	}
-	n.configureTable(p.mem.table, l, &c, n.order.MAC)
-	if err := n.openSockets(p); err != nil {
-		return err
-	}
-	if err := n.kernel.StartTimer(l.ID); err != nil {
+	if err := n.kernel.StartTimer(p.cfg.ID); err != nil {
 		return err
 	}
 	n.closer = append(n.closer, func() error { return n.leave(p) })
-	setNHKey := func(key *[bpf.NHWords]uint32) error { return n.kernel.SetNHKey(l.ID, key) }
-	return n.addLane(p, c, mirror.Memory{Table: p.mem.table, Authority: p.mem.authority, Ring: ring, SetNHKey: setNHKey}, local, venueMAC)
-}
-
-// openSockets binds the lane's sockets beforehand, standby or not: a queue that
-// was just closed stays busy for tens of milliseconds.
-func (n *Node) openSockets(p *laneParts) error {
-	order, err := xdp.Open(xdp.Options{Interface: n.order.Name, Queue: p.cfg.Queue})
-	if err != nil {
-		return fmt.Errorf("order socket: %w", err)
-	}
-	p.order = order
-	n.closer = append(n.closer, order.Close)
-	if err := n.kernel.SetOrderSocket(p.cfg.ID, p.cfg.Queue, order.FD()); err != nil {
-		return fmt.Errorf("order socket: %w", err)
-	}
-	linkIndex := 0
-	if p.cfg.Peer != 0 {
-		linkNIC, queue := n.links[p.cfg.Peer], n.cfg.Link(p.cfg.Peer).Queue
-		link, err := xdp.Open(xdp.Options{Interface: linkNIC.Name, Queue: queue})
-		if err != nil {
-			return fmt.Errorf("link socket: %w", err)
-		}
-		p.link = link
-		n.closer = append(n.closer, link.Close)
-		if err := n.kernel.SetLinkSocket(p.cfg.ID, queue, link.FD()); err != nil {
-			return fmt.Errorf("link socket: %w", err)
-		}
-		linkIndex = linkNIC.Index
-	}
-	return n.kernel.SetDevices(p.cfg.ID, n.order.Index, linkIndex)
+	setNHKey := func(key *[bpf.NHWords]uint32) error { return n.kernel.SetNHKey(p.cfg.ID, key) }
+	return n.addLane(p, mirror.Memory{Table: p.mem.table, Authority: p.mem.authority, Ring: p.ring, SetNHKey: setNHKey})
 }
 
 // attach puts the programs on the NICs, or exchanges those of an earlier
@@ -226,36 +214,6 @@ func (n *Node) leave(p *laneParts) error {
 		lane.Swap(p.mem.authority, w, w.With(lane.Syncing))
 	}
 	return nil
-}
-
-const (
-	resolveEvery = time.Second
-	resolveFor   = 60 * time.Second
-)
-
-// resolve waits for a neighbour to answer: the other host may boot later.
-func resolve(ctx context.Context, iface string, ip netip.Addr) ([6]byte, error) {
-	deadline := time.Now().Add(resolveFor)
-	for {
-		mac, err := xdp.Resolve(iface, ip, resolveEvery)
-		if err == nil {
-			return mac, nil
-		}
-		if ctx.Err() != nil || time.Now().After(deadline) || !errors.Is(err, xdp.ErrNoNeighbour) {
-			return [6]byte{}, err
-		}
-	}
-}
-
-func (n *Node) venueMAC(ctx context.Context, l *config.Lane) ([6]byte, error) {
-	if l.Venue == nil {
-		return [6]byte{}, nil
-	}
-	mac, err := resolve(ctx, n.order.Name, l.Venue.Address.Addr())
-	if err != nil {
-		return [6]byte{}, fmt.Errorf("venue: %w", err)
-	}
-	return mac, nil
 }
 
 // Cleanup removes what a node left on the host: programs, maps, rings, control

@@ -96,24 +96,27 @@ func newArbiter(l *config.Lane, r *ring.Ring) (arbiter.Arbiter, error) {
 
 // openUDP opens all lanes on sockets: no privileges, no kernel programs.
 func (n *Node) openUDP() error {
+	links, err := n.listenLinks()
+	if err != nil {
+		return err
+	}
 	for i := range n.cfg.Lanes {
-		if err := n.openLaneUDP(&n.cfg.Lanes[i]); err != nil {
+		if err := n.openLaneUDP(&n.cfg.Lanes[i], links); err != nil {
 			return fmt.Errorf("lane %d: %w", n.cfg.Lanes[i].ID, err)
 		}
 	}
 	return nil
 }
 
-func (n *Node) openLaneUDP(l *config.Lane) error {
-	p := &laneParts{cfg: l}
+func (n *Node) openLaneUDP(l *config.Lane, links map[int]xdp.Port) error {
+	p := &laneParts{cfg: l, link: links[l.ID]}
 	mem, err := openFile(filePath(n.cfg, l.ID), int(l.RingSize))
 	if err != nil {
 		return err
 	}
 	n.closer = append(n.closer, mem.close)
 	p.mem = mem.shared
-	r, err := p.mem.open(int(l.RingSize))
-	if err != nil {
+	if p.ring, err = p.mem.open(int(l.RingSize)); err != nil {
 		return err
 	}
 	ports := []uint16{uint16(l.Port)}
@@ -126,47 +129,60 @@ func (n *Node) openLaneUDP(l *config.Lane) error {
 	}
 	n.closer = append(n.closer, order.Close)
 	p.order = order
-	c, err := n.mirrorConfig(l)
-	if err != nil {
+	if p.mirror, err = n.mirrorConfig(l); err != nil {
 		return err
 	}
-	local := order.Local()
-	memory := mirror.Memory{Table: p.mem.table, Authority: p.mem.authority, Ring: r,
+	p.local = order.Local()
+	memory := mirror.Memory{Table: p.mem.table, Authority: p.mem.authority, Ring: p.ring,
 		SetNHKey: func(*[wire.NHWords]uint32) error { return nil }}
 	if l.Peer != 0 {
-		if err := n.openLinkUDP(p, &c, &memory, local.MAC); err != nil {
-			return err
-		}
+		n.standIn(p, &memory)
 	} else {
-		n.configureTable(p.mem.table, l, &c, local.MAC)
+		n.configureTable(p.mem.table, l, &p.mirror, p.local.MAC)
 	}
-	var venueMAC [6]byte
 	if l.Venue != nil {
-		venueMAC = xdp.StandInMAC(l.Venue.Address)
+		p.venueMAC = xdp.StandInMAC(l.Venue.Address)
 	}
-	return n.addLane(p, c, memory, local, venueMAC)
+	return n.addLane(p, memory)
 }
 
-// openLinkUDP puts the link program's rules before the link socket.
-func (n *Node) openLinkUDP(p *laneParts, c *mirror.Config, m *mirror.Memory, orderMAC [6]byte) error {
-	cable := n.cfg.Link(p.cfg.Peer)
-	link, err := xdp.ListenUDP(cable.Address.Addr(), uint16(cable.Port))
-	if err != nil {
-		return fmt.Errorf("link socket: %w", err)
+// listenLinks opens the sockets of all links, one for each lane.
+func (n *Node) listenLinks() (map[int]xdp.Port, error) {
+	ports := map[int]xdp.Port{}
+	for i := range n.cfg.Links {
+		cable := &n.cfg.Links[i]
+		var ids []byte
+		for j := range n.cfg.Lanes {
+			if l := &n.cfg.Lanes[j]; l.Peer == cable.Peer {
+				ids = append(ids, byte(l.ID))
+			}
+		}
+		sockets, err := xdp.ListenUDPShared(cable.Address.Addr(), uint16(cable.Port), wire.LaneOffset, ids)
+		if err != nil {
+			return nil, fmt.Errorf("[[link]] to node %d: %w", cable.Peer, err)
+		}
+		for j, s := range sockets {
+			n.closer = append(n.closer, s.Close)
+			ports[int(ids[j])] = s
+		}
 	}
-	n.closer = append(n.closer, link.Close)
-	c.Local = link.Local()
-	c.Local.Port = uint16(cable.Port)
+	return ports, nil
+}
+
+// standIn puts the link program's rules before the link socket.
+func (n *Node) standIn(p *laneParts, m *mirror.Memory) {
+	cable := n.cfg.Link(p.cfg.Peer)
+	c := &p.mirror
+	c.Local = frame.Endpoint{MAC: xdp.StandInMAC(cable.Address), IP: cable.Address, Port: uint16(cable.Port)}
 	c.Remote = frame.Endpoint{MAC: xdp.StandInMAC(cable.PeerAddress), IP: cable.PeerAddress, Port: uint16(cable.Port)}
 	c.LinkFrameMax = udpLinkFrameMax
-	n.configureTable(p.mem.table, p.cfg, c, orderMAC)
+	n.configureTable(p.mem.table, p.cfg, c, p.local.MAC)
 	rules := recv.New(uint8(p.cfg.ID), p.mem.table, p.mem.authority, m.Ring, new([wire.NHWords]uint32))
 	m.SetNHKey = func(key *[wire.NHWords]uint32) error {
 		rules.Rekey(key)
 		return nil
 	}
-	p.link = mirror.NewStandIn(link, p.order, rules, p.cfg.Tick.Ns(), n.clock.NowNs)
-	return nil
+	p.link = mirror.NewStandIn(p.link, p.order, rules, p.cfg.Tick.Ns(), n.clock.NowNs)
 }
 
 // udpLinkFrameMax keeps link datagrams below an Ethernet MTU of 1500.

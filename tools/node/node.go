@@ -6,17 +6,16 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"onebeat/bpf"
 	"onebeat/engine"
 	"onebeat/engine/app"
 	"onebeat/mirror"
+	"onebeat/mirror/ring"
 	"onebeat/pin"
 	"onebeat/tools/config"
 	"onebeat/xdp"
+	"onebeat/xdp/frame"
 )
 
 // Options are what does not stand in the configuration.
@@ -44,20 +43,27 @@ type Node struct {
 	order  nic
 	links  map[int]nic // by peer
 	lanes  []*laneParts
-	closer []func() error
+	// threads run the lanes once run has started them.
+	threads []*thread
+	closer  []func() error
 	// forceFrom is Options.ForceFrom.
 	forceFrom string
 }
 
 // laneParts is one lane of a node.
 type laneParts struct {
-	cfg     *config.Lane
-	mem     shared
-	order   xdp.Port
-	link    xdp.Port // nil: no peer
-	replica *mirror.Replica
-	loop    *engine.Loop
-	orders  *orderLog // nil: none is kept
+	cfg      *config.Lane
+	mirror   mirror.Config
+	mem      shared
+	ring     *ring.Ring
+	local    frame.Endpoint // what clients speak to
+	venueMAC [6]byte
+	order    xdp.Port
+	link     xdp.Port   // nil: no peer
+	muxes    []*xdp.Mux // of sockets shared with other lanes
+	replica  *mirror.Replica
+	loop     *engine.Loop
+	orders   *orderLog // nil: none is kept
 }
 
 // Open sets a node up. Everything wrong that can be seen now is refused with
@@ -91,7 +97,7 @@ func (n *Node) open(ctx context.Context) error {
 }
 
 // addLane joins a lane's ports and memory to a replica, a machine and a loop.
-func (n *Node) addLane(p *laneParts, cfg mirror.Config, mem mirror.Memory, local app.Endpoint, venueMAC [6]byte) error {
+func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 	arb, err := newArbiter(p.cfg, mem.Ring)
 	if err != nil {
 		return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
@@ -102,13 +108,13 @@ func (n *Node) addLane(p *laneParts, cfg mirror.Config, mem mirror.Memory, local
 			p.link = n.wrap(p.link)
 		}
 	}
-	if p.replica, err = mirror.New(cfg, mem, p.link, arb); err != nil {
+	if p.replica, err = mirror.New(p.mirror, mem, p.link, arb); err != nil {
 		return err
 	}
 	if p.cfg.OrderLog != "" {
 		p.orders = newOrderLog(p.cfg.OrderLog)
 	}
-	first, err := newMachine(p.cfg, venueMAC, p.orders)
+	first, err := newMachine(p.cfg, p.venueMAC, p.orders)
 	if err != nil {
 		return err
 	}
@@ -117,13 +123,13 @@ func (n *Node) addLane(p *laneParts, cfg mirror.Config, mem mirror.Memory, local
 			first = nil
 			return m
 		}
-		m, err := newMachine(p.cfg, venueMAC, p.orders)
+		m, err := newMachine(p.cfg, p.venueMAC, p.orders)
 		if err != nil {
 			panic(err) // the same configuration worked at the start
 		}
 		return m
 	}
-	out := app.NewOutbox(local, mem.Table.NextOutput)
+	out := app.NewOutbox(p.local, mem.Table.NextOutput)
 	p.loop = engine.NewLoop(p.order, p.link, p.replica, makeMachine, out)
 	n.lanes = append(n.lanes, p)
 	return nil
@@ -175,109 +181,4 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 		return err
 	}
 	return errors.Join(n.run(ctx), n.Close())
-}
-
-func (n *Node) run(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	t := n.newThread()
-	server, err := n.serveControl(t, stop)
-	if err != nil {
-		return err
-	}
-	n.Start()
-	if err := n.forceAll(); err != nil {
-		return errors.Join(err, server.Close())
-	}
-	go t.run()
-	n.log.Info("running", "node", n.cfg.Node.Name, "lanes", len(n.lanes), "transport", n.cfg.Node.Transport)
-	err = n.supervise(ctx, t)
-	n.handOverAll()
-	t.stop.Store(true)
-	select {
-	case stopped := <-t.done:
-		err = errors.Join(err, stopped)
-	case <-time.After(5 * time.Second):
-		err = errors.Join(err, errors.New("the loop does not stop"))
-	}
-	n.logEvents()
-	return errors.Join(err, server.Close(), n.writeOrderLogs())
-}
-
-func (n *Node) newThread() *thread {
-	t := &thread{core: n.cfg.Loop.Core, clock: n.clock, done: make(chan error, 1)}
-	t.enter = func() error { return n.eachEngine((*bpf.Kernel).EnterEngine) }
-	t.leave = func() error { return n.eachEngine((*bpf.Kernel).LeaveEngine) }
-	t.idle = idle{strategy: n.cfg.Loop.Idle, maxSleepNs: n.cfg.Loop.MaxSleep.Ns()}
-	for _, p := range n.lanes {
-		t.loops = append(t.loops, p.loop)
-		t.idle.fds = append(t.idle.fds, unix.PollFd{Fd: int32(p.order.FD()), Events: unix.POLLIN})
-		if p.link != nil {
-			t.idle.fds = append(t.idle.fds, unix.PollFd{Fd: int32(p.link.FD()), Events: unix.POLLIN})
-		}
-	}
-	return t
-}
-
-// eachEngine tells the kernel, if there is one, about this thread's lanes.
-func (n *Node) eachEngine(tell func(*bpf.Kernel, int) error) error {
-	if n.kernel == nil {
-		return nil
-	}
-	var errs []error
-	for _, p := range n.lanes {
-		errs = append(errs, tell(n.kernel, p.cfg.ID))
-	}
-	return errors.Join(errs...)
-}
-
-// superviseEvery is how often the cold side looks at events.
-const superviseEvery = 20 * time.Millisecond
-
-// supervise logs what the loops tell until the node shall stop.
-func (n *Node) supervise(ctx context.Context, t *thread) error {
-	ticker := time.NewTicker(superviseEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-t.done:
-			t.done <- nil
-			return err
-		case <-ticker.C:
-			n.logEvents()
-			n.keepCuts()
-			for _, p := range n.lanes {
-				if p.replica.Quit() {
-					n.log.Info("a lane asks to stop", "lane", p.cfg.ID)
-					return nil
-				}
-			}
-		}
-	}
-}
-
-// eventLevel is above info for what an operator has to look at.
-func eventLevel(k mirror.EventKind) slog.Level {
-	switch k {
-	case mirror.EventLogBroken, mirror.EventDiverged:
-		return slog.LevelError
-	case mirror.EventAlone, mirror.EventRefused, mirror.EventRebuild, mirror.EventAckTimeout,
-		mirror.EventCut, mirror.EventLease, mirror.EventForced:
-		return slog.LevelWarn
-	}
-	return slog.LevelInfo
-}
-
-func (n *Node) logEvents() {
-	for _, p := range n.lanes {
-		for {
-			e, ok := p.replica.Events.Next()
-			if !ok {
-				break
-			}
-			n.log.Log(context.Background(), eventLevel(e.Kind), e.Kind.String(), "lane", p.cfg.ID, "detail", e.String(), "mono_ns", e.TimeNs)
-		}
-	}
 }

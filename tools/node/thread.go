@@ -1,13 +1,17 @@
 package node
 
 import (
+	"errors"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
+	"onebeat/bpf"
 	"onebeat/engine"
 	"onebeat/pin"
 	"onebeat/tools/config"
+	"onebeat/xdp"
 )
 
 // Bounds of the backoff strategy: cycles without work before it yields, and
@@ -23,7 +27,8 @@ type idle struct {
 	strategy   string
 	maxSleepNs int64
 	fds        []unix.PollFd
-	empty      int // cycles without work in a row
+	muxes      []*xdp.Mux // their frames are off the sockets: poll does not see them
+	empty      int        // cycles without work in a row
 	sleepNs    int64
 }
 
@@ -39,6 +44,7 @@ func (i *idle) idle(work int) bool {
 		return false
 	case i.strategy == config.IdleYield || i.empty < backoffSpins+backoffYields:
 		unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	case i.waiting():
 	default:
 		timeout := unix.NsecToTimespec(i.sleepNs)
 		// A frame ends the sleep; an error only shortens it.
@@ -48,33 +54,41 @@ func (i *idle) idle(work int) bool {
 	return true
 }
 
+// waiting reports whether a frame waits that poll(2) would not tell of.
+func (i *idle) waiting() bool {
+	for _, m := range i.muxes {
+		if m.Waiting() {
+			return true
+		}
+	}
+	return false
+}
+
 // thread runs loops in turn on one locked thread until it is stopped.
 type thread struct {
-	loops []*engine.Loop
-	// enter and leave tell the kernel whose thread this is.
-	enter func() error
-	leave func() error
+	number int // from 0, as status shows it
+	lanes  []*laneParts
+	loops  []*engine.Loop
+	// each tells the kernel, if there is one, whose thread this is.
+	each  func(tell func(*bpf.Kernel, int) error) error
 	idle  idle
 	core  int
 	clock *Clock
 	stop  atomic.Bool
-	done  chan error
 }
 
-func (t *thread) run() {
+func (t *thread) run() error {
 	unlock, err := pin.LockThread(t.core)
 	if err != nil {
-		t.done <- err
-		return
+		return err
 	}
 	defer unlock()
 	if t.idle.strategy != config.IdleSpin {
 		// Best effort: without it a loop waits longer for a core it shares.
 		_ = pin.ShortSlice(pin.SharedSliceNs)
 	}
-	if err := t.enter(); err != nil {
-		t.done <- err
-		return
+	if err := t.each((*bpf.Kernel).EnterEngine); err != nil {
+		return err
 	}
 	t.idle.sleepNs = firstSleepNs
 	clock, passed := CycleClock{Clock: t.clock}, true
@@ -85,5 +99,54 @@ func (t *thread) run() {
 		}
 		passed = t.idle.idle(work)
 	}
-	t.done <- t.leave()
+	return t.each((*bpf.Kernel).LeaveEngine)
+}
+
+// newThreads divides the lanes among threads by their cores. The configuration
+// has seen to it that a socket's lanes are together.
+func (n *Node) newThreads() []*thread {
+	var threads []*thread
+	for _, p := range n.lanes {
+		core := n.cfg.ThreadCore(p.cfg)
+		at := slices.IndexFunc(threads, func(t *thread) bool { return t.core == core })
+		if at < 0 {
+			at = len(threads)
+			threads = append(threads, n.newThread(at, core))
+		}
+		threads[at].add(p)
+	}
+	return threads
+}
+
+func (n *Node) newThread(number, core int) *thread {
+	t := &thread{number: number, core: core, clock: n.clock}
+	t.idle = idle{strategy: n.cfg.Loop.Idle, maxSleepNs: n.cfg.Loop.MaxSleep.Ns()}
+	t.each = func(tell func(*bpf.Kernel, int) error) error {
+		var errs []error
+		for _, p := range t.lanes {
+			if n.kernel != nil {
+				errs = append(errs, tell(n.kernel, p.cfg.ID))
+			}
+		}
+		return errors.Join(errs...)
+	}
+	return t
+}
+
+func (t *thread) add(p *laneParts) {
+	t.lanes, t.loops = append(t.lanes, p), append(t.loops, p.loop)
+	for _, port := range []xdp.Port{p.order, p.link} {
+		if port == nil {
+			continue
+		}
+		fd := unix.PollFd{Fd: int32(port.FD()), Events: unix.POLLIN}
+		if !slices.Contains(t.idle.fds, fd) {
+			t.idle.fds = append(t.idle.fds, fd)
+		}
+	}
+	for _, m := range p.muxes {
+		if !slices.Contains(t.idle.muxes, m) {
+			t.idle.muxes = append(t.idle.muxes, m)
+		}
+	}
 }
