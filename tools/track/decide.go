@@ -1,0 +1,120 @@
+package track
+
+import (
+	"fmt"
+	"time"
+)
+
+// Policy is when a score hands a lane over.
+type Policy struct {
+	// At is the line; 0: a score hands nothing over.
+	At int
+	// Clear is what a score must fall to before the line counts anew.
+	Clear int
+	// Hold is how long the score must stay at the line.
+	Hold time.Duration
+	// MinInterval lies between two handovers by this node, and between its
+	// becoming ACTIVE and the next one.
+	MinInterval time.Duration
+	// ChecksOnly: only failing checks count.
+	ChecksOnly bool
+}
+
+// maxDoublings of the interval: 10 s become at most 10 min.
+const maxDoublings = 6
+
+// Decider decides for one lane. It is pure: the time is an argument.
+type Decider struct {
+	policy      Policy
+	active      bool
+	activeSince time.Time
+	above       bool
+	aboveSince  time.Time
+	given       bool // handed over, and the score has not been clear since
+	givenAt     time.Time
+	ever        bool
+	returns     int // times the lane came back while the score was not clear
+	cut         bool
+}
+
+// NewDecider returns one that has seen nothing yet.
+func NewDecider(p Policy) *Decider { return &Decider{policy: p} }
+
+// View is what is decided about.
+type View struct {
+	Score  Score
+	Active bool
+	Ready  bool // the standby is in sync and was heard just now
+	// Cut: the order NIC has no carrier.
+	Cut bool
+}
+
+// Decision is what to do, and why (or why not, for a status).
+type Decision struct {
+	HandOver bool
+	Reason   string
+}
+
+// Decide takes one look. A handover it asks for counts as done: if it fails, the
+// interval passes before the next.
+func (d *Decider) Decide(v View, now time.Time) Decision {
+	p := &d.policy
+	points := v.Score.Points
+	if p.ChecksOnly {
+		points = v.Score.Checks
+	}
+	edge := v.Cut && !d.cut
+	d.cut = v.Cut
+	d.follow(v.Active, now)
+	sick := p.At > 0 && points >= p.At
+	if points <= p.Clear && !v.Cut {
+		d.given, d.returns = false, 0
+	}
+	if sick && !d.above {
+		d.aboveSince = now
+	}
+	d.above = sick
+	switch {
+	case !v.Active:
+		return Decision{}
+	case !sick && !v.Cut:
+		return Decision{}
+	case !v.Ready:
+		return Decision{Reason: "no standby is ready"}
+	}
+	// Carrier is lost at a moment: at that moment there is nothing to wait for
+	// but this node's own last handover. A node that was cut off before it became
+	// ACTIVE is treated like any other sick one.
+	wait := d.interval()
+	switch {
+	case d.ever && now.Sub(d.givenAt) < wait:
+		return Decision{Reason: fmt.Sprintf("handed over %.1f s ago, the next one after %v", now.Sub(d.givenAt).Seconds(), wait)}
+	case v.Cut && edge:
+		return d.give(now, "the order NIC lost its carrier")
+	case now.Sub(d.activeSince) < wait:
+		return Decision{Reason: fmt.Sprintf("ACTIVE for %.1f s, a handover after %v", now.Sub(d.activeSince).Seconds(), wait)}
+	case v.Cut:
+		return d.give(now, "the order NIC has no carrier")
+	case now.Sub(d.aboveSince) < p.Hold:
+		return Decision{Reason: fmt.Sprintf("score %d is at the line of %d since %.1f s, a handover after %v", points, p.At, now.Sub(d.aboveSince).Seconds(), p.Hold)}
+	}
+	return d.give(now, fmt.Sprintf("score %d is at the line of %d", points, p.At))
+}
+
+// follow notes when the lane comes and goes.
+func (d *Decider) follow(active bool, now time.Time) {
+	if active && !d.active {
+		d.activeSince = now
+		if d.given {
+			d.returns = min(d.returns+1, maxDoublings)
+		}
+	}
+	d.active = active
+}
+
+func (d *Decider) interval() time.Duration { return d.policy.MinInterval << d.returns }
+
+func (d *Decider) give(now time.Time, reason string) Decision {
+	d.given, d.ever, d.givenAt = true, true, now
+	return Decision{HandOver: true, Reason: reason}
+}
