@@ -75,6 +75,7 @@ func (l *Loop) DoWork(nowNs int64) int {
 		work += l.follow(nowNs)
 	}
 	l.replica.Progress(nowNs)
+	l.replica.ShowLife(nowNs)
 	if l.reporter.state.Load() == reportWanted {
 		l.reporter.fill(l)
 	}

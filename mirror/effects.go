@@ -196,14 +196,14 @@ func (r *Replica) sendFenced(successor uint8) {
 	if r.link == nil {
 		return
 	}
-	b := r.link.reserve()
-	if b == nil {
-		return // repeated by the role machine
-	}
-	r.link.header = wire.Header{Type: wire.Fenced, Epoch: r.word.Epoch(), Authority: r.word,
+	h := wire.Header{Type: wire.Fenced, Epoch: r.word.Epoch(), Authority: r.word,
 		Successor: uint32(successor), Tail: r.ring.Tail(), Applied: r.table.Engine.Released}
-	r.link.submit(b, 0, &r.link.tx)
-	r.link.kick()
+	if b := r.link.reserve(); b != nil { // else repeated by the role machine
+		r.link.header = h
+		r.link.submit(b, 0, &r.link.tx)
+		r.link.kick()
+	}
+	r.sendSecond(&h)
 }
 
 // Quarantine takes a standby whose state is not the writer's out of service: it

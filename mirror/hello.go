@@ -59,6 +59,9 @@ func (r *Replica) sendHello() {
 		CutAt: r.cutFor(&r.hello), CutFor: r.hello.LastEpoch, SchemaVersion: r.cfg.SchemaVersion, PolicyFlags: r.cfg.PolicyFlags,
 		Want: want, First: r.cfg.First,
 	}
+	if r.second.port != nil {
+		hello.OrderMAC = r.second.local.MAC
+	}
 	hello.Put(b[linkHeaderBytes:])
 	r.link.header = wire.Header{Type: wire.HelloFrame, Epoch: r.word.Epoch(), Authority: r.word,
 		RideBytes: wire.HelloBytes, Tail: hello.Tail, Echo: r.helloCounter}
@@ -123,6 +126,7 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
 		r.event(EventPeer, hello.Incarnation, 0)
 	}
 	r.hello = hello
+	r.table.Config.PeerOrderMAC = hello.OrderMAC
 	r.step(role.Event{Kind: role.PeerHello, Hello: hello, Tail: r.ring.Tail(), Echoed: h.Echo}, nowNs)
 	if hello.Want == wire.WantJoin {
 		if r.word.State() == lane.Active {
@@ -135,7 +139,7 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
 
 // setKeys derives the session keys of two rings and gives them to the kernel.
 // For a new peer ring the counters start anew: its keys were never used. The
-// link program is kept outside meanwhile.
+// programs are kept outside meanwhile.
 func (r *Replica) setKeys(peer uint64, fresh bool) {
 	low, high := min(r.cfg.Node, r.cfg.Peer), max(r.cfg.Node, r.cfg.Peer)
 	incLow, incHigh := r.table.Config.Incarnation, peer
@@ -145,6 +149,8 @@ func (r *Replica) setKeys(peer uint64, fresh bool) {
 	keys := wire.DeriveKeys(r.cfg.Shared, r.cfg.Lane, low, high, incLow, incHigh)
 	tx, rx := keys.For(r.cfg.Node, low)
 	for atomic.SwapUint64(&r.table.Busy, 1) != 0 {
+	}
+	for atomic.SwapUint64(&r.table.Second.Busy, 1) != 0 {
 	}
 	c := &r.table.Config
 	c.PeerIncarnation, c.TxKey, c.RxKey = peer, tx, rx
@@ -157,6 +163,7 @@ func (r *Replica) setKeys(peer uint64, fresh bool) {
 	}
 	r.link.tx = wire.Auth{Enabled: r.cfg.Authenticate, Sip: tx, NH: &r.nh}
 	r.helloIncarn = peer
+	atomic.StoreUint64(&r.table.Second.Busy, 0)
 	atomic.StoreUint64(&r.table.Busy, 0)
 }
 
@@ -229,8 +236,11 @@ func (r *Replica) noteRecord(h *wire.Header, payload []byte) {
 	}
 }
 
-// sendProbe asks the writer's kernel for life.
+// sendProbe asks the peer's kernel for life, and shows it this node's.
 func (r *Replica) sendProbe() {
+	if r.table.Config.PeerIncarnation == 0 {
+		return // no keys yet
+	}
 	b := r.link.reserve()
 	if b == nil {
 		return

@@ -67,6 +67,7 @@ type Replica struct {
 	word      lane.Word // as of the last Observe or own change
 	ring      *ring.Ring
 	link      *Link
+	second    second
 	setNHKey  func(*[wire.NHWords]uint32) error
 	nh        [wire.NHWords]uint32
 
@@ -138,6 +139,7 @@ func New(cfg Config, mem Memory, link xdp.Port, arb arbiter.Arbiter) (*Replica, 
 			Registered: cfg.Registered, ReadNs: max(readHeartbeats*cfg.HeartbeatNs, readAtLeastNs),
 		}),
 	}
+	r.second.nextNs = noSecond
 	if cfg.Peer != 0 {
 		r.link = newLink(&cfg, mem.Table, link)
 		r.freshFrom = mem.Table.Engine.TxCounter
@@ -224,11 +226,12 @@ func (r *Replica) tick(nowNs int64) {
 		return
 	}
 	switch r.word.State() {
-	case lane.Standby:
-		r.sendProbe()
 	case lane.Active:
 		r.watchStandby(nowNs)
+	case lane.Standby:
+		r.sendProbe()
 	default:
+		r.sendProbe() // a HELLO passes the peer's kernel by: parked is not silent
 		r.helloDue = true
 	}
 	if r.helloDue {
@@ -387,6 +390,8 @@ func (r *Replica) Counters(visit func(name string, count uint64)) {
 	visit("events_dropped", r.Events.Dropped())
 	if r.link != nil {
 		visit("link_tx_full", r.link.full)
+		visit("second_sent", r.second.sent)
+		visit("second_tx_full", r.second.full)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 type StandIn struct {
 	xdp.Port // the link socket
 	order    xdp.Port
+	second   xdp.Port // the second path's socket; nil: there is none
 	rules    *recv.Receiver
 	tickNs   int64
 	nextTick int64
@@ -22,10 +23,11 @@ type StandIn struct {
 	taken    []int // frames of the last Recv that are user space's
 }
 
-// NewStandIn puts the rules before a link socket. clock is CLOCK_MONOTONIC in
-// nanoseconds, tickNs the period of what is the kernel's timer elsewhere.
-func NewStandIn(link, order xdp.Port, rules *recv.Receiver, tickNs int64, clock func() int64) *StandIn {
-	return &StandIn{Port: link, order: order, rules: rules, tickNs: tickNs, clock: clock, taken: make([]int, 0, linkBurst)}
+// NewStandIn puts the rules before a link socket, and before that of the second
+// path if there is one. clock is CLOCK_MONOTONIC in nanoseconds, tickNs the
+// period of what is the kernel's timer elsewhere.
+func NewStandIn(link, order, second xdp.Port, rules *recv.Receiver, tickNs int64, clock func() int64) *StandIn {
+	return &StandIn{Port: link, order: order, second: second, rules: rules, tickNs: tickNs, clock: clock, taken: make([]int, 0, linkBurst)}
 }
 
 // linkBurst bounds the frames of one Recv.
@@ -37,6 +39,9 @@ func (s *StandIn) Recv(max int) int {
 	if nowNs >= s.nextTick {
 		s.nextTick = nowNs + s.tickNs
 		s.rules.Tick(nowNs)
+	}
+	if s.second != nil {
+		s.answerSecond(nowNs)
 	}
 	s.taken = s.taken[:0]
 	n := s.Port.Recv(min(max, linkBurst))
@@ -77,3 +82,23 @@ func (s *StandIn) pass(b []byte, nowNs int64) bool {
 
 // Frame implements xdp.Port.
 func (s *StandIn) Frame(i int) []byte { return s.Port.Frame(s.taken[i]) }
+
+// answerSecond applies the rules to what came by the second path: none of it is
+// user space's.
+func (s *StandIn) answerSecond(nowNs int64) {
+	n := s.second.Recv(linkBurst)
+	if n == 0 {
+		return
+	}
+	for i := range n {
+		reply := s.second.Reserve()
+		if reply == nil {
+			break // as lost; it is sent again
+		}
+		if verdict, bytes, _ := s.rules.Second(s.second.Frame(i), nowNs, reply); verdict == recv.Answer {
+			s.second.Submit(bytes)
+		}
+	}
+	s.second.Done()
+	s.second.Kick()
+}

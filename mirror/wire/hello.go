@@ -50,6 +50,8 @@ type Hello struct {
 	PolicyFlags   uint16
 	Want          Want
 	First         bool // configured to seed a new lane
+	// OrderMAC is where the sender takes frames of the second path; zero: it has none.
+	OrderMAC [6]byte
 }
 
 // HelloBytes is the encoded length of a Hello, a multiple of StepBytes.
@@ -63,7 +65,8 @@ const (
 	helloWant      = helloPolicy + 2
 	helloFirst     = helloWant + 1
 	helloCutFor    = helloFirst + 1
-	helloEnd       = helloCutFor + 4
+	helloOrderMAC  = helloCutFor + 4
+	helloEnd       = helloOrderMAC + 6
 )
 
 // Put encodes h into the first HelloBytes of b.
@@ -87,6 +90,7 @@ func (h *Hello) Put(b []byte) {
 		p[helloFirst] = 1
 	}
 	le.PutUint32(p[helloCutFor:], h.CutFor)
+	copy(p[helloOrderMAC:], h.OrderMAC[:])
 	clear(p[helloEnd:])
 }
 
@@ -106,6 +110,7 @@ func (h *Hello) Parse(b []byte) bool {
 	h.LastEpoch = le.Uint32(p[helloLastEpoch:])
 	h.SchemaVersion = le.Uint32(p[helloSchema:])
 	h.CutFor = le.Uint32(p[helloCutFor:])
+	h.OrderMAC = [6]byte(p[helloOrderMAC:])
 	h.Tail = le.Uint64(p[helloTail:])
 	h.Oldest = le.Uint64(p[helloTail+8:])
 	h.RingBytes = le.Uint64(p[helloTail+16:])

@@ -75,8 +75,12 @@ type LaneStatus struct {
 	PeerState     string `json:"peer_state"`
 	PeerEpoch     uint32 `json:"peer_epoch"`
 	PeerTail      uint64 `json:"peer_tail"`
-	InSync        bool   `json:"in_sync"` // the recorded set names both nodes
-	Alone         bool   `json:"alone"`   // degraded: goes on without its peer
+	Paths         int    `json:"paths"`          // to the peer: the link NIC, and the order NIC if configured
+	LinkHeardNs   int64  `json:"link_heard_ns"`  // when the peer was last heard on the link NIC; 0: never
+	OrderHeardNs  int64  `json:"order_heard_ns"` // and on the order NIC
+	Silent        bool   `json:"silent"`         // nothing of the peer for a heartbeat, on any path
+	InSync        bool   `json:"in_sync"`        // the recorded set names both nodes
+	Alone         bool   `json:"alone"`          // degraded: goes on without its peer
 	ProgressNs    int64  `json:"progress_ns"`
 	FencedNs      int64  `json:"fenced_ns"`    // 0: never
 	CandidateNs   int64  `json:"candidate_ns"` // 0: never

@@ -171,6 +171,13 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 	}
 	if p.cfg.Peer != 0 {
 		s.PeerState, s.PeerEpoch = peer.State().String(), peer.Epoch()
+		s.Paths = 1
+		if n.secondLink(p.cfg) != nil {
+			s.Paths = 2
+		}
+		s.LinkHeardNs = int64(atomic.LoadUint64(&t.Watch.LastHeardNs))
+		s.OrderHeardNs = int64(atomic.LoadUint64(&t.Watch.LastSecondHeardNs))
+		s.Silent = atomic.LoadUint32(&t.Watch.SilentTicks) >= t.Config.SilenceTicks
 	}
 	deadline := time.Now().Add(reportTimeout)
 	for p.loop.AskReport(); time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {

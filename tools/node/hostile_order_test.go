@@ -53,7 +53,7 @@ func risen(before, after map[string]uint64, quiet func(name string) bool) map[st
 func traffic(name string) bool {
 	switch name {
 	case "cycles", "frames", "messages", "order_received", "order_sent", "released_by_user", "session_datagrams",
-		"session_heartbeats", "session_retransmit_refused", "mirror_rides", "mirror_resends":
+		"session_heartbeats", "session_retransmit_refused", "mirror_rides", "mirror_resends", "second_sent":
 		return true
 	}
 	return strings.HasPrefix(name, "book_")

@@ -123,6 +123,9 @@ func (n *Node) loadKernel() error {
 		}
 		o.RingBytes = uint64(l.RingSize)
 		o.LaneIP[l.ID] = l.Address
+		if link := n.secondLink(l); link != nil {
+			o.OrderIP[l.ID] = link.OrderAddress
+		}
 	}
 	if len(n.cfg.Links) > 0 {
 		o.LinkPort = uint16(n.cfg.Links[0].Port) // the same for all

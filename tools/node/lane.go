@@ -69,6 +69,10 @@ func (n *Node) configureTable(t *lane.Table, l *config.Lane, c *mirror.Config, o
 	if link := n.cfg.Link(l.Peer); link != nil {
 		k.LinkQueue = uint16(link.Queue)
 	}
+	k.OrderIP, k.PeerOrderIP = [4]byte{}, [4]byte{}
+	if link := n.secondLink(l); link != nil {
+		k.OrderIP, k.PeerOrderIP = link.OrderAddress, link.PeerOrderAddress
+	}
 	k.HeartbeatNs, k.TickNs = uint64(l.Heartbeat.Ns()), uint64(l.Tick.Ns())
 	k.HangTicks = ticks(l.HangBudget.Ns(), l.Tick.Ns())
 	k.SilenceTicks = ticks(l.Heartbeat.Ns(), l.Tick.Ns())
@@ -100,16 +104,20 @@ func (n *Node) openUDP() error {
 	if err != nil {
 		return err
 	}
+	seconds, err := n.listenSeconds()
+	if err != nil {
+		return err
+	}
 	for i := range n.cfg.Lanes {
-		if err := n.openLaneUDP(&n.cfg.Lanes[i], links); err != nil {
+		if err := n.openLaneUDP(&n.cfg.Lanes[i], links, seconds); err != nil {
 			return fmt.Errorf("lane %d: %w", n.cfg.Lanes[i].ID, err)
 		}
 	}
 	return nil
 }
 
-func (n *Node) openLaneUDP(l *config.Lane, links map[int]xdp.Port) error {
-	p := &laneParts{cfg: l, link: links[l.ID]}
+func (n *Node) openLaneUDP(l *config.Lane, links, seconds map[int]xdp.Port) error {
+	p := &laneParts{cfg: l, link: links[l.ID], second: seconds[l.ID]}
 	mem, err := openFile(filePath(n.cfg, l.ID), int(l.RingSize))
 	if err != nil {
 		return err
@@ -182,7 +190,7 @@ func (n *Node) standIn(p *laneParts, m *mirror.Memory) {
 		rules.Rekey(key)
 		return nil
 	}
-	p.link = mirror.NewStandIn(p.link, p.order, rules, p.cfg.Tick.Ns(), n.clock.NowNs)
+	p.link = mirror.NewStandIn(p.link, p.order, p.second, rules, p.cfg.Tick.Ns(), n.clock.NowNs)
 }
 
 // udpLinkFrameMax keeps link datagrams below an Ethernet MTU of 1500.

@@ -43,17 +43,19 @@ func (s *shared) open(ringBytes int) (*ring.Ring, error) {
 	return ring.New(s.ringMem, ringBytes, &s.table.Tail)
 }
 
-// busyTimeout is far longer than the link program is ever inside.
+// busyTimeout is far longer than a program is ever inside.
 const busyTimeout = 10 * time.Millisecond
 
-// clearBusy takes back the lock of a process that was killed while it exchanged
+// clearBusy takes back the locks of a process that was killed while it exchanged
 // the keys. The kernel's own hold ends by itself.
 func (s *shared) clearBusy() {
 	deadline := time.Now().Add(busyTimeout)
-	for atomic.LoadUint64(&s.table.Busy) != 0 && time.Now().Before(deadline) {
-		time.Sleep(100 * time.Microsecond)
+	for _, busy := range []*uint64{&s.table.Busy, &s.table.Second.Busy} {
+		for atomic.LoadUint64(busy) != 0 && time.Now().Before(deadline) {
+			time.Sleep(100 * time.Microsecond)
+		}
+		atomic.StoreUint64(busy, 0)
 	}
-	atomic.StoreUint64(&s.table.Busy, 0)
 }
 
 // newIncarnation names a ring: never 0, and not again.

@@ -60,6 +60,7 @@ type laneParts struct {
 	venueMAC [6]byte
 	order    xdp.Port
 	link     xdp.Port   // nil: no peer
+	second   xdp.Port   // transport udp: at this node's own order address; nil: one path, or kernel programs
 	muxes    []*xdp.Mux // of sockets shared with other lanes
 	replica  *mirror.Replica
 	loop     *engine.Loop
@@ -111,6 +112,7 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 	if p.replica, err = mirror.New(p.mirror, mem, p.link, arb); err != nil {
 		return err
 	}
+	n.useSecond(p)
 	if p.cfg.OrderLog != "" {
 		p.orders = newOrderLog(p.cfg.OrderLog)
 	}

@@ -135,7 +135,7 @@ func (n *Node) newThread(number, core int) *thread {
 
 func (t *thread) add(p *laneParts) {
 	t.lanes, t.loops = append(t.lanes, p), append(t.loops, p.loop)
-	for _, port := range []xdp.Port{p.order, p.link} {
+	for _, port := range []xdp.Port{p.order, p.link, p.second} {
 		if port == nil {
 			continue
 		}

@@ -48,6 +48,8 @@ func newUDPWorld(t *testing.T, s setting) *world {
 			netip.AddrFrom4(lab.NodeALinkIP).String(), places[lab.NodeA].String(),
 			netip.AddrFrom4(lab.NodeBLinkIP).String(), places[lab.NodeB].String(),
 			netip.AddrFrom4(lab.VenueLaneIP).String(), places[lab.Venue].String(),
+			"\""+netip.AddrFrom4(lab.NodeAIP).String()+"\"", "\""+ip(base+5).String()+"\"",
+			"\""+netip.AddrFrom4(lab.NodeBIP).String()+"\"", "\""+ip(base+6).String()+"\"",
 		).Replace(text)
 	}
 	if s.app == "gateway" {

@@ -71,12 +71,27 @@ func printStatus(w io.Writer, s *control.Status) {
 		if l.Peer != 0 {
 			fmt.Fprintf(w, "  peer     node %d  %s  epoch %d  tail %d  in sync %v, alone %v\n", l.Peer, l.PeerState, l.PeerEpoch, l.PeerTail, l.InSync, l.Alone)
 		}
+		if l.Peer != 0 {
+			fmt.Fprintf(w, "  paths    link heard %s", heard(s.NowNs, l.LinkHeardNs))
+			if l.Paths > 1 {
+				fmt.Fprintf(w, ", order network heard %s", heard(s.NowNs, l.OrderHeardNs))
+			}
+			fmt.Fprintln(w)
+		}
 		fmt.Fprintf(w, "  engine   last progress %.1f us ago\n", float64(s.NowNs-l.ProgressNs)/1e3)
 		if l.CandidateNs != 0 {
 			fmt.Fprintf(w, "  failover candidate %.3f s ago (%s), ACTIVE %.1f us later\n", float64(s.NowNs-l.CandidateNs)/1e9,
 				l.CandidateWhy, float64(l.ActiveNs-l.CandidateNs)/1e3)
 		}
 	}
+}
+
+// heard says when a path last brought a frame of the peer.
+func heard(nowNs, heardNs int64) string {
+	if heardNs == 0 {
+		return "never"
+	}
+	return fmt.Sprintf("%.1f ms ago", float64(nowNs-heardNs)/1e6)
 }
 
 func newPromote() *cobra.Command {
