@@ -200,9 +200,6 @@ func (s *Seat) ticket(g *group, a *Ask, generation uint64) uint64 {
 	return max(wire.Sip(s.secret, b[:]), 1)
 }
 
-// Boot returns the nonce of this memory.
-func (s *Seat) Boot() uint64 { return s.boot }
-
 // Register returns a group's register of a lane; false if there is no such
 // group.
 func (s *Seat) Register(groupName string, laneID uint8) (Register, bool) {
