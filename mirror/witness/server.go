@@ -19,9 +19,14 @@ type Idle uint8
 const (
 	// Backoff looks for a moment and then sleeps until a datagram comes.
 	Backoff Idle = iota
-	// Spin never sleeps: for a core of its own.
+	// Yield lets others run whenever there is nothing to do: for a core that is
+	// rarely wanted. The first to ask after a pause need not wake it.
+	Yield
+	// Spin never gives its core away.
 	Spin
 )
+
+func (i Idle) String() string { return [...]string{"backoff", "yield", "spin"}[i] }
 
 // ServerOptions say where a witness listens and who may ask it.
 type ServerOptions struct {
@@ -138,6 +143,8 @@ func (s *Server) Run(ctx context.Context) {
 			// A signal or an error only shortens the sleep.
 			_, _ = unix.Poll(poll, sleepMs)
 			empty = 0
+		case s.idle == Yield && empty >= spins:
+			unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 		default:
 			empty++
 		}
