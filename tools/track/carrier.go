@@ -1,6 +1,7 @@
 package track
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -9,14 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Carriers hears from the kernel when an interface loses or gets its carrier. The
-// first change on a host that was quiet for a second is told at once, further
-// ones up to a second later (net/core/link_watch.c).
+// Carriers hears from the kernel when an interface loses or gets its carrier. On
+// a host where any interface's carrier changed within the last second the kernel
+// holds the message back until that second is over (net/core/link_watch.c, one
+// run a second), so it also looks by itself.
 type Carriers struct {
 	stop    chan struct{}
+	handle  *netlink.Handle
 	updates chan netlink.LinkUpdate
 	done    sync.WaitGroup
 	changed func(name string, up bool)
+	telling sync.Mutex
 
 	mu    sync.Mutex
 	links map[string]*carrier
@@ -27,6 +31,9 @@ type carrier struct {
 	up     bool
 	losses []time.Time // of the last flapWindow
 }
+
+// lookEvery is how long a message that the kernel holds back is waited for.
+const lookEvery = 10 * time.Millisecond
 
 // flapWindow is how long a lost carrier counts as a flap.
 const flapWindow = time.Minute
@@ -39,15 +46,22 @@ func WatchCarriers(names []string, changed func(name string, up bool)) (*Carrier
 	for _, name := range names {
 		c.links[name] = new(carrier)
 	}
+	var err error
+	if c.handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return nil, fmt.Errorf("ask for carriers: %w", err)
+	}
 	for name := range c.links {
-		if _, err := netlink.LinkByName(name); err != nil {
+		if _, err := c.handle.LinkByName(name); err != nil {
+			c.handle.Close()
 			return nil, fmt.Errorf("tracked interface %s: %w", name, err)
 		}
 	}
-	if err := netlink.LinkSubscribeWithOptions(c.updates, c.stop, netlink.LinkSubscribeOptions{ListExisting: true}); err != nil {
+	if err = netlink.LinkSubscribeWithOptions(c.updates, c.stop, netlink.LinkSubscribeOptions{ListExisting: true}); err != nil {
+		c.handle.Close()
 		return nil, fmt.Errorf("listen for carrier changes: %w", err)
 	}
 	c.done.Go(c.listen)
+	c.done.Go(c.look)
 	return c, nil
 }
 
@@ -55,22 +69,53 @@ func WatchCarriers(names []string, changed func(name string, up bool)) (*Carrier
 func (c *Carriers) Close() error {
 	close(c.stop)
 	c.done.Wait()
+	c.handle.Close()
 	return nil
 }
 
 func (c *Carriers) listen() {
 	// The subscription closes the channel once its socket is closed.
 	for u := range c.updates {
-		up := u.Header.Type != unix.RTM_DELLINK && u.IfInfomsg.Flags&unix.IFF_UP != 0 && u.IfInfomsg.Flags&unix.IFF_LOWER_UP != 0
-		name := u.Link.Attrs().Name
-		if c.note(name, up) {
-			c.changed(name, up)
+		c.note(u.Link.Attrs().Name, u.Header.Type != unix.RTM_DELLINK && carrierIn(u.IfInfomsg.Flags))
+	}
+}
+
+// look asks the kernel, for what listen will hear of later.
+func (c *Carriers) look() {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-ticker.C:
+		}
+		for name := range c.links { // never changed after the start
+			link, err := c.handle.LinkByName(name)
+			switch {
+			case err == nil:
+				c.note(name, carrierIn(link.Attrs().RawFlags))
+			case errors.As(err, new(netlink.LinkNotFoundError)):
+				c.note(name, false)
+			}
 		}
 	}
 }
 
-// note keeps a state and reports whether it is news.
-func (c *Carriers) note(name string, up bool) bool {
+func carrierIn(flags uint32) bool { return flags&unix.IFF_UP != 0 && flags&unix.IFF_LOWER_UP != 0 }
+
+// note keeps a state and tells of news, one after the other: what is told last
+// is true.
+func (c *Carriers) note(name string, up bool) {
+	c.telling.Lock()
+	defer c.telling.Unlock()
+	if c.news(name, up) {
+		c.changed(name, up)
+	}
+}
+
+// news keeps a state and reports whether it is another one.
+func (c *Carriers) news(name string, up bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.links[name]
