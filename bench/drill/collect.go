@@ -6,20 +6,22 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 
 	"onebeat/bench/lab"
+	"onebeat/bench/load"
+	"onebeat/bench/scene"
 	"onebeat/bpf"
 	"onebeat/engine/app"
 	"onebeat/engine/fixp"
 	"onebeat/engine/sbe"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/ring"
+	"onebeat/tools/config"
+	"onebeat/tools/control"
 )
-
-// laneID is the lane that drills run.
-const laneID = 0
 
 // nodeView is a look at a node's pinned memory.
 type nodeView struct {
@@ -28,8 +30,11 @@ type nodeView struct {
 	word  *uint64
 }
 
-func openNode(l *lab.Lab, place string) (*nodeView, error) {
-	v, err := bpf.OpenView(l.BPFFS(place), laneID)
+func openNode(l *lab.Lab, place string, lane int) (*nodeView, error) {
+	return viewOf(bpf.OpenView(l.BPFFS(place), lane))
+}
+
+func viewOf(v *bpf.View, err error) (*nodeView, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -66,10 +71,11 @@ func (n *nodeView) log(place string) (NodeLog, error) {
 		if rec.Type != app.RecordMessage {
 			return true
 		}
-		_, _, template, block, ok := fixp.ParseMessage(rec.Payload)
+		session, seqNo, template, block, ok := fixp.ParseMessage(rec.Payload)
 		if ok && template == sbe.TemplateNewOrderSingle {
 			out.Orders = append(out.Orders, RingOrder{
 				ClOrdID: sbe.AsNewOrderSingle(block).ClOrdID(), Position: rec.Position, Epoch: rec.Epoch, TimeNs: rec.TimeNs,
+				Session: session, SeqNo: seqNo,
 			})
 		}
 		return true
@@ -78,6 +84,89 @@ func (n *nodeView) log(place string) (NodeLog, error) {
 		return out, fmt.Errorf("ring of %s: %w", place, err)
 	}
 	return out, nil
+}
+
+// collect reads a lane's logs once everything has come to rest.
+func (r *run) collect(l *laneRun) (*Logs, error) {
+	var result load.Result
+	if err := decode("load", l.out.Bytes(), &result); err != nil {
+		return nil, err
+	}
+	logs := &Logs{HasBook: r.o.App == config.AppBook, Servers: result.ServerList, StartEpoch: l.startEpoch, CutOff: r.fault.cutOff}
+	var err error
+	var servers []load.Server
+	if logs.Orders, servers, err = load.ReadCSV(clientLogPath(r.lab, l.ID)); err != nil {
+		return nil, err
+	}
+	alignServers(logs, servers)
+	if !logs.HasBook {
+		if err := call(r.lab, lab.Venue, l.ID, control.CmdOrders, nil); err != nil {
+			return nil, err
+		}
+		if logs.Venue, err = ReadVenueCSV(scene.VenueOrders(r.lab, l.ID)); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range l.marks {
+		logs.Marks = append(logs.Marks, *m)
+	}
+	writer, other := l.serving()
+	if logs.Survivor, err = l.views[writer].log(writer); err != nil {
+		return nil, err
+	}
+	logs.Old, err = l.views[other].log(other)
+	return logs, err
+}
+
+// alignServers makes the orders' server indexes those of the result: the CSV
+// names servers in the order in which their answers appear.
+func alignServers(logs *Logs, servers []load.Server) {
+	index := make([]uint8, len(servers))
+	for i := range servers {
+		for j := range logs.Servers {
+			if logs.Servers[j].MAC == servers[i].String() {
+				index[i] = uint8(j)
+			}
+		}
+	}
+	for i := range logs.Orders {
+		if o := &logs.Orders[i]; o.FirstAnswerNs != 0 {
+			o.Server = index[o.Server]
+		}
+	}
+}
+
+// keep copies the logs of a run that went wrong.
+func (r *run) keep() error {
+	if r.o.KeepDir == "" {
+		return nil
+	}
+	dir := filepath.Join(r.o.KeepDir, r.o.Fault+"-"+r.lab.Name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, l := range r.lanes {
+		for _, path := range []string{clientLogPath(r.lab, l.ID), scene.VenueOrders(r.lab, l.ID)} {
+			if err := copyFile(path, filepath.Join(dir, filepath.Base(path))); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
 }
 
 // VenueHeader is the first line of a venue's order log.

@@ -3,6 +3,7 @@ package drill
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 
 	"onebeat/bench/load"
@@ -26,6 +27,9 @@ type RingOrder struct {
 	Position uint64
 	Epoch    uint32
 	TimeNs   int64 // lane time
+	// Session and SeqNo are those of the client's message.
+	Session uint32
+	SeqNo   uint64
 }
 
 // NodeLog is what a node left in pinned memory.
@@ -42,18 +46,57 @@ type NodeLog struct {
 	Why         string
 }
 
-// Logs is everything one run left behind. Times are CLOCK_MONOTONIC.
+// Moves is whether a lane may change its writer.
+type Moves int
+
+// Whether it must not, may, or must.
+const (
+	Stay Moves = iota
+	Either
+	Move
+)
+
+// Mark is a moment at which something happened to the lane, and what may and
+// did come of it. Times are CLOCK_MONOTONIC, 0: not seen.
+type Mark struct {
+	AtNs   int64
+	What   string
+	Moves  Moves
+	Epochs uint32 // changes of epoch it explains
+	// Epoch and Writer were before.
+	Epoch  uint32
+	Writer [6]byte // MAC of its order NIC
+	// Successor is the new writer, zero if there was none.
+	Successor   [6]byte
+	FencedNs    int64 // when the old writer's kernel fenced its engine
+	CandidateNs int64 // when the successor's kernel became CANDIDATE
+	ActiveNs    int64 // when its engine became ACTIVE
+	Why         string
+	InSyncNs    int64 // when the lane had a standby again
+	Problem     string
+}
+
+// Logs is everything one run left behind of a lane. Times are CLOCK_MONOTONIC.
 type Logs struct {
 	Orders  []load.Order
 	Servers []load.ServerReport // as the client saw them
 	HasBook bool                // the venue was the lane itself: no venue log
 	Venue   []VenueOrder
-	// Survivor serves at the end; Old served before.
+	// Survivor serves at the end; Old is the other node.
 	Survivor, Old NodeLog
-	SignalNs      int64 // when the fault was injected; 0: no fault
-	// StartEpoch was before the load, FaultEpoch just before the fault, or at
-	// the end if there was none.
-	StartEpoch, FaultEpoch uint32
+	Marks         []Mark // in the order of time
+	StartEpoch    uint32 // before the load
+	// CutOff: the old writer was alive and cut off, and may have taken orders
+	// into its ring that it never answered.
+	CutOff bool
+}
+
+// SignalNs is when the first fault was injected; 0: none.
+func (l *Logs) SignalNs() int64 {
+	if len(l.Marks) == 0 {
+		return 0
+	}
+	return l.Marks[0].AtNs
 }
 
 // Verdict is what the logs say.
@@ -65,16 +108,24 @@ type Verdict struct {
 	VenueDuplicates int64 `json:"venue_duplicates"`
 	Unanswered      int64 `json:"unanswered"`
 	Resent          int64 `json:"orders_resent"`
-	// OutageNs runs from the signal to the first answer by the new primary to
-	// an order sent after the signal.
-	OutageNs int64 `json:"outage_ns"`
-	// DetectNs runs from the signal to the successor's kernel being CANDIDATE.
-	DetectNs int64 `json:"detect_ns"`
-	// SwapNs runs from there to its engine being ACTIVE.
-	SwapNs       int64 `json:"swap_ns"`
-	DualActiveNs int64 `json:"dual_active_ns"`
-	// FalseFailovers counts the changes of the lane's writer without a fault.
-	FalseFailovers int64 `json:"false_failovers"`
+	// Outages run, for a takeover, from the signal to the first answer by the
+	// new primary to an order sent after it; else they are the longest silence
+	// of the lane from the signal on. One for each mark.
+	Outages []int64 `json:"outages_ns"`
+	// Detects run from the signal to the successor's kernel being CANDIDATE.
+	Detects []int64 `json:"detects_ns,omitempty"`
+	// Swaps run from there to its engine being ACTIVE.
+	Swaps []int64 `json:"swaps_ns,omitempty"`
+	// InSyncs run from the signal to the lane having a standby again.
+	InSyncs      []int64 `json:"in_syncs_ns,omitempty"`
+	DualActiveNs int64   `json:"dual_active_ns"`
+	// UnexplainedEpochs counts the changes of epoch that no fault explains,
+	// FalseFailovers the changes of writer among them: two epochs each.
+	UnexplainedEpochs int64 `json:"unexplained_epochs"`
+	FalseFailovers    int64 `json:"false_failovers"`
+
+	// Histories counts the sessions whose history was found linearizable.
+	Histories int `json:"histories"`
 
 	Problems []string `json:"problems,omitempty"`
 }
@@ -104,8 +155,38 @@ func Judge(logs *Logs) Verdict {
 	v.judgeVenue(logs)
 	v.judgeRing(logs)
 	v.judgeDual(logs)
-	v.judgeTimes(logs)
+	v.judgeEpochs(logs)
+	for i := range logs.Marks {
+		v.judgeMark(logs, i)
+	}
+	v.judgeHistory(logs)
 	return v
+}
+
+// add adds another lane's verdict.
+func (v *Verdict) add(w *Verdict) {
+	v.OrdersSent += w.OrdersSent
+	v.OrdersAcked += w.OrdersAcked
+	v.OrdersRefused += w.OrdersRefused
+	v.AckedLost += w.AckedLost
+	v.VenueDuplicates += w.VenueDuplicates
+	v.Unanswered += w.Unanswered
+	v.Resent += w.Resent
+	v.Outages = append(v.Outages, w.Outages...)
+	v.Detects = append(v.Detects, w.Detects...)
+	v.Swaps = append(v.Swaps, w.Swaps...)
+	v.InSyncs = append(v.InSyncs, w.InSyncs...)
+	v.DualActiveNs += w.DualActiveNs
+	v.UnexplainedEpochs += w.UnexplainedEpochs
+	v.FalseFailovers += w.FalseFailovers
+	v.Histories += w.Histories
+	v.Problems = append(v.Problems, w.Problems...)
+}
+
+func (v *Verdict) prefix(p string) {
+	for i := range v.Problems {
+		v.Problems[i] = p + v.Problems[i]
+	}
 }
 
 func (v *Verdict) problem(format string, args ...any) {
@@ -186,16 +267,12 @@ const beginOrders = 4096
 // as the ring reaches. It may stand there twice: a repeat under a new number is
 // an input too, answered from the first.
 func (v *Verdict) judgeRing(logs *Logs) {
-	ring := logs.Survivor.Orders
+	ring, begin := logs.Survivor.Orders, ringBegin(logs)
 	held := make(map[uint64]bool, len(ring))
-	begin := uint64(0)
-	var lost idList
-	for i, o := range ring {
+	for _, o := range ring {
 		held[o.ClOrdID] = true
-		if i < min(beginOrders, len(ring)/4) && !logs.Survivor.Whole {
-			begin = max(begin, o.ClOrdID)
-		}
 	}
+	var lost idList
 	for i := range logs.Orders {
 		if o := &logs.Orders[i]; o.Accepted() && o.ClOrdID > begin && !held[o.ClOrdID] {
 			lost.add(o.ClOrdID)
@@ -207,6 +284,19 @@ func (v *Verdict) judgeRing(logs *Logs) {
 	}
 }
 
+// ringBegin returns the highest ClOrdID that the survivor's ring may have
+// forgotten.
+func ringBegin(logs *Logs) uint64 {
+	begin, ring := uint64(0), logs.Survivor.Orders
+	if logs.Survivor.Whole {
+		return 0
+	}
+	for _, o := range ring[:min(beginOrders, len(ring)/4)] {
+		begin = max(begin, o.ClOrdID)
+	}
+	return begin
+}
+
 // judgeDual: once an epoch's writer has answered, no answer may come from the
 // writer of an older epoch, and the old primary's ring may have taken no order
 // after the survivor's took its first of the new epoch.
@@ -214,6 +304,9 @@ func (v *Verdict) judgeDual(logs *Logs) {
 	if overlapNs := answersOverlap(logs); overlapNs > 0 {
 		v.DualActiveNs = overlapNs
 		v.problem("the client had answers from two epochs' writers during %d ns", overlapNs)
+	}
+	if logs.CutOff {
+		return
 	}
 	firstNew, lastOld := int64(0), int64(0)
 	for _, o := range logs.Survivor.Orders {
@@ -266,43 +359,100 @@ func answersOverlap(logs *Logs) int64 {
 	return overlapNs
 }
 
-func (v *Verdict) judgeTimes(logs *Logs) {
-	// A failover takes two epochs: the new writer alone, then in sync again.
-	const epochsEach = 2
-	v.FalseFailovers = (int64(logs.FaultEpoch-logs.StartEpoch) + epochsEach - 1) / epochsEach
-	if logs.SignalNs == 0 {
-		if v.FalseFailovers != 0 {
-			v.problem("the lane's epoch changed from %d to %d without a fault", logs.StartEpoch, logs.FaultEpoch)
+// epochsEach is what a failover takes: the new writer alone, then in sync again.
+const epochsEach = 2
+
+func (v *Verdict) judgeEpochs(logs *Logs) {
+	from, explained := logs.StartEpoch, uint32(0)
+	account := func(until uint32, what string) {
+		if beyond := int64(until) - int64(from) - int64(explained); beyond > 0 {
+			v.UnexplainedEpochs += beyond
+			v.problem("the lane's epoch went from %d to %d %s: %d changes are unexplained", from, until, what, beyond)
 		}
+	}
+	for i := range logs.Marks {
+		m := &logs.Marks[i]
+		account(m.Epoch, "before: "+m.What)
+		from, explained = m.Epoch, m.Epochs
+	}
+	last := "without a fault"
+	if n := len(logs.Marks); n > 0 {
+		last = "after: " + logs.Marks[n-1].What
+	}
+	account(logs.Survivor.Epoch, last)
+	v.FalseFailovers = (v.UnexplainedEpochs + epochsEach - 1) / epochsEach
+}
+
+func (v *Verdict) judgeMark(logs *Logs, i int) {
+	m := &logs.Marks[i]
+	untilNs := int64(math.MaxInt64)
+	if i+1 < len(logs.Marks) {
+		untilNs = logs.Marks[i+1].AtNs
+	}
+	if m.Problem != "" {
+		v.problem("%s: %s", m.What, m.Problem)
+	}
+	if m.InSyncNs != 0 {
+		v.InSyncs = append(v.InSyncs, m.InSyncNs-m.AtNs)
+	}
+	moved := m.Successor != [6]byte{}
+	switch {
+	case m.Moves == Stay && moved:
+		v.problem("%s: the lane changed its writer", m.What)
+	case m.Moves == Move && !moved:
+		v.problem("%s: nobody took over", m.What)
+		return
+	case !moved:
+		v.Outages = append(v.Outages, longestSilence(logs, m.AtNs, untilNs))
 		return
 	}
-	if beyond := int64(logs.Survivor.Epoch-logs.FaultEpoch) - epochsEach; beyond > 0 {
-		v.FalseFailovers += (beyond + epochsEach - 1) / epochsEach
-	}
-	first := firstAnswerBy(logs, logs.Survivor.MAC)
+	first := firstAnswerBy(logs, m.Successor, m.AtNs, untilNs)
 	if first == 0 {
-		v.problem("no order sent after the signal was answered by the new primary")
+		v.problem("%s: no order sent after it was answered by the new primary", m.What)
 		return
 	}
-	v.OutageNs = first - logs.SignalNs
-	if c := logs.Survivor.CandidateNs; c >= logs.SignalNs {
-		v.DetectNs = c - logs.SignalNs
-		if a := logs.Survivor.ActiveNs; a >= c {
-			v.SwapNs = a - c
+	v.Outages = append(v.Outages, first-m.AtNs)
+	if m.CandidateNs < m.AtNs {
+		// A claim that no kernel had to begin: the engine asked by itself.
+		if m.Moves == Move {
+			v.problem("%s: the survivor's kernel shows no promotion after it", m.What)
 		}
-	} else {
-		v.problem("the survivor's kernel shows no promotion after the signal")
+		return
+	}
+	v.Detects = append(v.Detects, m.CandidateNs-m.AtNs)
+	if m.ActiveNs >= m.CandidateNs {
+		v.Swaps = append(v.Swaps, m.ActiveNs-m.CandidateNs)
 	}
 }
 
-// firstAnswerBy returns when a node first answered an order that was sent
-// after the signal; 0: never.
-func firstAnswerBy(logs *Logs, mac [6]byte) int64 {
+// longestSilence returns the longest time without an answer that ended after
+// fromNs and began before untilNs; what was before fromNs does not count.
+func longestSilence(logs *Logs, fromNs, untilNs int64) int64 {
+	answers := make([]int64, 0, len(logs.Orders))
+	for i := range logs.Orders {
+		if at := logs.Orders[i].FirstAnswerNs; at > fromNs {
+			answers = append(answers, at)
+		}
+	}
+	slices.Sort(answers)
+	longest, last := int64(0), fromNs
+	for _, at := range answers {
+		if last >= untilNs {
+			break
+		}
+		longest, last = max(longest, at-last), at
+	}
+	return longest
+}
+
+// firstAnswerBy returns when a node first answered an order that was sent in a
+// time; 0: never.
+func firstAnswerBy(logs *Logs, mac [6]byte, fromNs, untilNs int64) int64 {
 	first := int64(0)
 	name := (&load.Server{MAC: mac}).String()
 	for i := range logs.Orders {
 		o := &logs.Orders[i]
-		if o.FirstSentNs <= logs.SignalNs || o.FirstAnswerNs == 0 || logs.Servers[o.Server].MAC != name {
+		if o.FirstSentNs <= fromNs || o.FirstSentNs > untilNs || o.FirstAnswerNs == 0 || logs.Servers[o.Server].MAC != name {
 			continue
 		}
 		if first == 0 || o.FirstAnswerNs < first {

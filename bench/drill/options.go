@@ -4,15 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 )
 
-// Faults.
+// Arbitrations of a drill's lanes.
 const (
-	FaultKill     = "kill"     // SIGKILL to the primary's process
-	FaultStop     = "stop"     // SIGSTOP, later SIGCONT
-	FaultHandover = "handover" // planned: the primary hands over
-	FaultNone     = "none"     // steady load: nothing may change
+	Pair    = "pair"    // the word of the primary's kernel
+	Links   = "links"   // pair, and silence on both paths promotes
+	Witness = "witness" // a register in the memory of a third host
+	Etcd    = "etcd"    // the same in an etcd cluster
 )
 
 // ErrOptions is wrapped by every refusal of options.
@@ -20,14 +22,17 @@ var ErrOptions = errors.New("drill options")
 
 // Options of a drill.
 type Options struct {
-	Fault string
-	Runs  int
+	Fault       string
+	Arbitration string // Pair, Links, Witness or Etcd
+	Runs        int
 	// Program is the onebeat program that the processes of the lab run.
 	Program string
 
 	RatePerSecond int
-	Duration      time.Duration // of the load; the fault comes in its middle
-	Asleep        time.Duration // FaultStop: from SIGSTOP to SIGCONT
+	Duration      time.Duration // of the load before and after the fault, half each
+	Asleep        time.Duration // from a harm to its repair: SIGSTOP to SIGCONT, cable out to in
+	Percent       float64       // of frames that loss, dup, reorder and corrupt concern
+	Wait          time.Duration // for a standby's ACK before going on alone; not with Pair and Links
 	Heartbeat     time.Duration
 	HangBudget    time.Duration
 	App           string // gateway (with a venue) or book
@@ -52,6 +57,9 @@ func (o *Options) Defaults() error {
 	setDefault(&o.RatePerSecond, 20_000)
 	setDefault(&o.Duration, 2*time.Second)
 	setDefault(&o.Asleep, 200*time.Millisecond)
+	setDefault(&o.Percent, 2)
+	setDefault(&o.Wait, 50*time.Millisecond)
+	setDefault(&o.Arbitration, Witness)
 	setDefault(&o.Heartbeat, 5*time.Millisecond)
 	setDefault(&o.HangBudget, 10*time.Millisecond)
 	setDefault(&o.App, "gateway")
@@ -63,16 +71,24 @@ func (o *Options) Defaults() error {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	switch o.Fault {
-	case FaultKill, FaultStop, FaultHandover, FaultNone:
-	default:
-		return fmt.Errorf("%w: fault %q is not known; use kill, stop, handover or none", ErrOptions, o.Fault)
+	f, ok := findFault(o.Fault)
+	if !ok {
+		return fmt.Errorf("%w: fault %q is not known; use one of %s", ErrOptions, o.Fault, strings.Join(Names(), " "))
+	}
+	if !slices.Contains([]string{Pair, Links, Witness, Etcd}, o.Arbitration) {
+		return fmt.Errorf("%w: arbitration %q is not known; use pair, links, witness or etcd", ErrOptions, o.Arbitration)
+	}
+	if !slices.Contains(f.with, o.Arbitration) {
+		return fmt.Errorf("%w: fault %s with arbitration %s: use %s", ErrOptions, o.Fault, o.Arbitration, strings.Join(f.with, " or "))
 	}
 	if o.App != "gateway" && o.App != "book" {
 		return fmt.Errorf("%w: app %q is not known; use gateway or book", ErrOptions, o.App)
 	}
 	if o.Runs < 1 || o.RatePerSecond < 1 || o.Duration < 200*time.Millisecond {
 		return fmt.Errorf("%w: at least 1 run, 1 order per second and 200ms of load", ErrOptions)
+	}
+	if o.Percent <= 0 || o.Percent > 50 {
+		return fmt.Errorf("%w: %v percent of the frames: use more than 0 and at most 50", ErrOptions, o.Percent)
 	}
 	if o.Fault == FaultStop && o.Asleep <= o.HangBudget {
 		return fmt.Errorf("%w: asleep for %v is within the hang budget %v: nothing would happen", ErrOptions, o.Asleep, o.HangBudget)

@@ -98,7 +98,7 @@ func (p *process) stop() error {
 }
 
 // waitFor polls until a node's word has a state, and its process lives.
-func (p *process) waitFor(l *lab.Lab, want lane.State, stop <-chan struct{}) (*nodeView, error) {
+func (p *process) waitFor(l *lab.Lab, id int, want lane.State, stop <-chan struct{}) (*nodeView, error) {
 	deadline := time.Now().Add(readyTimeout)
 	var view *nodeView
 	var why error
@@ -107,7 +107,7 @@ func (p *process) waitFor(l *lab.Lab, want lane.State, stop <-chan struct{}) (*n
 			return nil, fmt.Errorf("%s ended while starting: %w", p.place, exitError(p.err))
 		}
 		if view == nil {
-			view, why = openNode(l, p.place)
+			view, why = openNode(l, p.place, id)
 		}
 		if view != nil {
 			if w := view.authority(); w.State() == want {
@@ -133,8 +133,8 @@ func closeView(v *nodeView) error {
 }
 
 // call speaks to a node over its control socket.
-func call(l *lab.Lab, place, cmd string, out any) error {
-	return control.Call(control.SocketPath(l.RunDir, place), control.Request{Cmd: cmd, Lane: laneID}, out, controlTimeout)
+func call(l *lab.Lab, place string, id int, cmd string, out any) error {
+	return control.Call(control.SocketPath(l.RunDir, place), control.Request{Cmd: cmd, Lane: id}, out, controlTimeout)
 }
 
 // decode reads a process's JSON output.

@@ -3,16 +3,49 @@ package drill
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"onebeat/bench/lab"
 	"onebeat/bench/scene"
 )
 
 // sceneOf is what the lab of a run holds.
-func sceneOf(l *lab.Lab, o *Options) *scene.Scene {
-	lines := fmt.Sprintf("policy = \"mirrored\"\nrelease = %q\nheartbeat = %q\nhang_budget = %q\nring_size = %q\n",
+func sceneOf(l *lab.Lab, o *Options, f *fault) *scene.Scene {
+	var lines, node strings.Builder
+	fmt.Fprintf(&lines, "policy = \"mirrored\"\nrelease = %q\nheartbeat = %q\nhang_budget = %q\nring_size = %q\n",
 		o.Release, o.Heartbeat, o.HangBudget, o.RingSize)
-	return &scene.Scene{Lab: l, Lanes: scene.OneLane(o.App, lines), LoopLines: fmt.Sprintf("idle = %q", o.Idle), LogLevel: o.LogLevel}
+	switch o.Arbitration {
+	case Links:
+		fmt.Fprintf(&lines, "arbitration = \"pair\"\nsilence = \"links\"\n")
+	case Witness, Etcd:
+		fmt.Fprintf(&lines, "arbitration = %q\nwait = %q\non_timeout = \"degrade\"\n", o.Arbitration, o.Wait)
+	}
+	lanes := scene.OneLane
+	if f.lanes != nil {
+		lanes = f.lanes
+	}
+	return &scene.Scene{Lab: l, Lanes: lanes(o.App, lines.String()), NodeLines: node.String(),
+		LoopLines: fmt.Sprintf("idle = %q", o.Idle), LogLevel: o.LogLevel}
 }
 
-func clientLogPath(l *lab.Lab) string { return filepath.Join(l.RunDir, "client-orders.csv") }
+func clientLogPath(l *lab.Lab, lane int) string {
+	return filepath.Join(l.RunDir, fmt.Sprintf("client-orders-%d.csv", lane))
+}
+
+// commandOf is what runs in a place.
+func (r *run) commandOf(place string) []string {
+	command := "node"
+	if place == lab.Venue {
+		command = "venue"
+	}
+	return []string{command, "--config", scene.ConfigPath(r.lab, place)}
+}
+
+// arbiterBack is what an arbiter that has come back may take until the lane's
+// nodes have told it what it must know.
+const arbiterBack = time.Second
+
+// startArbiter starts the third party of the lanes' arbitration, if there is
+// one.
+func (r *run) startArbiter() error { return nil }

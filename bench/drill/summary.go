@@ -3,6 +3,7 @@ package drill
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
@@ -17,54 +18,66 @@ type Spread struct {
 
 // Summary adds the runs of a drill up.
 type Summary struct {
-	Fault           string `json:"fault"`
-	App             string `json:"app"`
-	Runs            int    `json:"runs"`
-	HeartbeatNs     int64  `json:"heartbeat_ns"`
-	HangBudgetNs    int64  `json:"hang_budget_ns"`
-	RatePerSecond   int    `json:"rate_per_second"`
-	OrdersSent      int64  `json:"orders_sent"`
-	OrdersAcked     int64  `json:"orders_acked"`
-	OrdersRefused   int64  `json:"orders_refused"`
-	OrdersResent    int64  `json:"orders_resent"`
-	AckedLost       int64  `json:"acked_lost"`
-	VenueDuplicates int64  `json:"venue_duplicates"`
-	Unanswered      int64  `json:"unanswered"`
-	OutageNs        Spread `json:"outage_ns"`
-	DetectNs        Spread `json:"detect_ns"`
-	SwapNs          Spread `json:"swap_ns"`
-	DualActiveNs    int64  `json:"dual_active_ns"`
-	FalseFailovers  int64  `json:"false_failovers"` // before the fault, or without one
-	OK              bool   `json:"ok"`
+	Fault           string  `json:"fault"`
+	What            string  `json:"what"`
+	Arbitration     string  `json:"arbitration"`
+	App             string  `json:"app"`
+	Runs            int     `json:"runs"`
+	HeartbeatNs     int64   `json:"heartbeat_ns"`
+	HangBudgetNs    int64   `json:"hang_budget_ns"`
+	RatePerSecond   int     `json:"rate_per_second"`
+	Percent         float64 `json:"percent,omitempty"`
+	OrdersSent      int64   `json:"orders_sent"`
+	OrdersAcked     int64   `json:"orders_acked"`
+	OrdersRefused   int64   `json:"orders_refused"`
+	OrdersResent    int64   `json:"orders_resent"`
+	AckedLost       int64   `json:"acked_lost"`
+	VenueDuplicates int64   `json:"venue_duplicates"`
+	Unanswered      int64   `json:"unanswered"`
+	OutageNs        Spread  `json:"outage_ns"`
+	DetectNs        Spread  `json:"detect_ns"`
+	SwapNs          Spread  `json:"swap_ns"`
+	InSyncNs        Spread  `json:"in_sync_ns"` // until the lane had a standby again
+	// MTTRNs is the mean of the outages: the time to repair the service.
+	MTTRNs            int64 `json:"mttr_ns"`
+	DualActiveNs      int64 `json:"dual_active_ns"`
+	UnexplainedEpochs int64 `json:"unexplained_epochs"`
+	FalseFailovers    int64 `json:"false_failovers"`
+	Histories         int   `json:"histories_linearizable"`
+	OK                bool  `json:"ok"`
 
 	Problems []string `json:"problems,omitempty"`
+	Outages  []int64  `json:"outages_ns"` // every one, in order
+	TookNs   int64    `json:"took_ns"`
 }
 
 // Summarize adds verdicts up.
 func Summarize(o *Options, verdicts []Verdict) Summary {
-	s := Summary{Fault: o.Fault, App: o.App, Runs: len(verdicts), RatePerSecond: o.RatePerSecond,
-		HeartbeatNs: o.Heartbeat.Nanoseconds(), HangBudgetNs: o.HangBudget.Nanoseconds(), OK: true}
-	var outage, detect, swap []int64
+	s := Summary{Fault: o.Fault, App: o.App, Arbitration: o.Arbitration, Runs: len(verdicts), RatePerSecond: o.RatePerSecond,
+		HeartbeatNs: o.Heartbeat.Nanoseconds(), HangBudgetNs: o.HangBudget.Nanoseconds(), OK: true, Outages: []int64{}}
+	if f, ok := findFault(o.Fault); ok {
+		s.What = f.what
+	}
+	switch o.Fault {
+	case FaultLoss, FaultDup, FaultReorder, FaultCorrupt:
+		s.Percent = o.Percent
+	}
+	var sum Verdict
 	for i := range verdicts {
-		v := &verdicts[i]
-		s.OrdersSent += v.OrdersSent
-		s.OrdersAcked += v.OrdersAcked
-		s.OrdersRefused += v.OrdersRefused
-		s.OrdersResent += v.Resent
-		s.AckedLost += v.AckedLost
-		s.VenueDuplicates += v.VenueDuplicates
-		s.Unanswered += v.Unanswered
-		s.DualActiveNs += v.DualActiveNs
-		s.FalseFailovers += v.FalseFailovers
-		s.OK = s.OK && v.OK()
-		outage, detect, swap = append(outage, v.OutageNs), append(detect, v.DetectNs), append(swap, v.SwapNs)
-		for _, p := range v.Problems {
-			s.Problems = append(s.Problems, fmt.Sprintf("run %d: %s", i+1, p))
-		}
+		v := verdicts[i]
+		v.prefix(fmt.Sprintf("run %d: ", i+1))
+		sum.add(&v)
 	}
-	if o.Fault != FaultNone {
-		s.OutageNs, s.DetectNs, s.SwapNs = spread(outage), spread(detect), spread(swap)
+	s.OrdersSent, s.OrdersAcked, s.OrdersRefused, s.OrdersResent = sum.OrdersSent, sum.OrdersAcked, sum.OrdersRefused, sum.Resent
+	s.AckedLost, s.VenueDuplicates, s.Unanswered = sum.AckedLost, sum.VenueDuplicates, sum.Unanswered
+	s.DualActiveNs, s.UnexplainedEpochs, s.FalseFailovers = sum.DualActiveNs, sum.UnexplainedEpochs, sum.FalseFailovers
+	s.Histories, s.Problems, s.OK = sum.Histories, sum.Problems, sum.OK()
+	s.Outages = append(s.Outages, sum.Outages...)
+	s.OutageNs, s.DetectNs, s.SwapNs, s.InSyncNs = spread(sum.Outages), spread(sum.Detects), spread(sum.Swaps), spread(sum.InSyncs)
+	for _, ns := range sum.Outages {
+		s.MTTRNs += ns
 	}
+	s.MTTRNs /= max(int64(len(sum.Outages)), 1)
 	return s
 }
 
@@ -75,6 +88,9 @@ func spread(values []int64) Spread {
 			panic(fmt.Sprintf("drill: %d ns is beyond an hour", v))
 		}
 	}
+	if len(values) == 0 {
+		return Spread{}
+	}
 	return Spread{P50: h.ValueAtQuantile(50), P99: h.ValueAtQuantile(99), Max: h.Max()}
 }
 
@@ -84,19 +100,34 @@ func All(o *Options, stop <-chan struct{}) (Summary, error) {
 	if err := o.Defaults(); err != nil {
 		return Summary{}, err
 	}
+	begin := time.Now()
 	var verdicts []Verdict
 	for i := range o.Runs {
-		r, err := Run(o, stop)
+		r, err := Run(o, i, stop)
 		if err != nil {
-			return Summarize(o, verdicts), fmt.Errorf("run %d of %d: %w", i+1, o.Runs, err)
+			return Summarize(o, verdicts), fmt.Errorf("%s, run %d of %d: %w", o.Fault, i+1, o.Runs, err)
 		}
 		verdicts = append(verdicts, r.Verdict)
 		if o.Progress != nil {
-			o.Progress(fmt.Sprintf("run %d of %d: outage %s, detected after %s, %d orders, lost %d, doubled %d%s", i+1, o.Runs,
-				micros(r.OutageNs), micros(r.DetectNs), r.OrdersSent, r.AckedLost, r.VenueDuplicates, badMark(&r.Verdict)))
+			o.Progress(fmt.Sprintf("%s, run %d of %d: outage %s, %d orders, lost %d, doubled %d%s", o.Fault, i+1, o.Runs,
+				microsOf(r.Outages), r.OrdersSent, r.AckedLost, r.VenueDuplicates, badMark(&r.Verdict)))
 		}
 	}
-	return Summarize(o, verdicts), nil
+	s := Summarize(o, verdicts)
+	s.TookNs = time.Since(begin).Nanoseconds()
+	return s, nil
+}
+
+// microsOf writes several durations.
+func microsOf(all []int64) string {
+	var b strings.Builder
+	for i, ns := range all {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(micros(ns))
+	}
+	return b.String()
 }
 
 func badMark(v *Verdict) string {
@@ -115,17 +146,17 @@ func (s *Summary) WriteText(w io.Writer) error {
 	if !s.OK {
 		ok = "NOT OK"
 	}
-	_, err := fmt.Fprintf(w, `drill %s, %d runs, %d orders/s, heartbeat %v, hang budget %v
+	_, err := fmt.Fprintf(w, `drill %s, arbitration %s, %d runs, %d orders/s, heartbeat %v, hang budget %v
   orders sent %d, acknowledged %d, refused %d, sent again %d, unanswered %d
-  lost %d, doubled %d, two nodes active for %s, false failovers %d
-  outage  p50 %s  p99 %s  max %s
+  lost %d, doubled %d, two nodes active for %s, epochs unexplained %d, false failovers %d, histories linearizable %d
+  outage  p50 %s  p99 %s  max %s  mean %s
   detect  p50 %s  p99 %s  max %s
   swap    p50 %s  p99 %s  max %s
 %s
-`, s.Fault, s.Runs, s.RatePerSecond, time.Duration(s.HeartbeatNs), time.Duration(s.HangBudgetNs),
+`, s.Fault, s.Arbitration, s.Runs, s.RatePerSecond, time.Duration(s.HeartbeatNs), time.Duration(s.HangBudgetNs),
 		s.OrdersSent, s.OrdersAcked, s.OrdersRefused, s.OrdersResent, s.Unanswered,
-		s.AckedLost, s.VenueDuplicates, micros(s.DualActiveNs), s.FalseFailovers,
-		micros(s.OutageNs.P50), micros(s.OutageNs.P99), micros(s.OutageNs.Max),
+		s.AckedLost, s.VenueDuplicates, micros(s.DualActiveNs), s.UnexplainedEpochs, s.FalseFailovers, s.Histories,
+		micros(s.OutageNs.P50), micros(s.OutageNs.P99), micros(s.OutageNs.Max), micros(s.MTTRNs),
 		micros(s.DetectNs.P50), micros(s.DetectNs.P99), micros(s.DetectNs.Max),
 		micros(s.SwapNs.P50), micros(s.SwapNs.P99), micros(s.SwapNs.Max), ok)
 	for _, p := range s.Problems {

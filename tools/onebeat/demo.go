@@ -12,7 +12,7 @@ import (
 )
 
 func newDemo() *cobra.Command {
-	o := drill.Options{Fault: drill.FaultKill}
+	o := drill.Options{Fault: drill.FaultKill, Arbitration: drill.Pair}
 	var verbose bool
 	c := &cobra.Command{
 		Use: "demo", Short: "Watch a primary die under load and nothing be lost", Args: cobra.NoArgs,
@@ -38,7 +38,7 @@ func newDemo() *cobra.Command {
 				return err
 			}
 			o.Progress(fmt.Sprintf("lab of five namespaces; %d orders/s for %v, SIGKILL of the primary at the middle", o.RatePerSecond, o.Duration))
-			r, err := drill.Run(&o, c.Context().Done())
+			r, err := drill.Run(&o, 0, c.Context().Done())
 			if errors.Is(err, drill.ErrStopped) {
 				fmt.Fprintln(out, "stopped; the lab is taken down")
 				return errSilent

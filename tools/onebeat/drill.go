@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,7 +48,9 @@ func newDrill() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.Fault, "fault", drill.FaultKill, "kill, stop, handover or none (steady load, nothing may change)")
+	f.StringVar(&o.Fault, "fault", drill.FaultKill, strings.Join(drill.Names(), ", ")+" (steady load, nothing may change)")
+	f.StringVar(&o.Arbitration, "arbitration", drill.Witness, "pair, links, witness or etcd")
+	f.Float64Var(&o.Percent, "percent", 2, "of the frames, for loss, dup, reorder and corrupt")
 	f.IntVar(&o.Runs, "runs", 1, "how often")
 	f.IntVar(&o.RatePerSecond, "rate", 20_000, "orders per second")
 	f.DurationVar(&o.Duration, "duration", 2*time.Second, "load of each run; the fault comes in its middle")
