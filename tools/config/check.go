@@ -59,6 +59,7 @@ func (k *checker) check() {
 	}
 	k.unique()
 	k.threads()
+	k.ops()
 }
 
 func linkPath(i int) string { return fmt.Sprintf("link[%d]", i) }

@@ -56,6 +56,11 @@ type Config struct {
 	Links []Link `toml:"link"` // one per peer; none: this node has no peer
 	Loop  Loop   `toml:"loop"`
 	Lanes []Lane `toml:"lane" required:"true"`
+
+	Fences  []Fence  `toml:"fence"`
+	Tracks  []Track  `toml:"track"`
+	Predict *Predict `toml:"predict"`
+	Hooks   []Hook   `toml:"hook"`
 }
 
 // Node is what concerns the process as a whole.
@@ -75,6 +80,9 @@ type Order struct {
 	Queue     int    `toml:"queue" default:"0" range:"0..63"`
 	Mode      string `toml:"mode" default:"native" oneof:"native|generic"`
 	Address   IP     `toml:"address"` // transport udp: the address to listen on
+	// AddressProbe is how long a starting node listens whether a stranger has
+	// one of its lane addresses (transport xdp); 0s: it does not.
+	AddressProbe Duration `toml:"address_probe" default:"150ms" range:"0s..10s"`
 }
 
 // Link is the NIC on the direct cable to one peer. Lanes find theirs by the
