@@ -23,7 +23,7 @@ endif
 TESTFLAGS ?=
 ARGS ?=
 
-.PHONY: help setup build generate lint fmt test test-all test-race test-unit demo bench clean
+.PHONY: help setup build generate lint fmt test test-all test-race test-unit sim demo bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,12 @@ test-race:
 
 test-unit: ## the tests that need no root
 	$(GO) test -short -count=1 $(TESTFLAGS) ./...
+
+# SIM_SECONDS: how long. SIM_SEED: that one run again, told.
+SIM_SECONDS ?= 60
+SIM_SEED ?=
+sim: ## simulate failovers for SIM_SECONDS (60) and look for a lost or doubled order
+	@cd mirror/sim && SIM_SECONDS=$(SIM_SECONDS) SIM_SEED=$(SIM_SEED) $(GO) test -count=1 -timeout=60m -v $(TESTFLAGS) -run '^TestSimulation$$' .
 
 demo: build ## kill a primary under load and see nothing lost (20,000 orders/s, 10 s)
 	$(NEED_ROOT)

@@ -128,10 +128,9 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
 	r.hello = hello
 	r.table.Config.PeerOrderMAC = hello.OrderMAC
 	r.step(role.Event{Kind: role.PeerHello, Hello: hello, Tail: r.ring.Tail(), Echoed: h.Echo}, nowNs)
-	if hello.Want == wire.WantJoin {
-		if r.word.State() == lane.Active {
-			r.serveCatchUp(&hello, nowNs)
-		}
+	// Two that both want to join hear of each other at their ticks.
+	if hello.Want == wire.WantJoin && r.word.State() == lane.Active {
+		r.serveCatchUp(&hello, nowNs)
 		r.sendHello()
 		r.link.kick()
 	}

@@ -41,7 +41,7 @@ func TestRecordRoundTrip(t *testing.T) {
 // The pure cores take time as an argument and touch no device.
 func TestPureCores(t *testing.T) {
 	forbidden := map[string]bool{"net": true, "os": true, "syscall": true, "time": true}
-	for _, dir := range []string{"lane", "ring", "wire", "recv", "role", "arbiter", "policy"} {
+	for _, dir := range []string{"lane", "ring", "wire", "recv", "role", "arbiter", "policy", "sim"} {
 		files, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatal(dir, err)

@@ -1,34 +1,33 @@
-package mirror
+package sim
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"onebeat/mirror/wire"
 	"onebeat/xdp/frame"
 )
 
+// quiet is a world in which nothing goes wrong by itself.
+func quiet(t *testing.T) (w *World, settle func()) {
+	w = &World{cfg: Config{Mode: Modes[3], Gentle: true, RingBytes: ringBytes}, dice: rand.New(rand.NewPCG(1, 7)), memory: NewMemory(ringBytes), telling: true}
+	w.begin()
+	return w, func() {
+		t.Helper()
+		if w.live(20 * ms); !w.rests(restNs) {
+			t.Fatal(w.result.Failure, w.describe())
+		}
+	}
+}
+
 // HELLOs that a node's former rings sent, recorded on the cable, bring no ring
 // back: keys, counters and roles stay.
 func TestHelloOfAFormerRingChangesNothing(t *testing.T) {
-	w := newSimWorld(1, simConfig{ride: true})
+	w, settle := quiet(t)
 	var recorded [2][][]byte
-	w.tap = func(to int, b []byte) {
+	w.net.frame = func(to int, b []byte) {
 		if h := (wire.Header{}); h.Parse(b[frame.HeaderBytes:]) == wire.OK && h.Type == wire.HelloFrame {
-			recorded[to] = append(recorded[to], b)
-		}
-	}
-	settle := func() {
-		t.Helper()
-		for range 4000 {
-			if w.run(false); w.settled() {
-				break
-			}
-		}
-		for range 200 {
-			w.run(false)
-		}
-		if w.failure != "" || !w.settled() {
-			t.Fatal(w.describe())
+			recorded[to] = append(recorded[to], append([]byte(nil), b...))
 		}
 	}
 	settle()
@@ -40,7 +39,7 @@ func TestHelloOfAFormerRingChangesNothing(t *testing.T) {
 		settle()
 	}
 	words := [2]uint64{w.hosts[0].word, w.hosts[1].word}
-	w.tap = nil
+	w.net.frame = nil
 	for to, frames := range recorded {
 		h := w.hosts[to]
 		known, counters := h.table.Config.PeerIncarnation, h.table.RxCounter
@@ -48,11 +47,10 @@ func TestHelloOfAFormerRingChangesNothing(t *testing.T) {
 			t.Fatalf("%d HELLOs to host %d", len(frames), to)
 		}
 		for _, b := range frames {
-			w.send(to, append([]byte(nil), b...))
-			w.deliver()
-			h.cycle()
+			w.net.send(w, to, b)
+			w.live(1 * ms)
 			if h.table.Config.PeerIncarnation != known || h.table.RxCounter[0] < counters[0] {
-				t.Fatalf("host %d took up with a former ring %x\n%s", to, h.table.Config.PeerIncarnation, w.describe())
+				t.Fatalf("host %d took up with a former ring %x\n%v", to, h.table.Config.PeerIncarnation, w.describe())
 			}
 		}
 		settle()

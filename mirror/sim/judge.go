@@ -1,0 +1,129 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"onebeat/mirror/arbiter"
+	"onebeat/mirror/lane"
+	"onebeat/mirror/ring"
+	"onebeat/xdp/frame"
+)
+
+// judge looks at what must hold whatever happens.
+type judge struct {
+	w *World
+	// truth is the log up to the last released output: whoever serves has it.
+	truth    []byte
+	released map[uint64]uint64      // order -> position of its record
+	releaser map[uint32]int         // epoch -> host
+	records  map[uint32]lane.Record // granted by the witness
+	served   map[uint32]int         // epoch -> host
+	last     int                    // host that served last; -1: none
+	heard    [2]int64               // when host i's kernel last took a frame of its peer
+}
+
+func newJudge(w *World) judge {
+	return judge{w: w, released: map[uint64]uint64{}, releaser: map[uint32]int{}, records: map[uint32]lane.Record{},
+		served: map[uint32]int{}, last: -1}
+}
+
+// letOut is an output that leaves a host, under the word that let it.
+func (j *judge) letOut(h *host, b []byte, word lane.Word, how string) {
+	id, position := binary.LittleEndian.Uint64(b[frame.HeaderBytes:]), binary.LittleEndian.Uint64(b[frame.HeaderBytes+8:])
+	w, end := j.w, position+uint64(ring.PaddedBytes(orderBytes))
+	epoch := word.Epoch()
+	if now := lane.Load(&h.word); now != word || now.State() != lane.Active {
+		w.fail("host %d released order %d by %s under %v, and is %v", h.i, id, how, word, now)
+	}
+	if first, ok := j.releaser[epoch]; ok && first != h.i {
+		w.fail("two hosts released in epoch %d", epoch)
+	}
+	j.releaser[epoch] = h.i
+	if at, ok := j.released[id]; ok {
+		w.fail("order %d was released twice: of positions %d and %d", id, at, position)
+	}
+	j.released[id] = position
+	w.result.Released++
+	if w.cfg.LazyReader {
+		return // its ring turns over
+	}
+	mine := h.mem[:end]
+	if position < uint64(len(j.truth)) && end <= uint64(len(j.truth)) && !bytes.Equal(j.truth[position:end], mine[position:]) {
+		w.fail("order %d is released from position %d, where another record was released", id, position)
+	}
+	if end > uint64(len(j.truth)) {
+		j.truth = append(j.truth, mine[len(j.truth):]...)
+	}
+	// The newest writer counts; this one may not know of it yet.
+	other := w.hosts[1-h.i]
+	if newer := lane.Load(&other.word); newer.State() == lane.Active && newer.Epoch() > epoch && !bytes.Equal(other.mem[position:end], mine[position:]) {
+		w.fail("host %d released order %d by %s, which %v has not got", h.i, id, how, newer)
+	}
+}
+
+// holds reports whether a host's log has every released output.
+func (j *judge) holds(h *host) bool {
+	n := uint64(len(j.truth))
+	return h.table.Tail >= n && bytes.Equal(h.mem[:n], j.truth)
+}
+
+// begins: a writer is about to take orders.
+func (j *judge) begins(h *host) {
+	if !j.w.cfg.LazyReader && !j.holds(h) {
+		j.w.fail("host %d serves as %v without what was released: its log ends at %d", h.i, lane.Load(&h.word), h.table.Tail)
+	}
+}
+
+// serves: a writer was promoted.
+func (j *judge) serves(h *host, epoch uint32) {
+	w := j.w
+	w.result.Promotions++
+	if j.last >= 0 && j.last != h.i {
+		w.result.Failovers++
+	}
+	j.last = h.i
+	if first, ok := j.served[epoch]; ok {
+		w.fail("epoch %d is served by host %d, after host %d", epoch, h.i, first)
+	}
+	j.served[epoch] = h.i
+	if r, ok := j.records[epoch]; w.cfg.Mode.Witness && (!ok || int(r.Writer) != h.i+1) {
+		w.fail("host %d serves in epoch %d, which the witness granted as %v", h.i, epoch, r)
+	}
+}
+
+// granted: the register changed.
+func (j *judge) granted(next *lane.Record, before *arbiter.Register) {
+	w := j.w
+	if old, ok := j.records[next.Epoch]; ok && old != *next {
+		w.fail("the witness granted %v, after %v", *next, old)
+	}
+	if before.Known && next.Epoch != before.Record.Epoch+1 {
+		w.fail("the register went from %v to %v", before.Record, *next)
+	}
+	j.records[next.Epoch] = *next
+}
+
+// accuses: a kernel took its peer for dead.
+func (j *judge) accuses(h *host) {
+	const least = (silentTicks - 1) * tickNs * 98 / 100
+	w := j.w
+	w.tell("host %d's kernel takes the other for dead", h.i)
+	switch {
+	case w.nowNs-j.heard[h.i] < least:
+		w.fail("host %d accuses its peer, which it heard %d us ago", h.i, (w.nowNs-j.heard[h.i])/us)
+	case w.nowNs-h.thawedNs < least:
+		w.fail("host %d accuses its peer, and was frozen itself until %d us ago", h.i, (w.nowNs-h.thawedNs)/us)
+	}
+}
+
+// standing compares the logs of a lane in order.
+func (j *judge) standing() {
+	a, b := j.w.hosts[0], j.w.hosts[1]
+	if lane.Load(&a.word).State() == lane.Standby {
+		a, b = b, a
+	}
+	if n := b.table.Tail; n > a.table.Tail || !j.w.cfg.LazyReader && !bytes.Equal(a.mem[:n], b.mem[:n]) {
+		j.w.fail("the standby's log, up to %d, is not the beginning of the writer's, up to %d", n, a.table.Tail)
+	}
+}

@@ -1,0 +1,34 @@
+package sim
+
+// network is the cable between the hosts.
+type network struct {
+	cut   [2]bool // toward host i
+	noisy bool
+	atNs  [2]int64               // when the last frame reaches host i: a cable keeps the order
+	frame func(to int, b []byte) // tests look at what is sent
+}
+
+// send puts a frame on the cable. Its memory stays the caller's.
+func (n *network) send(w *World, to int, b []byte) {
+	if n.frame != nil {
+		n.frame(to, b)
+	}
+	if n.cut[to] {
+		return
+	}
+	at := max(w.nowNs+w.between(4*us, 15*us), n.atNs[to]+200)
+	n.atNs[to] = at
+	if n.noisy {
+		switch w.dice.IntN(20) {
+		case 0:
+			return // lost
+		case 1:
+			at += w.between(0, 500*us)
+		case 2:
+			at += w.between(0, 3*ms)
+		case 3:
+			w.plan(event{atNs: w.nowNs + w.between(4*us, 4*ms), kind: evFrame, host: to, frame: w.buffer(b)})
+		}
+	}
+	w.plan(event{atNs: at, kind: evFrame, host: to, frame: w.buffer(b)})
+}

@@ -1,0 +1,256 @@
+package sim
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"onebeat/engine/app"
+	"onebeat/mirror"
+	"onebeat/mirror/arbiter"
+	"onebeat/mirror/lane"
+	"onebeat/mirror/policy"
+	"onebeat/mirror/wire"
+	"onebeat/xdp"
+	"onebeat/xdp/frame"
+)
+
+// process is what dies with the process.
+type process struct {
+	gen     uint64
+	r       *mirror.Replica
+	client  client
+	port    port
+	out     *app.Outbox
+	rec     app.Record
+	serving bool
+	laneNs  int64 // what the lane's time is ahead of the host's clock
+	cutNs   int64 // when the cold side will have kept a cut; 0: nothing to keep
+}
+
+// port is the process's link port.
+type port struct {
+	xdp.Port
+	h      *host
+	buffer [2048]byte
+	full   [][]byte
+}
+
+// Reserve implements xdp.Port.
+func (p *port) Reserve() []byte { return p.buffer[:] }
+
+// Submit implements xdp.Port.
+func (p *port) Submit(n int) { p.full = append(p.full, p.h.w.buffer(p.buffer[:n])) }
+
+// Kick implements xdp.Port.
+func (p *port) Kick() int {
+	for _, b := range p.full {
+		p.h.w.net.send(p.h.w, 1-p.h.i, b)
+		p.h.w.drop(b)
+	}
+	p.full = p.full[:0]
+	return 0
+}
+
+// start starts the host's process.
+func (h *host) start() {
+	w := h.w
+	h.out.Reset(h.table.NextOutput)
+	h.out.Muted = true
+	h.gens++
+	p := &process{gen: h.gens, out: h.out, port: port{h: h}}
+	p.client = client{h: h, gen: p.gen}
+	c, m := &h.table.Config, &w.cfg.Mode
+	cfg := mirror.Config{Node: uint8(c.Node), Peer: uint8(c.PeerNode), First: h.i == 0,
+		Policy: policy.Mirrored{}, Ride: m.Ride, HeartbeatNs: heartbeatNs, WaitNs: policy.Forever, Registered: m.Witness,
+		Authenticate: true, PolicyFlags: wire.PolicyMirrored,
+		Local: frame.Endpoint{IP: c.LinkIP, Port: linkPort}, Remote: frame.Endpoint{IP: c.PeerLinkIP, Port: linkPort}, LinkFrameMax: linkFrameMax}
+	if m.Degrades {
+		cfg.WaitNs, cfg.OnTimeout = waitNs, policy.Degrade
+	}
+	arb, err := arbiter.Arbiter(&p.client), error(nil)
+	if !m.Witness {
+		arb, err = arbiter.NewPair(arbiter.PairConfig{SilencePromotes: m.Silence, Degrades: m.Degrades}, lane.Record{})
+	}
+	if err == nil {
+		p.r, err = mirror.New(cfg, mirror.Memory{Table: h.table, Authority: &h.word, Ring: h.ring(), SetNHKey: func(key *[wire.NHWords]uint32) error {
+			h.kernel.Rekey(key)
+			return nil
+		}}, &p.port, arb)
+	}
+	if err != nil {
+		panic(err)
+	}
+	h.dropQueue()
+	h.p, h.pausedNs = p, 0
+	h.table.Watch.DeadNs = 0
+	p.r.Start(h.clockNs())
+	h.events()
+	w.plan(event{atNs: w.nowNs, kind: evCycle, host: h.i, gen: p.gen})
+}
+
+// die ends the process; its kernel notes the end of the engine's thread.
+func (h *host) die() {
+	h.p = nil
+	h.table.Watch.DeadNs = uint64(h.clockNs())
+	h.dropQueue()
+}
+
+// cycle is one of the engine loop's.
+func (h *host) cycle(gen uint64) {
+	w, p := h.w, h.p
+	if p == nil || p.gen != gen {
+		return
+	}
+	if until := max(h.pausedNs, h.frozenNs); w.nowNs < until {
+		w.plan(event{atNs: until + w.between(0, 50*us), kind: evCycle, host: h.i, gen: gen})
+		return
+	}
+	r := p.r
+	if !r.Claiming() {
+		// What these frames make the process do may bring others: those are for
+		// the next cycle.
+		for _, b := range h.queue {
+			r.OnLinkFrame(b, h.clockNs(), p.out)
+			w.drop(b)
+		}
+		h.queue = h.queue[:0]
+	}
+	if r.Observe(h.clockNs()) == lane.Active {
+		h.serve()
+	} else {
+		p.serving = false
+		p.out.Muted = true
+		r.TakeRebuild()
+		n := 0
+		for n < 256 && r.NextRecord(&p.rec) {
+			n++
+		}
+		r.PublishApplied(n)
+	}
+	if h.p != p {
+		return
+	}
+	r.Progress(h.clockNs())
+	h.keepCut()
+	h.events()
+	if r.Quit() {
+		h.die()
+		return
+	}
+	idle := w.between(20*us, 160*us)
+	w.settled = w.isSettled()
+	w.fragile = w.fragile && !w.settled
+	w.plan(event{atNs: w.nowNs + idle, kind: evCycle, host: h.i, gen: gen})
+}
+
+var errDiskFull = errors.New("no space left on device")
+
+// keepCut is the cold side: it takes its time, and its disk may be full.
+func (h *host) keepCut() {
+	w, p := h.w, h.p
+	if _, wanted := p.r.Cuts.Wanted(); !wanted {
+		return
+	}
+	switch {
+	case p.cutNs == 0:
+		p.cutNs = w.nowNs + w.between(100*us, 3*ms)
+	case w.nowNs >= p.cutNs:
+		p.cutNs = 0
+		if w.nowNs < h.diskFullNs {
+			p.r.Cuts.Answer(errDiskFull)
+		} else {
+			p.r.Cuts.Answer(nil)
+		}
+	}
+}
+
+// events reads what the loop tells.
+func (h *host) events() {
+	for {
+		e, ok := h.p.r.Events.Next()
+		if !ok {
+			return
+		}
+		switch e.Kind {
+		case mirror.EventLogBroken, mirror.EventDiverged:
+			h.w.fail("host %d: %v at %d", h.i, e.Kind, e.A)
+		case mirror.EventServing:
+			h.w.judge.serves(h, uint32(e.A))
+		}
+		if h.w.telling {
+			h.w.tell("host %d: %v %v", h.i, e.Kind, e)
+		}
+	}
+}
+
+const (
+	orderBytes = 40
+	frameBytes = 48
+)
+
+// serve is the order path of a cycle, as engine.Loop walks it.
+func (h *host) serve() {
+	p, r, w := h.p, h.p.r, h.w
+	began := !p.serving
+	if began {
+		p.serving, p.out.Muted = true, false
+		p.out.Reset(r.NextOutput())
+		w.judge.begins(h)
+	}
+	for r.Behind() && r.NextRecord(&p.rec) {
+	}
+	if began {
+		p.laneNs = r.LastTimeNs() - h.clockNs()
+	}
+	for range w.dice.IntN(3) {
+		if r.IntakeStopped() || r.Room() < 4<<10 || p.out.Room() < 16 || w.logFull(h) {
+			break
+		}
+		w.nextID++
+		var payload [orderBytes]byte
+		binary.LittleEndian.PutUint64(payload[:], w.nextID)
+		end, ok := r.Append(app.RecordMessage, h.clockNs()+p.laneNs, payload[:], &p.rec)
+		if !ok {
+			break
+		}
+		p.out.RecordEnd = end
+		b := p.out.Open(app.Endpoint{}, 1, 0)
+		binary.LittleEndian.PutUint64(b, w.nextID)
+		binary.LittleEndian.PutUint64(b[8:], p.rec.Position)
+		p.out.Close(frameBytes, 0)
+	}
+	p.out.Seal()
+	r.Send(p.out, h.clockNs())
+	if w.chance(4) {
+		w.meanwhile(w.between(0, 60*us))
+	}
+	h.release()
+}
+
+// release is engine.Loop's: in order, what the policy allows.
+func (h *host) release() {
+	p, r, w := h.p, h.p.r, h.w
+	now := h.clockNs()
+	p.out.Release(r.NextOutput())
+	if p.out.Head() == p.out.Tail() && r.Draining() {
+		r.Drained(now)
+	}
+	for p.out.Head() < p.out.Tail() {
+		slot := p.out.At(p.out.Head())
+		if slot.RecordEnd > r.Releasable() || r.RideUnderWay(slot, now) || !r.GateOpen() {
+			break
+		}
+		n := p.out.Head()
+		if r.TakeOutput(n) {
+			w.judge.letOut(h, slot.Frame[:slot.LengthBytes], r.Word(), "user space")
+			r.Released(slot.RecordEnd)
+		}
+		p.out.Release(n + 1)
+	}
+}
+
+// logFull ends the orders of a run before the ring turns over, where that is not
+// what it is about.
+func (w *World) logFull(h *host) bool {
+	return !w.cfg.LazyReader && h.table.Tail > uint64(w.cfg.RingBytes)*5/8
+}

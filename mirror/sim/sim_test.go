@@ -1,0 +1,95 @@
+package sim
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// seconds is how long the simulator runs: SIM_SECONDS, as `make sim` sets it, or
+// a moment in the tests of everybody.
+func seconds(t *testing.T) time.Duration {
+	s := os.Getenv("SIM_SECONDS")
+	if s == "" {
+		return 3 * time.Second
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	if err != nil || n <= 0 {
+		t.Fatalf("SIM_SECONDS=%q: a number of seconds", s)
+	}
+	return time.Duration(n * float64(time.Second))
+}
+
+// commit is what a failure is reported with: a seed means nothing without it.
+func commit() string {
+	out, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12").Output()
+	if err != nil {
+		return "unknown commit"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func report(t *testing.T, cfg Config, r Result) {
+	t.Helper()
+	t.Fatalf("seed %d (%s, gentle %t), commit %s: %s\nagain: SIM_SEED=%d make sim\n%s", cfg.Seed, cfg.Mode.Name, cfg.Gentle, commit(), r.Failure,
+		cfg.Seed, strings.Join(r.Story, "\n"))
+}
+
+// Whatever happens: nothing acknowledged is lost, nothing is released twice, two
+// never serve in one epoch, and when nothing happens any more the lane is in order.
+func TestSimulation(t *testing.T) {
+	seed := uint64(0)
+	if s := os.Getenv("SIM_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("SIM_SEED=%q: a number", s)
+		}
+		cfg := Draw(seed)
+		if r := NewMemory(cfg.RingBytes).Run(cfg); r.Failure != "" {
+			report(t, cfg, r)
+		}
+		return
+	}
+	memory := NewMemory(ringBytes)
+	start, budget := time.Now(), seconds(t)
+	var total Result
+	modes := map[string]int{}
+	runs := 0
+	for ; time.Since(start) < budget; seed++ {
+		cfg := Draw(seed)
+		r := memory.Run(cfg)
+		if r.Failure != "" {
+			report(t, cfg, r)
+		}
+		runs++
+		total.Failovers += r.Failovers
+		total.Promotions += r.Promotions
+		total.Released += r.Released
+		total.Forced += r.Forced
+		modes[cfg.Mode.Name] += r.Failovers
+	}
+	took := time.Since(start).Seconds()
+	fmt.Printf("simulated %d failovers (%d promotions) in %d runs, %d outputs released, %d words of an operator; %.1f s, %.0f failovers a second\n",
+		total.Failovers, total.Promotions, runs, total.Released, total.Forced, took, float64(total.Failovers)/took)
+	for _, m := range Modes {
+		fmt.Printf("  %-16s %d\n", m.Name, modes[m.Name])
+		if modes[m.Name] == 0 {
+			t.Errorf("no failover in mode %s", m.Name)
+		}
+	}
+}
+
+// The same seed is the same run.
+func TestSeedReproduces(t *testing.T) {
+	memory := NewMemory(ringBytes)
+	for seed := range uint64(12) {
+		a, b := memory.run(Draw(seed), true), memory.run(Draw(seed), true)
+		if strings.Join(a.Story, "\n") != strings.Join(b.Story, "\n") || a.Released != b.Released {
+			t.Fatalf("seed %d: two runs differ", seed)
+		}
+	}
+}
