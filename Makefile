@@ -45,7 +45,7 @@ generate: ## compile the kernel programs and regenerate code (clang, libbpf head
 	BPF2GO_CC=$(CLANG) $(GO) generate ./...
 
 lint: ## gofmt, go vet, staticcheck, clang-format: look, change nothing
-	@unformatted=$$(gofmt -l bench bpf child engine mirror pin tools xdp); \
+	@unformatted=$$(gofmt -l bench bpf engine mirror pin tools xdp); \
 	[ -z "$$unformatted" ] || { echo "not gofmt'ed (run make fmt): $$unformatted" >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
@@ -53,7 +53,7 @@ lint: ## gofmt, go vet, staticcheck, clang-format: look, change nothing
 	else echo "no clang-format: C files are not checked"; [ -z "$$CI" ]; fi
 
 fmt: ## format Go and C
-	gofmt -w bench bpf child engine mirror pin tools xdp
+	gofmt -w bench bpf engine mirror pin tools xdp
 	@if [ -n "$(CLANG_FORMAT)" ]; then $(CLANG_FORMAT) -i $(C_FILES); else echo "no clang-format: C files are left as they are"; fi
 
 test: test-all test-race ## all tests; as root, or through sudo

@@ -49,7 +49,9 @@ var _ Port = (*UDPSocket)(nil)
 
 // ListenUDP opens one socket for each port of a local IPv4 address. Port 0
 // lets the kernel choose; Ports tells which.
-func ListenUDP(ip netip.Addr, ports ...uint16) (*UDPSocket, error) { return newUDP(ip, false, ports...) }
+func ListenUDP(ip netip.Addr, ports ...uint16) (*UDPSocket, error) {
+	return newUDP(ip, false, ports...)
+}
 
 // newUDP opens a stand-in, whose ports others may share.
 func newUDP(ip netip.Addr, shared bool, ports ...uint16) (*UDPSocket, error) {

@@ -11,7 +11,7 @@ import (
 	"regexp"
 	"time"
 
-	"onebeat/child"
+	"onebeat/mirror/child"
 )
 
 // Actions of the agent API.

@@ -15,7 +15,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"onebeat/bench/lab/labtest"
-	"onebeat/child"
+	"onebeat/mirror/child"
 )
 
 // need fails a test whose programs are not installed: `make setup` names them.

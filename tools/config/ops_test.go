@@ -68,7 +68,7 @@ func TestOpsRefusals(t *testing.T) {
 		{"nothing to track", "process = \"feedd\"\n", "", "track[2]: looks at 0 things; give exactly one of"},
 		{"two things", "process = \"feedd\"\n", "process = \"feedd\"\ninterface = \"eth0\"\n", "track[2]: looks at 2 things"},
 		{"track twice", `name = "feed"`, `name = "db"`, `track[2].name: "db" is already the name of track[0]`},
-		{"rise of an interface", `interface = "eth1"`+"\n[[track]]", `interface = "eth1"`+"\nrise = 3\n[[track]]", "track[1].rise: has no use with an interface"},
+		{"rise of an interface", `interface = "eth1"` + "\n[[track]]", `interface = "eth1"` + "\nrise = 3\n[[track]]", "track[1].rise: has no use with an interface"},
 		{"timeout of a process", `process = "feedd"`, "process = \"feedd\"\ntimeout = \"1s\"", "track[2].timeout: has no use without a script"},
 		{"relative script", "/usr/local/bin/check-db", "check-db", "track[0].script: \"check-db\" is not an absolute path"},
 		{"weight", "weight = 60", "weight = 0", "track[0].weight: 0 is out of range"},

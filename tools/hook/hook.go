@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"onebeat/child"
+	"onebeat/mirror/child"
 )
 
 // EventRole is a change of a lane's authority word on this node.

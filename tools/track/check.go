@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"onebeat/child"
+	"onebeat/mirror/child"
 )
 
 // Config is one check. Exactly one of Interface, Process, PIDFile and Script is

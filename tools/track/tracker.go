@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"onebeat/child"
+	"onebeat/mirror/child"
 )
 
 // Tracker runs a node's checks.
