@@ -116,7 +116,7 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
 		if r.mismatch != hello.Incarnation {
 			r.mismatch = hello.Incarnation
 			r.Events.push(Event{TimeNs: nowNs, Kind: EventRefused,
-				Reason: "the peer is configured otherwise: ring_size, policy, on_timeout, silence and the program's version must be the same on both nodes"})
+				Reason: "the peer is configured otherwise: ring_size, policy, on_timeout, arbitration, silence and the program's version must be the same on both nodes"})
 		}
 		return
 	}

@@ -393,6 +393,9 @@ func (r *Replica) Counters(visit func(name string, count uint64)) {
 		visit("second_sent", r.second.sent)
 		visit("second_tx_full", r.second.full)
 	}
+	if remote, ok := r.arbiter.(arbiter.Remote); ok {
+		remote.Counters(visit)
+	}
 }
 
 func (r *Replica) event(kind EventKind, a, b uint64) {

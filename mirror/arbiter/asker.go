@@ -48,14 +48,16 @@ const (
 	askerCountEnd
 )
 
-var askerNames = [...]string{"stray", "asked", "sent", "answered", "refused", "tickets", "given_up"}
-
-func (c askerCount) String() string {
-	if c < askerCount(checkEnd) {
-		return "bad_" + Check(c).String()
+// askerNames are the counters', made once: a loop's thread tells them.
+var askerNames = func() (names [askerCountEnd]string) {
+	for c := range checkEnd {
+		names[c] = "arbiter_bad_" + c.String()
 	}
-	return askerNames[c-askerCount(checkEnd)]
-}
+	for i, name := range [...]string{"stray", "asked", "sent", "answered", "refused", "tickets", "given_up"} {
+		names[int(checkEnd)+i] = "arbiter_" + name
+	}
+	return names
+}()
 
 // Bounds of a question: frames are sent after 1, 2, 4 ... resendNs, at most
 // this many apart, and for so long after the question was last asked.
@@ -156,6 +158,6 @@ func (a *Asker) Poll() (Answer, bool) {
 // Counters calls visit for what was counted.
 func (a *Asker) Counters(visit func(name string, count uint64)) {
 	for c := askerCount(1); c < askerCountEnd; c++ {
-		visit(c.String(), a.counts[c])
+		visit(askerNames[c], a.counts[c])
 	}
 }

@@ -2,6 +2,7 @@ package arbiter
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"onebeat/mirror/lane"
@@ -104,7 +105,7 @@ func (c *court) count(name string) (n uint64) {
 
 func askerCounts(a *Asker) map[string]uint64 {
 	m := map[string]uint64{}
-	a.Counters(func(name string, count uint64) { m[name] = count })
+	a.Counters(func(name string, count uint64) { m[strings.TrimPrefix(name, "arbiter_")] = count })
 	return m
 }
 

@@ -26,6 +26,8 @@ const (
 	PolicyMirrored        = 1
 	PolicySilencePromotes = 2
 	PolicyDegrades        = 4
+	PolicyWitness         = 8 // the arbiter; none of them: pair
+	PolicyEtcd            = 16
 )
 
 // NoCut says that the peer's log need not be cut.

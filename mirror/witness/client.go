@@ -107,8 +107,8 @@ func (c *Client) State() arbiter.State { return c.board.State() }
 // Counters implements arbiter.Remote.
 func (c *Client) Counters(visit func(name string, count uint64)) {
 	c.asker.Counters(visit)
-	visit("received", c.received)
-	visit("unsent", c.unsent)
+	visit("arbiter_received", c.received)
+	visit("arbiter_unsent", c.unsent)
 }
 
 // Close closes the socket.

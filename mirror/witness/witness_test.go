@@ -91,7 +91,7 @@ func read(t testing.TB, c *Client) arbiter.Answer {
 
 func counters(visit func(func(string, uint64))) map[string]uint64 {
 	m := map[string]uint64{}
-	visit(func(name string, count uint64) { m[name] = count })
+	visit(func(name string, count uint64) { m[strings.TrimPrefix(name, "arbiter_")] = count })
 	return m
 }
 

@@ -57,6 +57,7 @@ func (k *checker) check() {
 	for i := range k.c.Lanes {
 		k.lane(&k.c.Lanes[i], lanePath(i))
 	}
+	k.arbiters()
 	k.unique()
 	k.threads()
 	k.ops()
@@ -150,11 +151,12 @@ func (k *checker) replication(l *Lane, at func(string) string) {
 			k.fail(at("on_timeout"), "is never reached: wait is forever", "set wait to a duration, or remove it")
 		}
 	}
-	if l.Silence == SilenceLinks && l.OnTimeout == OnTimeoutDegrade {
+	k.arbitration(l, at)
+	if l.Silence == SilenceLinks && l.OnTimeout == OnTimeoutDegrade && l.Arbitration == ArbitrationPair {
 		k.fail(at("silence"), "links together with on_timeout = \"degrade\" lets both nodes serve when the link fails",
 			"without an arbiter choose one: promote on silence, or go on alone")
 	}
-	if link := k.c.Link(l.Peer); l.Silence == SilenceLinks && link != nil && !link.TwoPaths() {
+	if link := k.c.Link(l.Peer); l.Silence == SilenceLinks && l.Arbitration == ArbitrationPair && link != nil && !link.TwoPaths() {
 		k.fail(at("silence"), fmt.Sprintf("links needs two paths to node %d: one cable's failure would be silence", l.Peer),
 			"set order_address and peer_order_address of its [[link]], or silence = \"never\"")
 	}

@@ -38,9 +38,12 @@ const (
 	ReleaseUser = "user" // the engine releases it after the ACK
 )
 
-// Arbitration and what silence of the peer means under it.
+// Arbitration: who keeps the record of the lane, and what silence of the peer
+// means under it.
 const (
-	ArbitrationPair = "pair"
+	ArbitrationPair    = "pair"
+	ArbitrationWitness = "witness"
+	ArbitrationEtcd    = "etcd"
 
 	SilenceNever = "never"
 	SilenceLinks = "links"
@@ -61,6 +64,8 @@ type Config struct {
 	Tracks  []Track  `toml:"track"`
 	Predict *Predict `toml:"predict"`
 	Hooks   []Hook   `toml:"hook"`
+	Witness *Witness `toml:"witness"` // of lanes with arbitration witness
+	Etcd    *Etcd    `toml:"etcd"`    // of lanes with arbitration etcd
 }
 
 // Node is what concerns the process as a whole.
@@ -153,7 +158,7 @@ type Lane struct {
 	HangBudget Duration `toml:"hang_budget" default:"10ms" range:"100us..60s"`
 	RingSize   Size     `toml:"ring_size" default:"16MiB"`
 
-	Arbitration string `toml:"arbitration" default:"pair" oneof:"pair"`
+	Arbitration string `toml:"arbitration" default:"pair" oneof:"pair|witness|etcd"`
 	Silence     string `toml:"silence" default:"never" oneof:"never|links"`
 
 	// OrderLog is where a book writes, at its end and on request, every order
@@ -196,6 +201,39 @@ type Symbol struct {
 	ID                  uint32 `toml:"id" required:"true"`
 	Name                string `toml:"name" required:"true"`
 	ReferencePriceTicks int64  `toml:"reference_price_ticks" default:"0" range:"0.."`
+}
+
+// Witness is where the lanes' registers are kept in a third host's memory.
+type Witness struct {
+	Address Endpoint `toml:"address" required:"true"`
+	// KeyFile holds 32 bytes as 64 hexadecimal digits, the same on both nodes
+	// and the witness, and another one than the link's.
+	KeyFile string `toml:"key_file" required:"true"`
+	// Timeout: an answer that takes longer is asked for again.
+	Timeout Duration `toml:"timeout" default:"1ms" range:"50us..100ms"`
+
+	// Key is what KeyFile holds.
+	Key [KeyBytes]byte `toml:"-"`
+}
+
+// Etcd is the cluster that keeps the lanes' registers.
+type Etcd struct {
+	// Endpoints are URLs of its members, like http://10.98.0.1:2379.
+	Endpoints []string `toml:"endpoints" required:"true"`
+	// Prefix is where the pair's keys stand; pairs of one cluster need one each.
+	Prefix string `toml:"prefix" required:"true"`
+	// Timeout bounds one transaction.
+	Timeout Duration `toml:"timeout" default:"500ms" range:"10ms..30s"`
+	// CAFile is whom the members' certificates are checked against; CertFile
+	// and KeyFile are this node's own, both or none.
+	CAFile   string `toml:"ca_file"`
+	CertFile string `toml:"cert_file"`
+	KeyFile  string `toml:"key_file"`
+}
+
+// Registered is whether an arbiter keeps the lane's record, and the nodes do not.
+func (l *Lane) Registered() bool {
+	return l.Arbitration == ArbitrationWitness || l.Arbitration == ArbitrationEtcd
 }
 
 // Lane returns the lane with the given id, or nil.

@@ -112,7 +112,7 @@ func TestRefusals(t *testing.T) {
 		{"missing section", "[order]\ninterface = \"eth1\"\n", "", "x.toml:1:1: order: missing; add the section [order]"},
 		{"missing list", "[[lane.symbol]]\nid = 1\nname = \"S\"\n", "", "lane[0].symbol: missing; add at least one [[lane.symbol]]"},
 		{"range", "number = 1", "number = 256", "x.toml:3:10: node.number: 256 is out of range; use 1 to 255"},
-		{"oneof", `app = "gateway"`, "app = \"gateway\"\narbitration = \"etcd\"", "lane[0].arbitration: \"etcd\" is not known; use one of pair"},
+		{"oneof", "peer = 2\napp", "peer = 2\narbitration = \"raft\"\napp", "lane[0].arbitration: \"raft\" is not known; use one of pair, witness, etcd"},
 		{"port range", "port = 9000", "port = 70000", "lane[0].port: 70000 is out of range; the greatest is 65535"},
 		{"port zero", "port = 9000", "port = 0", "lane[0].port: 0 is not a port"},
 		{"port negative", "port = 9000", "port = -1", "lane[0].port: -1 is out of range"},

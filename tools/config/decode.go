@@ -19,19 +19,28 @@ type decoder struct {
 
 // Parse decodes and checks a document; file names it in errors.
 func Parse(file string, doc []byte) (*Config, error) {
-	tree, bad := parseTree(file, doc)
-	if bad != nil {
-		return nil, Errors{bad}
-	}
-	d := &decoder{file: file, places: map[string]place{}, failed: map[string]bool{}}
 	c := &Config{File: file}
-	d.table(tree, reflect.ValueOf(c).Elem(), "")
-	(&checker{d, c}).check()
-	if len(d.errors) > 0 {
-		d.errors.sort()
-		return nil, d.errors
+	if err := decode(file, doc, c, func(d *decoder) { (&checker{d, c}).check() }); err != nil {
+		return nil, err
 	}
 	return c, nil
+}
+
+// decode fills what into points to, and lets check look at what no single field
+// shows.
+func decode(file string, doc []byte, into any, check func(*decoder)) error {
+	tree, bad := parseTree(file, doc)
+	if bad != nil {
+		return Errors{bad}
+	}
+	d := &decoder{file: file, places: map[string]place{}, failed: map[string]bool{}}
+	d.table(tree, reflect.ValueOf(into).Elem(), "")
+	check(d)
+	if len(d.errors) > 0 {
+		d.errors.sort()
+		return d.errors
+	}
+	return nil
 }
 
 // fail reports a field's error, once per field: what follows from the first

@@ -141,6 +141,27 @@ func (ip *IP) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Endpoint is an IPv4 address with its port.
+type Endpoint struct{ netip.AddrPort }
+
+// UnmarshalText reads "10.98.0.100:7500".
+func (e *Endpoint) UnmarshalText(text []byte) error {
+	host, port, ok := strings.Cut(string(text), ":")
+	var ip IP
+	if !ok || ip.UnmarshalText([]byte(host)) != nil {
+		return fmt.Errorf("%q is not an IPv4 address and a port; write it like \"10.98.0.100:7500\"", text)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return fmt.Errorf("%q has no port from 1 to 65535; write it like \"10.98.0.100:7500\"", text)
+	}
+	e.AddrPort = netip.AddrPortFrom(ip.Addr(), uint16(n))
+	return nil
+}
+
+// IP returns the address.
+func (e Endpoint) IP() IP { return e.Addr().As4() }
+
 // Port is a UDP port.
 type Port uint16
 

@@ -88,12 +88,27 @@ type LaneStatus struct {
 	ActiveNs      int64  `json:"active_ns"`       // when this engine last became ACTIVE; 0: never
 	FirstAnswerNs int64  `json:"first_answer_ns"` // first output released since then; 0: none
 
+	Arbitration string         `json:"arbitration"`
+	Arbiter     *ArbiterStatus `json:"arbiter,omitempty"` // witness or etcd
+	// Record is the record of the lane in this node's log; empty: none.
+	Record string `json:"record"`
+
 	Answers   bool   `json:"answers"` // the loop answered; what only it knows is set
 	Diverged  bool   `json:"diverged"`
 	Digest    uint64 `json:"digest"` // of the state
 	LateTicks uint64 `json:"late_ticks"`
 
 	Counters map[string]uint64 `json:"counters,omitempty"`
+}
+
+// ArbiterStatus is what the keeper of a lane's record last said to this node.
+type ArbiterStatus struct {
+	AnsweredNs int64  `json:"answered_ns"` // 0: never
+	RoundNs    int64  `json:"round_ns"`    // how long that answer took
+	Silent     bool   `json:"silent"`      // not heard for seconds
+	Known      bool   `json:"known"`       // it has a record of the lane
+	Record     string `json:"record"`
+	Boot       string `json:"boot"` // of the memory it is in
 }
 
 // Lane returns the status of a lane, or nil.

@@ -167,7 +167,7 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 		Outputs: atomic.LoadUint64(&t.NextOutput), Peer: p.cfg.Peer, PeerTail: atomic.LoadUint64(&t.Peer.Tail),
 		ProgressNs: int64(atomic.LoadUint64(&t.Engine.ProgressNs)), FencedNs: int64(atomic.LoadUint64(&t.Watch.FencedNs)),
 		CandidateNs: int64(atomic.LoadUint64(&t.Watch.CandidateNs)), CandidateWhy: lane.Why(atomic.LoadUint64(&t.Watch.CandidateWhy)).String(),
-		LateTicks: atomic.LoadUint64(&t.Watch.LateTicks),
+		LateTicks: atomic.LoadUint64(&t.Watch.LateTicks), Arbitration: p.cfg.Arbitration, Arbiter: arbiterStatus(p, n.clock.NowNs()),
 	}
 	if p.cfg.Peer != 0 {
 		s.PeerState, s.PeerEpoch = peer.State().String(), peer.Epoch()
@@ -187,6 +187,9 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 		}
 		s.Answers = true
 		s.InSync = r.Record.Count() == 2
+		if r.Record != (lane.Record{}) {
+			s.Record = r.Record.String()
+		}
 		s.Alone = p.cfg.Policy == config.PolicyMirrored && w.State() == lane.Active && !s.InSync
 		s.ActiveNs, s.FirstAnswerNs, s.Digest = r.ActiveNs, r.FirstAnswerNs, r.Digest
 		s.Records = r.Records

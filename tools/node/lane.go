@@ -4,14 +4,11 @@ import (
 	"fmt"
 	"time"
 
-	"onebeat/engine/app"
 	"onebeat/engine/sbe"
 	"onebeat/mirror"
-	"onebeat/mirror/arbiter"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/policy"
 	"onebeat/mirror/recv"
-	"onebeat/mirror/ring"
 	"onebeat/mirror/wire"
 	"onebeat/tools/config"
 	"onebeat/xdp"
@@ -37,9 +34,11 @@ func (n *Node) mirrorConfig(l *config.Lane) (mirror.Config, error) {
 			return c, err
 		}
 	}
-	if l.Silence == config.SilenceLinks {
+	if silencePromotes(l) {
 		c.PolicyFlags |= wire.PolicySilencePromotes
 	}
+	c.Registered = l.Registered()
+	c.PolicyFlags |= arbitrationFlag(l)
 	if l.OnTimeout == config.OnTimeoutDegrade {
 		c.PolicyFlags |= wire.PolicyDegrades
 	}
@@ -58,7 +57,7 @@ func (n *Node) configureTable(t *lane.Table, l *config.Lane, c *mirror.Config, o
 	if c.Authenticate {
 		k.Flags |= lane.ConfigAuth
 	}
-	if l.Silence == config.SilenceLinks {
+	if silencePromotes(l) {
 		k.Flags |= lane.ConfigSilencePromotes
 	}
 	k.LaneIP, k.LinkIP, k.PeerLinkIP = l.Address, c.Local.IP, c.Remote.IP
@@ -80,23 +79,6 @@ func (n *Node) configureTable(t *lane.Table, l *config.Lane, c *mirror.Config, o
 
 // ticks is the number of on-time ticks that a budget holds.
 func ticks(budgetNs, tickNs int64) uint32 { return uint32((budgetNs + tickNs - 1) / tickNs) }
-
-// newArbiter makes the lane's arbiter; pair is the only mode yet.
-func newArbiter(l *config.Lane, r *ring.Ring) (arbiter.Arbiter, error) {
-	var known lane.Record
-	if _, err := r.Scan(r.Oldest(), r.Tail(), func(rec *app.Record) bool {
-		if rec.Type == app.RecordEpoch {
-			known.Parse(rec.Payload)
-		}
-		return true
-	}); err != nil {
-		return nil, fmt.Errorf("the ring of an earlier process: %w", err)
-	}
-	return arbiter.NewPair(arbiter.PairConfig{
-		SilencePromotes: l.Silence == config.SilenceLinks,
-		Degrades:        l.OnTimeout == config.OnTimeoutDegrade,
-	}, known)
-}
 
 // openUDP opens all lanes on sockets: no privileges, no kernel programs.
 func (n *Node) openUDP() error {

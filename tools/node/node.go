@@ -11,6 +11,7 @@ import (
 	"onebeat/engine"
 	"onebeat/engine/app"
 	"onebeat/mirror"
+	"onebeat/mirror/arbiter"
 	"onebeat/mirror/ring"
 	"onebeat/pin"
 	"onebeat/tools/config"
@@ -59,9 +60,10 @@ type laneParts struct {
 	local    frame.Endpoint // what clients speak to
 	venueMAC [6]byte
 	order    xdp.Port
-	link     xdp.Port   // nil: no peer
-	second   xdp.Port   // transport udp: at this node's own order address; nil: one path, or kernel programs
-	muxes    []*xdp.Mux // of sockets shared with other lanes
+	link     xdp.Port       // nil: no peer
+	second   xdp.Port       // transport udp: at this node's own order address; nil: one path, or kernel programs
+	muxes    []*xdp.Mux     // of sockets shared with other lanes
+	remote   arbiter.Remote // nil: nobody keeps the lane's record
 	replica  *mirror.Replica
 	loop     *engine.Loop
 	orders   *orderLog // nil: none is kept
@@ -99,7 +101,7 @@ func (n *Node) open(ctx context.Context) error {
 
 // addLane joins a lane's ports and memory to a replica, a machine and a loop.
 func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
-	arb, err := newArbiter(p.cfg, mem.Ring)
+	arb, err := n.newArbiter(p, mem.Ring)
 	if err != nil {
 		return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
 	}

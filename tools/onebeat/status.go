@@ -78,11 +78,36 @@ func printStatus(w io.Writer, s *control.Status) {
 			}
 			fmt.Fprintln(w)
 		}
+		printArbiter(w, s.NowNs, l)
 		fmt.Fprintf(w, "  engine   last progress %.1f us ago\n", float64(s.NowNs-l.ProgressNs)/1e3)
 		if l.CandidateNs != 0 {
 			fmt.Fprintf(w, "  failover candidate %.3f s ago (%s), ACTIVE %.1f us later\n", float64(s.NowNs-l.CandidateNs)/1e9,
 				l.CandidateWhy, float64(l.ActiveNs-l.CandidateNs)/1e3)
 		}
+	}
+}
+
+// printArbiter says who keeps the record of the lane, and what it last said.
+func printArbiter(w io.Writer, nowNs int64, l *control.LaneStatus) {
+	if l.Record != "" {
+		fmt.Fprintf(w, "  record   %s\n", l.Record)
+	}
+	a := l.Arbiter
+	switch {
+	case a == nil:
+		return
+	case a.AnsweredNs == 0:
+		fmt.Fprintf(w, "  %-8s has not answered yet\n", l.Arbitration)
+		return
+	}
+	fmt.Fprintf(w, "  %-8s heard %s, in %.1f us, boot %s: ", l.Arbitration, heard(nowNs, a.AnsweredNs), float64(a.RoundNs)/1e3, a.Boot)
+	switch {
+	case !a.Known:
+		fmt.Fprintln(w, "it has NO RECORD of this lane; its ACTIVE node seeds it, or `onebeat witness seed`")
+	case a.Record != l.Record:
+		fmt.Fprintln(w, a.Record)
+	default:
+		fmt.Fprintln(w, "the same record")
 	}
 }
 
