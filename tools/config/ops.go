@@ -1,5 +1,7 @@
 package config
 
+import "reflect"
+
 // Fence is a device that can take a peer's power, and the fence agent that
 // speaks to it. Several of one peer are tried in the order of the file.
 type Fence struct {
@@ -64,4 +66,12 @@ type Hook struct {
 	Args    []string `toml:"args"`
 	Timeout Duration `toml:"timeout" default:"5s" range:"10ms..10m"`
 	On      string   `toml:"on" default:"role" oneof:"role|all"`
+}
+
+// DefaultPredict is what an empty section [predict] means.
+func DefaultPredict() Predict {
+	var p Predict
+	d := &decoder{places: map[string]place{}, failed: map[string]bool{}}
+	d.table(newTable(place{1, 1}), reflect.ValueOf(&p).Elem(), "predict")
+	return p
 }

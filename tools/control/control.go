@@ -9,6 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"onebeat/mirror/fence"
+	"onebeat/tools/hook"
+	"onebeat/tools/track"
 )
 
 // Commands.
@@ -47,6 +51,10 @@ type Status struct {
 	Lanes     []LaneStatus `json:"lanes"`
 	// Kernel are the programs' counted reasons; transport xdp only.
 	Kernel map[string]uint64 `json:"kernel,omitempty"`
+
+	Checks []track.CheckStatus `json:"checks,omitempty"`
+	Fences []fence.Status      `json:"fences,omitempty"` // by peer
+	Hooks  []hook.Status       `json:"hooks,omitempty"`
 }
 
 // Memory is what the process holds and what its runtime did.
@@ -98,6 +106,9 @@ type LaneStatus struct {
 	Digest    uint64 `json:"digest"` // of the state
 	LateTicks uint64 `json:"late_ticks"`
 
+	// Health says how fit this node is to serve the lane; nil without a peer.
+	Health *Health `json:"health,omitempty"`
+
 	Counters map[string]uint64 `json:"counters,omitempty"`
 }
 
@@ -109,6 +120,15 @@ type ArbiterStatus struct {
 	Known      bool   `json:"known"`       // it has a record of the lane
 	Record     string `json:"record"`
 	Boot       string `json:"boot"` // of the memory it is in
+}
+
+// Health is a score and what follows from it.
+type Health struct {
+	track.Score
+	HandoverAt int  `json:"handover_at"` // 0: a score hands nothing over
+	ChecksOnly bool `json:"checks_only"` // only failing checks count for the line
+	// Reason why the lane is handed over, or not although the score says so.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Lane returns the status of a lane, or nil.

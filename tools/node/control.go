@@ -146,6 +146,7 @@ func (n *Node) status() *control.Status {
 		Transport: n.cfg.Node.Transport, Version: Version, NowNs: n.clock.NowNs(),
 	}
 	s.Memory = readMemory()
+	s.Checks, s.Fences, s.Hooks = n.ops.tracker.Status(), n.fenceStatus(), n.ops.hooks.Status()
 	for _, p := range n.lanes {
 		s.Lanes = append(s.Lanes, n.laneStatus(p))
 	}
@@ -168,6 +169,7 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 		ProgressNs: int64(atomic.LoadUint64(&t.Engine.ProgressNs)), FencedNs: int64(atomic.LoadUint64(&t.Watch.FencedNs)),
 		CandidateNs: int64(atomic.LoadUint64(&t.Watch.CandidateNs)), CandidateWhy: lane.Why(atomic.LoadUint64(&t.Watch.CandidateWhy)).String(),
 		LateTicks: atomic.LoadUint64(&t.Watch.LateTicks), Arbitration: p.cfg.Arbitration, Arbiter: arbiterStatus(p, n.clock.NowNs()),
+		Health: p.watch.health(),
 	}
 	if p.cfg.Peer != 0 {
 		s.PeerState, s.PeerEpoch = peer.State().String(), peer.Epoch()

@@ -44,6 +44,7 @@ type Node struct {
 	order  nic
 	links  map[int]nic // by peer
 	lanes  []*laneParts
+	ops    ops
 	// threads run the lanes once run has started them.
 	threads []*thread
 	closer  []func() error
@@ -66,7 +67,8 @@ type laneParts struct {
 	remote   arbiter.Remote // nil: nobody keeps the lane's record
 	replica  *mirror.Replica
 	loop     *engine.Loop
-	orders   *orderLog // nil: none is kept
+	orders   *orderLog  // nil: none is kept
+	watch    *laneWatch // nil: no peer
 }
 
 // Open sets a node up. Everything wrong that can be seen now is refused with
@@ -93,6 +95,9 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.closer = append(n.closer, n.lock.Close)
+	if err := n.openOps(ctx); err != nil {
+		return err
+	}
 	if n.cfg.Node.Transport == config.TransportUDP {
 		return n.openUDP()
 	}
@@ -135,6 +140,9 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 	}
 	out := app.NewOutbox(p.local, mem.Table.NextOutput)
 	p.loop = engine.NewLoop(p.order, p.link, p.replica, makeMachine, out)
+	if p.cfg.Peer != 0 {
+		p.watch = newLaneWatch(n.cfg)
+	}
 	n.lanes = append(n.lanes, p)
 	return nil
 }

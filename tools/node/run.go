@@ -29,7 +29,15 @@ func (n *Node) run(ctx context.Context) error {
 		go func() { ended <- t.run() }()
 	}
 	n.log.Info("running", "node", n.cfg.Node.Name, "lanes", len(n.lanes), "threads", len(n.threads), "transport", n.cfg.Node.Transport)
+	watched := make(chan struct{})
+	watching, stopWatch := context.WithCancel(ctx)
+	go func() {
+		n.watch(watching)
+		close(watched)
+	}()
 	running, err := n.supervise(ctx, ended)
+	stopWatch()
+	<-watched
 	n.handOverAll()
 	err = errors.Join(err, n.stopThreads(running, ended))
 	n.logEvents()
@@ -99,6 +107,7 @@ func (n *Node) logEvents() {
 			if !ok {
 				break
 			}
+			n.tell(p, &e)
 			n.log.Log(context.Background(), eventLevel(e.Kind), e.Kind.String(), "lane", p.cfg.ID, "detail", e.String(), "mono_ns", e.TimeNs)
 		}
 	}

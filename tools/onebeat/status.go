@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -80,10 +81,61 @@ func printStatus(w io.Writer, s *control.Status) {
 		}
 		printArbiter(w, s.NowNs, l)
 		fmt.Fprintf(w, "  engine   last progress %.1f us ago\n", float64(s.NowNs-l.ProgressNs)/1e3)
+		printHealth(w, l.Health)
 		if l.CandidateNs != 0 {
 			fmt.Fprintf(w, "  failover candidate %.3f s ago (%s), ACTIVE %.1f us later\n", float64(s.NowNs-l.CandidateNs)/1e9,
 				l.CandidateWhy, float64(l.ActiveNs-l.CandidateNs)/1e3)
 		}
+	}
+	printOps(w, s)
+}
+
+// printHealth shows the score and the parts that add to it.
+func printHealth(w io.Writer, h *control.Health) {
+	if h == nil {
+		return
+	}
+	line := "shown only"
+	switch {
+	case h.HandoverAt != 0 && h.ChecksOnly:
+		line = fmt.Sprintf("handover when failing checks add %d", h.HandoverAt)
+	case h.HandoverAt != 0:
+		line = fmt.Sprintf("handover at %d", h.HandoverAt)
+	}
+	fmt.Fprintf(w, "  health   score %d (0 is healthy; %s)\n", h.Points, line)
+	for _, p := range h.Parts {
+		if p.Points > 0 {
+			fmt.Fprintf(w, "           %3d of %3d  %s: %s\n", p.Points, p.Max, p.Name, p.Detail)
+		}
+	}
+	if h.Reason != "" {
+		fmt.Fprintf(w, "           %s\n", h.Reason)
+	}
+}
+
+// printOps shows checks, fence devices and hooks.
+func printOps(w io.Writer, s *control.Status) {
+	for _, c := range s.Checks {
+		state := "up"
+		if !c.Up {
+			state = "DOWN: " + c.Why
+		}
+		fmt.Fprintf(w, "check    %s (%s, weight %d)  %s, since %s\n", c.Name, c.Kind, c.Weight, state, c.Since.Format(time.RFC3339))
+	}
+	for _, f := range s.Fences {
+		state := "not asked yet"
+		switch {
+		case f.Running:
+			state = "TAKING ITS POWER"
+		case !f.Monitored.IsZero() && f.Reachable:
+			state = "answers"
+		case !f.Monitored.IsZero():
+			state = "DOES NOT ANSWER: " + f.LastError
+		}
+		fmt.Fprintf(w, "fence    node %d by %s  %s; %d attempts, %d times off\n", f.Peer, strings.Join(f.Devices, ", "), state, f.Attempts, f.Successes)
+	}
+	for _, h := range s.Hooks {
+		fmt.Fprintf(w, "hook     %s  %d runs, %d failed, %d killed at their limit, %d events dropped\n", h.Path, h.Runs, h.Failed, h.Killed, h.Dropped)
 	}
 }
 

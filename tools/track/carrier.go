@@ -17,6 +17,8 @@ import (
 type Carriers struct {
 	stop    chan struct{}
 	handle  *netlink.Handle
+	fd      int               // asks ends with it
+	asks    map[string]*glink // never changed after the start
 	updates chan netlink.LinkUpdate
 	done    sync.WaitGroup
 	changed func(name string, up bool)
@@ -42,35 +44,50 @@ const flapWindow = time.Minute
 // changed is called for each change of one of the names, and for what is found
 // down at the start, on a goroutine of its own; it must be quick.
 func WatchCarriers(names []string, changed func(name string, up bool)) (*Carriers, error) {
-	c := &Carriers{stop: make(chan struct{}), updates: make(chan netlink.LinkUpdate, 64), changed: changed, links: map[string]*carrier{}}
+	c := &Carriers{stop: make(chan struct{}), updates: make(chan netlink.LinkUpdate, 64), changed: changed,
+		links: map[string]*carrier{}, asks: map[string]*glink{}}
 	for _, name := range names {
 		c.links[name] = new(carrier)
 	}
-	var err error
-	if c.handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
-		return nil, fmt.Errorf("ask for carriers: %w", err)
-	}
-	for name := range c.links {
-		if _, err := c.handle.LinkByName(name); err != nil {
-			c.handle.Close()
-			return nil, fmt.Errorf("tracked interface %s: %w", name, err)
-		}
-	}
-	if err = netlink.LinkSubscribeWithOptions(c.updates, c.stop, netlink.LinkSubscribeOptions{ListExisting: true}); err != nil {
-		c.handle.Close()
-		return nil, fmt.Errorf("listen for carrier changes: %w", err)
+	if err := c.open(); err != nil {
+		return nil, err
 	}
 	c.done.Go(c.listen)
 	c.done.Go(c.look)
 	return c, nil
 }
 
+// open makes the sockets.
+func (c *Carriers) open() error {
+	var err error
+	if c.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		return fmt.Errorf("ask for carriers: %w", err)
+	}
+	if c.handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return errors.Join(fmt.Errorf("ask for carriers: %w", err), unix.Close(c.fd))
+	}
+	for name := range c.links {
+		if _, err := c.handle.LinkByName(name); err != nil {
+			return errors.Join(fmt.Errorf("tracked interface %s: %w", name, err), c.closeSockets())
+		}
+		c.asks[name] = newGlink(c.fd, name)
+	}
+	if err := netlink.LinkSubscribeWithOptions(c.updates, c.stop, netlink.LinkSubscribeOptions{ListExisting: true}); err != nil {
+		return errors.Join(fmt.Errorf("listen for carrier changes: %w", err), c.closeSockets())
+	}
+	return nil
+}
+
+func (c *Carriers) closeSockets() error {
+	c.handle.Close()
+	return unix.Close(c.fd)
+}
+
 // Close ends it.
 func (c *Carriers) Close() error {
 	close(c.stop)
 	c.done.Wait()
-	c.handle.Close()
-	return nil
+	return c.closeSockets()
 }
 
 func (c *Carriers) listen() {
@@ -80,7 +97,8 @@ func (c *Carriers) listen() {
 	}
 }
 
-// look asks the kernel, for what listen will hear of later.
+// look asks the drivers for losses that listen will hear of later. That a lost
+// carrier is back it asks netlink, which costs more and is rare.
 func (c *Carriers) look() {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
@@ -90,13 +108,16 @@ func (c *Carriers) look() {
 			return
 		case <-ticker.C:
 		}
-		for name := range c.links { // never changed after the start
-			link, err := c.handle.LinkByName(name)
-			switch {
-			case err == nil:
-				c.note(name, carrierIn(link.Attrs().RawFlags))
-			case errors.As(err, new(netlink.LinkNotFoundError)):
-				c.note(name, false)
+		for name, g := range c.asks {
+			switch up := c.Up(name); {
+			case g.lost():
+				if up {
+					c.note(name, false)
+				}
+			case !up:
+				if link, err := c.handle.LinkByName(name); err == nil {
+					c.note(name, carrierIn(link.Attrs().RawFlags))
+				}
 			}
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"onebeat/bench/lab"
 	"onebeat/bench/lab/labtest"
 )
@@ -186,6 +188,22 @@ func TestCarrier(t *testing.T) {
 	}
 	if name, n := tr.Flaps(); name != lab.OrderNIC || n != 3 {
 		t.Errorf("%d flaps of %s", n, name)
+	}
+}
+
+func TestLookAllocatesNothing(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	g := newGlink(fd, "lo")
+	if n := testing.AllocsPerRun(100, func() {
+		if g.lost() {
+			t.Error("loopback has no carrier")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations a look", n)
 	}
 }
 
