@@ -172,7 +172,7 @@ func (r *runner) Buffer() []byte {
 // Send implements client.Out.
 func (r *runner) Send(payloadBytes int) {
 	t := &r.targets[r.target]
-	r.headers.Put(r.reserved, &r.local, r.local.Port, t, payloadBytes)
+	r.headers.PutSummed(r.reserved, &r.local, r.local.Port, t, payloadBytes)
 	r.port.Submit(frame.HeaderBytes + payloadBytes)
 	r.submitted++
 }

@@ -50,7 +50,7 @@ func (w *wirePort) Buffer() []byte {
 
 // Send implements client.Out.
 func (w *wirePort) Send(payloadBytes int) {
-	w.headers.Put(w.reserved, &w.local, w.local.Port, &w.remote, payloadBytes)
+	w.headers.PutSummed(w.reserved, &w.local, w.local.Port, &w.remote, payloadBytes)
 	w.port.Submit(frame.HeaderBytes + payloadBytes)
 }
 

@@ -147,7 +147,7 @@ func (o *Outbox) Grown(messageBytes int, nextSeqNo uint64) {
 func (o *Outbox) Seal() {
 	for ; o.sealed != o.tail; o.sealed++ {
 		s := o.At(o.sealed)
-		o.ip.Put(s.Frame[:], &o.Local, s.LocalPort, &s.Remote, s.LengthBytes-frame.HeaderBytes)
+		o.ip.PutSummed(s.Frame[:], &o.Local, s.LocalPort, &s.Remote, s.LengthBytes-frame.HeaderBytes)
 	}
 }
 

@@ -46,8 +46,8 @@ type Template struct {
 }
 
 // Put writes the headers of a datagram with payloadBytes of payload into the
-// first HeaderBytes of b. The UDP checksum is 0 (none, RFC 768): the Ethernet
-// FCS and, on the link, the MAC cover the frame.
+// first HeaderBytes of b. The UDP checksum is 0 (none, RFC 768): for frames that
+// a MAC covers, like those of the link.
 func (t *Template) Put(b []byte, src *Endpoint, srcPort uint16, dst *Endpoint, payloadBytes int) {
 	p := (*[HeaderBytes]byte)(b)
 	le, be := binary.LittleEndian, binary.BigEndian
@@ -78,7 +78,8 @@ func macBits(mac *[6]byte) uint64 {
 
 // Parse reads a UDP datagram out of an Ethernet frame: its payload, who sent
 // it and the destination port. It is false for anything else, for fragments,
-// IPv4 options, and for lengths that do not fit the frame.
+// IPv4 options, for lengths that do not fit the frame and for a UDP checksum
+// that does not fit the datagram.
 func Parse(b []byte, from *Endpoint) (payload []byte, localPort uint16, ok bool) {
 	if len(b) < HeaderBytes ||
 		binary.BigEndian.Uint16(b[offEtherType:]) != etherTypeIPv4 ||
@@ -89,6 +90,9 @@ func Parse(b []byte, from *Endpoint) (payload []byte, localPort uint16, ok bool)
 	totalBytes := int(binary.BigEndian.Uint16(b[offIPLength:]))
 	lengthBytes := int(binary.BigEndian.Uint16(b[offUDPLength:]))
 	if lengthBytes < udpBytes || ipv4Bytes+lengthBytes != totalBytes || ethernetBytes+totalBytes > len(b) {
+		return nil, 0, false
+	}
+	if !intact(b, lengthBytes) {
 		return nil, 0, false
 	}
 	copy(from.MAC[:], b[offEtherSrc:])
