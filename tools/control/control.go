@@ -29,7 +29,8 @@ const (
 type Request struct {
 	Cmd  string `json:"cmd"`
 	Lane int    `json:"lane,omitempty"`
-	By   string `json:"by,omitempty"` // of CmdForce: who and why
+	All  bool   `json:"all,omitempty"` // of CmdPromote: every lane the node serves
+	By   string `json:"by,omitempty"`  // of CmdForce: who and why
 }
 
 // Reply is the line that answers what has no answer of its own. A node that
@@ -37,6 +38,11 @@ type Request struct {
 type Reply struct {
 	OK    bool   `json:"ok"`
 	Error string `json:"error,omitempty"`
+}
+
+// Promoted says which lanes a node gave to their standbys.
+type Promoted struct {
+	Lanes []int `json:"lanes"`
 }
 
 // Status is what a node says about itself. Times are CLOCK_MONOTONIC.
@@ -150,7 +156,7 @@ var (
 // SocketPath returns where a node listens.
 func SocketPath(runDir, name string) string { return filepath.Join(runDir, name+".sock") }
 
-// Call sends one request and reads its answer into out, a *Status or nil.
+// Call sends one request and reads its answer into out, a *Status, a *Promoted or nil.
 func Call(path string, r Request, out any, timeout time.Duration) error {
 	conn, err := net.DialTimeout("unix", path, timeout)
 	if err != nil {

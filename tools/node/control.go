@@ -39,7 +39,10 @@ func (c *controller) handle(_ context.Context, r control.Request) (any, error) {
 	case control.CmdStatus:
 		return c.node.status(), nil
 	case control.CmdPromote:
-		return nil, c.node.handover(r.Lane)
+		if r.All {
+			return c.node.promoteAll()
+		}
+		return &control.Promoted{Lanes: []int{r.Lane}}, c.node.handover(r.Lane)
 	case control.CmdForce:
 		return nil, c.node.force(r.Lane, r.By)
 	case control.CmdOrders:
@@ -53,8 +56,12 @@ func (c *controller) handle(_ context.Context, r control.Request) (any, error) {
 	return nil, fmt.Errorf("unknown command %q: status, promote, force, orders or stop", r.Cmd)
 }
 
-// ErrNoLane means that the node has no such lane.
-var ErrNoLane = errors.New("no such lane")
+var (
+	// ErrNoLane means that the node has no such lane.
+	ErrNoLane = errors.New("no such lane")
+	// ErrNoStandby means that a lane cannot be handed over now.
+	ErrNoStandby = errors.New("no standby in sync")
+)
 
 func (n *Node) lane(id int) (*laneParts, error) {
 	for _, p := range n.lanes {
@@ -79,7 +86,7 @@ func (n *Node) handover(id int) error {
 		return fmt.Errorf("this node is %v for lane %d: ask the one that is ACTIVE", w.State(), id)
 	}
 	if !standbyReady(p) {
-		return fmt.Errorf("lane %d has no standby in sync: wait until `onebeat status` shows the peer as STANDBY", id)
+		return fmt.Errorf("lane %d: %w: wait until `onebeat status` shows the peer as STANDBY", id, ErrNoStandby)
 	}
 	if !p.replica.Commands.Put(mirror.CommandHandover) {
 		return errors.New("a handover is under way")
@@ -107,16 +114,53 @@ func (n *Node) panicIn(id int) error {
 	return nil
 }
 
+// handOverLanes gives lanes to their standbys, all at once: one that cannot go
+// does not keep the others.
+func (n *Node) handOverLanes(lanes []*laneParts) (*control.Promoted, error) {
+	results := make([]error, len(lanes))
+	var all sync.WaitGroup
+	for i, p := range lanes {
+		all.Go(func() { results[i] = n.handover(p.cfg.ID) })
+	}
+	all.Wait()
+	given := &control.Promoted{}
+	for i, err := range results {
+		if err == nil {
+			given.Lanes = append(given.Lanes, lanes[i].cfg.ID)
+		}
+	}
+	return given, errors.Join(results...)
+}
+
+// promoteAll gives away every lane that this node serves.
+func (n *Node) promoteAll() (*control.Promoted, error) {
+	var serving []*laneParts
+	for _, p := range n.lanes {
+		if lane.Load(p.mem.authority).State() == lane.Active {
+			serving = append(serving, p)
+		}
+	}
+	if len(serving) == 0 {
+		return nil, errors.New("this node is ACTIVE for no lane")
+	}
+	given, err := n.handOverLanes(serving)
+	if err != nil {
+		return nil, fmt.Errorf("handed over were lanes %v: %w", given.Lanes, err)
+	}
+	return given, nil
+}
+
 // handOverAll gives every lane that has a standby to it, before the node stops:
 // no order is refused.
 func (n *Node) handOverAll() {
+	var ready []*laneParts
 	for _, p := range n.lanes {
-		if lane.Load(p.mem.authority).State() != lane.Active || !standbyReady(p) {
-			continue
+		if lane.Load(p.mem.authority).State() == lane.Active && standbyReady(p) {
+			ready = append(ready, p)
 		}
-		if err := n.handover(p.cfg.ID); err != nil {
-			n.log.Warn("not handed over", "lane", p.cfg.ID, "error", err)
-		}
+	}
+	if _, err := n.handOverLanes(ready); err != nil {
+		n.log.Warn("not handed over", "error", err)
 	}
 }
 

@@ -21,28 +21,45 @@ func steady(t *testing.T, s setting) *world {
 // orders sends n orders and waits for all answers.
 func (w *world) orders(n int) {
 	w.t.Helper()
+	w.client.orders(n)
+}
+
+func (c *testClient) orders(n int) {
+	c.w.t.Helper()
 	for range n {
-		w.client.order()
-		w.step()
+		c.order()
+		c.w.step()
 	}
-	w.until("all answers", func() bool { return w.client.c.Unanswered() == 0 })
+	c.w.until("all answers", func() bool { return c.c.Unanswered() == 0 })
 }
 
 // checkOnce is what every failover must leave: each order answered, none twice.
 func (w *world) checkOnce() {
 	w.t.Helper()
-	for id := uint64(1); id <= w.client.nextID; id++ {
-		if len(w.client.answered[id]) == 0 || w.client.rejected[id] != 0 {
-			w.t.Fatalf("order %d: answers %v, rejected %d", id, w.client.answered[id], w.client.rejected[id])
+	for _, c := range w.clients() {
+		c.checkOnce()
+	}
+}
+
+func (c *testClient) checkOnce() {
+	w := c.w
+	w.t.Helper()
+	for id := uint64(1); id <= c.nextID; id++ {
+		if len(c.answered[id]) == 0 || c.rejected[id] != 0 {
+			w.t.Fatalf("lane %d, order %d: answers %v, rejected %d", c.lane, id, c.answered[id], c.rejected[id])
 		}
 	}
-	if n := w.nodes[lab.Venue]; n != nil {
-		log := n.lanes[0].orders
-		w.until("the venue has them", func() bool { return log.count.Load() >= int64(w.client.nextID) })
+	n := w.nodes[lab.Venue]
+	if n == nil {
+		return
+	}
+	if p, err := n.lane(c.lane); err == nil {
+		log := p.orders
+		w.until("the venue has them", func() bool { return log.count.Load() >= int64(c.nextID) })
 		seen := map[uint64]int{}
 		for _, a := range log.orders[:log.count.Load()] {
 			if seen[a.clOrdID]++; seen[a.clOrdID] > 1 {
-				w.t.Fatalf("the venue took order %d twice", a.clOrdID)
+				w.t.Fatalf("the venue took order %d of lane %d twice", a.clOrdID, c.lane)
 			}
 		}
 	}

@@ -4,29 +4,19 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"onebeat/bench/lab"
 	"onebeat/bench/lab/labtest"
-	"onebeat/engine/client"
-	"onebeat/engine/fixp"
-	"onebeat/engine/sbe"
+	"onebeat/bench/scene"
 	"onebeat/mirror/lane"
 	"onebeat/tools/config"
 	"onebeat/xdp"
-	"onebeat/xdp/frame"
 )
 
-const (
-	clientSession = "6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1a01"
-	venueSession  = "6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1b01"
-	lanePort      = 9000
-	clientPort    = 40000
-)
+const clientPort = 40000 // of lane 0's client; that of lane n has n more
 
 // world is a lab whose processes are all in this test: it steps their loops in
 // turn on one goroutine, so that a run has an order.
@@ -37,8 +27,9 @@ type world struct {
 	set    setting
 	clock  *Clock
 	nodes  map[string]*Node
-	frozen map[string]bool // not stepped: SIGSTOP
-	client *testClient
+	frozen map[string]bool                    // not stepped: SIGSTOP
+	client *testClient                        // lane 0's
+	others []*testClient                      // further lanes'
 	said   map[string][]string                // a node's log lines
 	wrap   map[string]func(xdp.Port) xdp.Port // ports of a node to come
 }
@@ -61,28 +52,21 @@ func newWorld(t *testing.T, s setting) *world {
 	w := &world{t: t, lab: labtest.Up(t, lab.Switched), set: s, clock: clock, nodes: map[string]*Node{}, frozen: map[string]bool{}, wrap: s.wrap}
 	w.dir = w.lab.RunDir
 	t.Cleanup(w.close)
-	if err := os.WriteFile(filepath.Join(w.dir, "link.key"), []byte(fmt.Sprintf("%064x\n", 12345)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if s.app == "gateway" {
-		w.open(lab.Venue, venueConfig(w.lab))
-	}
-	w.open(lab.NodeA, nodeConfig(w.lab, s, 1))
-	if !s.noPeer {
-		w.open(lab.NodeB, nodeConfig(w.lab, s, 2))
-	}
+	w.open(sceneOf(w.lab, s))
 	w.client = newTestClient(w)
 	return w
 }
 
-// open makes a node in its namespace.
-func (w *world) open(place, text string) {
+// open writes the files of a scene and makes its nodes, each in its namespace.
+func (w *world) open(s *scene.Scene) {
 	w.t.Helper()
-	if err := os.WriteFile(w.configPath(place), []byte(text), 0o600); err != nil {
+	if err := s.Write(); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.start(place); err != nil {
-		w.t.Fatal(err)
+	for _, place := range s.Places() {
+		if err := w.start(place); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 }
 
@@ -168,16 +152,23 @@ func (w *world) close() {
 			w.t.Errorf("%s: %v", place, err)
 		}
 	}
-	if w.client != nil {
-		if err := w.client.port.Close(); err != nil {
+	for _, c := range w.clients() {
+		if err := c.port.Close(); err != nil {
 			w.t.Error(err)
 		}
 	}
 }
 
+func (w *world) clients() []*testClient {
+	if w.client == nil {
+		return nil
+	}
+	return append([]*testClient{w.client}, w.others...)
+}
+
 // step runs one cycle of everybody.
 func (w *world) step() {
-	for _, place := range []string{lab.Venue, lab.NodeA, lab.NodeB} {
+	for _, place := range []string{lab.Venue, lab.NodeA, lab.NodeB, lab.NodeC} {
 		n := w.nodes[place]
 		if n == nil || w.frozen[place] {
 			continue
@@ -190,6 +181,9 @@ func (w *world) step() {
 	}
 	if w.client != nil {
 		w.client.step()
+	}
+	for _, c := range w.others {
+		c.step()
 	}
 }
 
@@ -216,7 +210,7 @@ func (w *world) describe() string {
 					counts += fmt.Sprintf(" %s=%d", c.Name, c.Value)
 				}
 			}
-			text += fmt.Sprintf("\n%s: %v tail %d applied %d next output %d peer %v tail %d; record %v%s", place,
+			text += fmt.Sprintf("\n%s lane %d: %v tail %d applied %d next output %d peer %v tail %d; record %v%s", place, p.cfg.ID,
 				lane.Load(p.mem.authority), p.mem.table.Tail, p.mem.table.Engine.Applied, p.mem.table.NextOutput,
 				lane.Word(p.mem.table.Peer.Authority), p.mem.table.Peer.Tail, report.Record, counts)
 		}
@@ -232,7 +226,10 @@ func (w *world) describe() string {
 			}
 		}
 	}
-	return text + fmt.Sprintf("\nclient: %+v", w.client.c.Stats())
+	for _, c := range w.clients() {
+		text += fmt.Sprintf("\nclient of lane %d: %+v", c.lane, c.c.Stats())
+	}
+	return text
 }
 
 func (w *world) word(place string) lane.Word {
@@ -247,223 +244,18 @@ func (w *world) untilState(place string, s lane.State) {
 	w.until(place+" "+s.String(), func() bool { return w.word(place).State() == s })
 }
 
-// testClient is an order entry client on AF_XDP.
-type testClient struct {
-	w        *world
-	c        *client.Client
-	port     xdp.Port
-	local    frame.Endpoint
-	remote   frame.Endpoint
-	template frame.Template
-	buffer   []byte
-	nextID   uint64
-	answered map[uint64][]sbe.ExecType
-	rejected map[uint64]int
-	servers  map[[6]byte]int
-	// places are where the lane may be when its address does not move with it.
-	places  []frame.Endpoint
-	heardNs int64
-	turn    int
-	forget  bool // answers are not kept
-}
-
-// lookElsewhereNs of silence make a client of a lane without an address of its
-// own try the next node.
-const lookElsewhereNs = 15_000_000
-
-func blankClient(w *world) *testClient {
-	return &testClient{w: w, answered: map[uint64][]sbe.ExecType{}, rejected: map[uint64]int{}, servers: map[[6]byte]int{}}
-}
-
-func newTestClient(w *world) *testClient {
-	c := blankClient(w)
-	err := w.lab.Do(lab.Client, func() error {
-		s, err := xdp.OpenEndpoint(xdp.Options{Interface: lab.OrderNIC}, netip.AddrFrom4(lab.ClientIP), clientPort)
-		if err != nil {
-			return err
-		}
-		c.port = s
-		c.local = frame.Endpoint{MAC: s.Interface().MAC, IP: lab.ClientIP, Port: clientPort}
-		return nil
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	c.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(lab.NodeA)), IP: lab.LaneIP, Port: lanePort}
-	c.connect()
-	return c
-}
-
-// connect makes the client's session anew.
-func (c *testClient) connect() {
-	c.w.t.Helper()
-	id, err := parseUUID(clientSession)
-	if err != nil {
-		c.w.t.Fatal(err)
-	}
-	if c.c, err = client.New(client.Config{Session: id, Key: fixp.NewKey("client-1-secret")}, c); err != nil {
-		c.w.t.Fatal(err)
-	}
-}
-
-func parseUUID(text string) (sbe.UUID, error) {
-	var u config.UUID
-	err := u.UnmarshalText([]byte(text))
-	return sbe.UUID(u), err
-}
-
-func (c *testClient) step() {
-	nowNs := c.w.clock.NowNs()
-	n := c.port.Recv(64)
-	for i := range n {
-		var from frame.Endpoint
-		if payload, _, ok := frame.Parse(c.port.Frame(i), &from); ok {
-			c.remote.MAC = from.MAC
-			c.servers[from.MAC]++
-			c.heardNs = nowNs
-			if len(c.places) > 0 {
-				c.remote = from
-			}
-			c.c.OnDatagram(payload, nowNs)
-		}
-	}
-	c.port.Done()
-	if len(c.places) > 0 && nowNs-c.heardNs > lookElsewhereNs {
-		c.heardNs = nowNs
-		c.turn++
-		c.remote = c.places[c.turn%len(c.places)]
-	}
-	if c.c.Poll(nowNs, c) > 0 {
-		c.port.Kick()
-	}
-}
-
-func (c *testClient) Buffer() []byte {
-	if c.buffer = c.port.Reserve(); c.buffer == nil {
-		return nil
-	}
-	return c.buffer[frame.HeaderBytes:]
-}
-
-func (c *testClient) Send(payloadBytes int) {
-	c.template.Put(c.buffer, &c.local, clientPort, &c.remote, payloadBytes)
-	c.port.Submit(frame.HeaderBytes + payloadBytes)
-}
-
-func (c *testClient) OnReport(_ *client.Answer, r *sbe.ExecutionReport) {
-	if c.forget {
-		return
-	}
-	c.answered[r.ClOrdID()] = append(c.answered[r.ClOrdID()], r.ExecType())
-}
-
-func (c *testClient) OnReject(_ *client.Answer, r *sbe.Reject) { c.rejected[r.ClOrdID()]++ }
-
-// order sends one order, buying and selling in turn so that they trade.
-func (c *testClient) order() uint64 {
-	c.nextID++
-	side := sbe.SideBuy
-	if c.nextID%2 == 0 {
-		side = sbe.SideSell
-	}
-	ok := c.c.SendOrder(&client.Order{ClOrdID: c.nextID, PriceTicks: 10000, SymbolID: 1, QtyLots: 1,
-		Side: side, OrdType: sbe.OrdTypeLimit, TimeInForce: sbe.TimeInForceDay}, c.w.clock.NowNs())
-	if !ok {
-		c.w.t.Fatalf("order %d not taken%s", c.nextID, c.w.describe())
-	}
-	return c.nextID
-}
-
-func nodeConfig(l *lab.Lab, s setting, number int) string {
-	place, nic, link, peer, own, other := lab.NodeA, lab.NodeALinkIP, lab.NodeBLinkIP, 2, lab.NodeAIP, lab.NodeBIP
-	if number == 2 {
-		place, nic, link, peer, own, other = lab.NodeB, lab.NodeBLinkIP, lab.NodeALinkIP, 1, lab.NodeBIP, lab.NodeAIP
-	}
-	text := fmt.Sprintf(`
-[node]
-name = "%s"
-number = %d
-bpffs = "%s"
-run_dir = "%s"
-[order]
-interface = "%s"
-`, place, number, l.BPFFS(place), l.RunDir, lab.OrderNIC)
-	if !s.noPeer {
-		text += fmt.Sprintf(`
-[[link]]
-peer = %d
-interface = "%s"
-address = "%s"
-peer_address = "%s"
-order_address = "%s"
-peer_order_address = "%s"
-key_file = "link.key"
-%s
-`, peer, lab.LinkNIC, netip.AddrFrom4(nic), netip.AddrFrom4(link), netip.AddrFrom4(own), netip.AddrFrom4(other), s.link)
-	}
-	text += fmt.Sprintf(`
-[[lane]]
-id = 0
-address = "%s"
-port = %d
-first = %t
-app = "%s"
-heartbeat = "20ms"
-hang_budget = "40ms"
-ring_size = "1MiB"
-%s
-`, netip.AddrFrom4(lab.LaneIP), lanePort, number == 1, s.app, s.extra)
-	if !s.noPeer {
-		text += fmt.Sprintf("peer = %d\n", peer)
-	}
+// sceneOf describes the lane of a setting.
+func sceneOf(l *lab.Lab, s setting) *scene.Scene {
+	lines := "heartbeat = \"20ms\"\nhang_budget = \"40ms\"\nring_size = \"1MiB\"\n" + s.extra + "\n"
 	if s.policy != "" {
-		text += fmt.Sprintf("policy = %q\n", s.policy)
+		lines += fmt.Sprintf("policy = %q\n", s.policy)
 	}
 	if s.release != "" {
-		text += fmt.Sprintf("release = %q\n", s.release)
+		lines += fmt.Sprintf("release = %q\n", s.release)
 	}
-	text += fmt.Sprintf("[[lane.session]]\nid = %q\nname = \"client-1\"\nkey = \"client-1-secret\"\n", clientSession)
-	if s.app == "gateway" {
-		text += fmt.Sprintf(`[lane.venue]
-address = "%s"
-port = 9100
-local_port = 9001
-session = "%s"
-key = "gateway-secret"
-[lane.risk]
-max_qty_lots = 1000
-max_notional = 50000000
-collar_percent = 10
-max_position_lots = 100000000
-`, netip.AddrFrom4(lab.VenueLaneIP), venueSession)
+	lanes := scene.OneLane(s.app, lines)
+	if s.noPeer {
+		lanes[0].Standby = ""
 	}
-	return text + "[[lane.symbol]]\nid = 1\nname = \"ONEB\"\nreference_price_ticks = 10000\n"
-}
-
-func venueConfig(l *lab.Lab) string {
-	return fmt.Sprintf(`
-[node]
-name = "venue"
-number = 9
-bpffs = "%s"
-run_dir = "%s"
-[order]
-interface = "%s"
-[[lane]]
-id = 0
-address = "%s"
-port = 9100
-first = true
-app = "book"
-ring_size = "1MiB"
-order_log = "%s/venue-orders.csv"
-[[lane.session]]
-id = "%s"
-name = "gateway"
-key = "gateway-secret"
-[[lane.symbol]]
-id = 1
-name = "ONEB"
-reference_price_ticks = 10000
-`, l.BPFFS(lab.Venue), l.RunDir, lab.OrderNIC, netip.AddrFrom4(lab.VenueLaneIP), l.RunDir, venueSession)
+	return &scene.Scene{Lab: l, Lanes: lanes, LinkLines: s.link, VenueLines: `ring_size = "1MiB"`}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"onebeat/bench/lab"
+	"onebeat/bench/scene"
 	"onebeat/engine/sbe"
 	"onebeat/xdp/frame"
 )
@@ -77,7 +78,7 @@ type attacker struct {
 
 func newAttacker(w *world) *attacker {
 	w.t.Helper()
-	id, err := parseUUID(clientSession)
+	id, err := parseUUID(scene.Session(0))
 	if err != nil {
 		w.t.Fatal(err)
 	}

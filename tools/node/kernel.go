@@ -179,7 +179,6 @@ func (n *Node) openLaneXDP(p *laneParts) error {
 	if err := n.kernel.StartTimer(p.cfg.ID); err != nil {
 		return err
 	}
-	n.closer = append(n.closer, func() error { return n.leave(p) })
 	setNHKey := func(key *[bpf.NHWords]uint32) error { return n.kernel.SetNHKey(p.cfg.ID, key) }
 	return n.addLane(p, mirror.Memory{Table: p.mem.table, Authority: p.mem.authority, Ring: p.ring, SetNHKey: setNHKey})
 }
@@ -210,13 +209,14 @@ func (n *Node) attach() error {
 	return nil
 }
 
-// leave is the orderly end of a lane: a writer without its engine is of no use
-// to anybody, so its kernel stops steering to it.
-func (n *Node) leave(p *laneParts) error {
-	if w := lane.Load(p.mem.authority); w.State() == lane.Standby || w.State() == lane.Candidate {
-		lane.Swap(p.mem.authority, w, w.With(lane.Syncing))
+// leave is the orderly end of the lanes: a kernel without its engine is a
+// standby that cannot take over, so it is none.
+func (n *Node) leave() {
+	for _, p := range n.lanes {
+		if w := lane.Load(p.mem.authority); w.State() == lane.Standby || w.State() == lane.Candidate {
+			lane.Swap(p.mem.authority, w, w.With(lane.Syncing))
+		}
 	}
-	return nil
 }
 
 // Cleanup removes what a node left on the host: programs, maps, rings, control

@@ -17,7 +17,11 @@ import (
 // they made of it.
 func (w *world) sameState() {
 	w.t.Helper()
-	a, b := w.nodes[lab.NodeA].lanes[0], w.nodes[lab.NodeB].lanes[0]
+	w.sameLane(w.nodes[lab.NodeA].lanes[0], w.nodes[lab.NodeB].lanes[0])
+}
+
+func (w *world) sameLane(a, b *laneParts) {
+	w.t.Helper()
 	w.until("one log, applied", func() bool {
 		return a.mem.table.Tail == b.mem.table.Tail && a.replica.Applied() == a.mem.table.Tail && b.replica.Applied() == b.mem.table.Tail
 	})

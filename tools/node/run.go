@@ -40,6 +40,7 @@ func (n *Node) run(ctx context.Context) error {
 	<-watched
 	n.handOverAll()
 	err = errors.Join(err, n.stopThreads(running, ended))
+	n.leave()
 	n.logEvents()
 	return errors.Join(err, server.Close(), n.writeOrderLogs())
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"onebeat/bench/lab"
+	"onebeat/bench/scene"
 	"onebeat/mirror"
 	"onebeat/mirror/lane"
 	"onebeat/xdp"
@@ -30,35 +31,15 @@ func newUDPWorld(t *testing.T, s setting) *world {
 	}
 	w := &world{t: t, dir: t.TempDir(), set: s, clock: clock, nodes: map[string]*Node{}, frozen: map[string]bool{}, wrap: s.wrap}
 	t.Cleanup(w.close)
-	if err := os.WriteFile(filepath.Join(w.dir, "link.key"), []byte(fmt.Sprintf("%064x\n", 12345)), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	pid := os.Getpid()
 	ip := func(last byte) netip.Addr {
 		return netip.AddrFrom4([4]byte{127, byte(100 + pid/250%100), byte(1 + pid%250), last})
 	}
 	base := byte(20 * (1 + udpWorlds.Add(1)%10))
 	places := map[string]netip.Addr{lab.NodeA: ip(base + 1), lab.NodeB: ip(base + 2), lab.Venue: ip(base + 3), lab.Client: ip(base + 4)}
-	shape := &lab.Lab{RunDir: w.dir, PinDir: "/nowhere"}
-	text := func(place, text string) string {
-		return strings.NewReplacer(
-			"number =", "transport = \"udp\"\nnumber =",
-			"interface = \""+lab.OrderNIC+"\"", "address = \""+places[place].String()+"\"",
-			"interface = \""+lab.LinkNIC+"\"", "",
-			netip.AddrFrom4(lab.NodeALinkIP).String(), places[lab.NodeA].String(),
-			netip.AddrFrom4(lab.NodeBLinkIP).String(), places[lab.NodeB].String(),
-			netip.AddrFrom4(lab.VenueLaneIP).String(), places[lab.Venue].String(),
-			"\""+netip.AddrFrom4(lab.NodeAIP).String()+"\"", "\""+ip(base+5).String()+"\"",
-			"\""+netip.AddrFrom4(lab.NodeBIP).String()+"\"", "\""+ip(base+6).String()+"\"",
-		).Replace(text)
-	}
-	if s.app == "gateway" {
-		w.open(lab.Venue, text(lab.Venue, venueConfig(shape)))
-	}
-	w.open(lab.NodeA, text(lab.NodeA, nodeConfig(shape, s, 1)))
-	if !s.noPeer {
-		w.open(lab.NodeB, text(lab.NodeB, nodeConfig(shape, s, 2)))
-	}
+	shape := sceneOf(&lab.Lab{Topology: lab.Switched, RunDir: w.dir, PinDir: "/nowhere"}, s)
+	second := map[string]netip.Addr{lab.NodeA: ip(base + 5), lab.NodeB: ip(base + 6)}
+	w.openUDP(shape, places, second)
 	c := blankClient(w)
 	port, err := xdp.ListenUDP(places[lab.Client], clientPort)
 	if err != nil {
@@ -67,12 +48,55 @@ func newUDPWorld(t *testing.T, s setting) *world {
 	c.port, c.local = port, port.Local()
 	for _, place := range []string{lab.NodeA, lab.NodeB} {
 		at := places[place]
-		c.places = append(c.places, frame.Endpoint{MAC: xdp.StandInMAC(at.As4()), IP: at.As4(), Port: lanePort})
+		c.places = append(c.places, frame.Endpoint{MAC: xdp.StandInMAC(at.As4()), IP: at.As4(), Port: scene.LanePort})
 	}
 	c.remote = c.places[0]
 	c.connect()
 	w.client = c
 	return w
+}
+
+// openUDP opens a scene with its places on loopback: a lane is found at its
+// node, by a port of its own. The second path has addresses of its own.
+func (w *world) openUDP(s *scene.Scene, places, second map[string]netip.Addr) {
+	w.t.Helper()
+	if err := s.Write(); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, place := range s.Places() {
+		b, err := os.ReadFile(w.configPath(place))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		swap := []string{"number =", "transport = \"udp\"\nnumber =",
+			"interface = \"" + lab.OrderNIC + "\"", "address = \"" + places[place].String() + "\"",
+			"interface = \"" + lab.LinkNIC + "\"", ""}
+		for i := range s.Lanes {
+			id := s.Lanes[i].ID
+			for base, ip := range map[int][4]byte{scene.LanePort: lab.LaneAddress(id), scene.VenuePort: lab.VenueLaneAddress(id)} {
+				at := netip.AddrFrom4(ip)
+				now := at
+				if base == scene.VenuePort {
+					now = places[lab.Venue]
+				}
+				swap = append(swap, fmt.Sprintf("address = %q\nport = %d\nlocal_port = %d", at, base, scene.LaneVenuePort),
+					fmt.Sprintf("address = %q\nport = %d\nlocal_port = %d", now, base+id, scene.LaneVenuePort+100+id),
+					fmt.Sprintf("address = %q\nport = %d", at, base), fmt.Sprintf("address = %q\nport = %d", now, base+id))
+			}
+		}
+		for _, node := range s.Lab.Nodes() {
+			for _, e := range s.Lab.Links(node) {
+				swap = append(swap, netip.AddrFrom4(e.IP).String(), places[node].String(),
+					fmt.Sprintf("%q", netip.AddrFrom4(lab.OrderIP(node))), fmt.Sprintf("%q", second[node]))
+			}
+		}
+		if err := os.WriteFile(w.configPath(place), []byte(strings.NewReplacer(swap...).Replace(string(b))), 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+		if err := w.start(place); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 func steadyUDP(t *testing.T, s setting) *world {

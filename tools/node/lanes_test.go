@@ -1,0 +1,220 @@
+package node
+
+import (
+	"testing"
+	"time"
+
+	"onebeat/bench/lab"
+	"onebeat/bench/scene"
+	"onebeat/mirror/lane"
+)
+
+// Two lanes with opposite primaries: a dead engine moves its lane alone. The
+// other lane goes on, mirrored into the dead engine's pinned ring.
+func TestActiveActiveLosesOneNode(t *testing.T) {
+	for _, app := range []string{"book", "gateway"} {
+		t.Run(app, func(t *testing.T) {
+			lanes := scene.ActiveActive(app, laneLines)
+			w := newLanesWorld(t, lab.Switched, lanes)
+			for round := range 2 {
+				// The lane whose primary lives, and the one whose primary dies.
+				dying, living, lost, kept := lab.NodeA, lab.NodeB, 0, 1
+				if round == 1 {
+					dying, living, lost, kept = lab.NodeB, lab.NodeA, 1, 0
+				}
+				if round == 1 {
+					w.handOver(lab.NodeB, func(n *Node) error { return n.handover(0) })
+					w.untilLane(lab.NodeB, 0, lane.Standby)
+				}
+				before := w.words(living, kept)
+				for range 30 {
+					w.clientOf(lost).order()
+				}
+				w.clientOf(lost).step() // in the socket of who dies
+				w.kill(dying)
+				w.everybodyOrders(200)
+				w.unmoved(living, before)
+				if w.laneWord(living, lost).State() != lane.Active {
+					t.Fatal(w.describe())
+				}
+				w.restart(dying)
+				w.untilLane(dying, lost, lane.Standby)
+				w.untilLane(dying, kept, lane.Standby)
+				w.everybodyOrders(100)
+				w.inOneState(lanes)
+			}
+			w.checkOnce()
+		})
+	}
+}
+
+// Three lanes of two nodes share a third as their standby: each node's loss
+// moves its own lanes, one after the other, and all come back.
+func TestNPlusOneLosesEachNode(t *testing.T) {
+	lanes := scene.NPlusOne("gateway", laneLines)
+	w := newLanesWorld(t, lab.NPlusOne, lanes)
+	c0 := w.words(lab.NodeC, 1, 2)
+	b0 := w.words(lab.NodeB, 1, 2)
+	w.kill(lab.NodeA)
+	w.everybodyOrders(100)
+	w.unmoved(lab.NodeB, b0)
+	w.unmoved(lab.NodeC, c0)
+	if w.laneWord(lab.NodeC, 0).State() != lane.Active {
+		t.Fatal(w.describe())
+	}
+
+	before := w.words(lab.NodeC, 0)
+	w.kill(lab.NodeB)
+	w.everybodyOrders(100)
+	w.unmoved(lab.NodeC, before)
+	for id := range 3 {
+		if w.laneWord(lab.NodeC, id).State() != lane.Active {
+			t.Fatal(w.describe())
+		}
+	}
+
+	w.restart(lab.NodeB)
+	w.untilLane(lab.NodeB, 1, lane.Standby)
+	w.untilLane(lab.NodeB, 2, lane.Standby)
+	w.unmoved(lab.NodeC, before) // A's lane is none of B's business
+	w.restart(lab.NodeA)
+	w.untilLane(lab.NodeA, 0, lane.Standby)
+	w.everybodyOrders(100)
+	w.inOneState(lanes)
+
+	w.kill(lab.NodeC) // the shared one, which serves all
+	w.everybodyOrders(100)
+	if w.laneWord(lab.NodeA, 0).State() != lane.Active || w.laneWord(lab.NodeB, 1).State() != lane.Active || w.laneWord(lab.NodeB, 2).State() != lane.Active {
+		t.Fatal(w.describe())
+	}
+	w.restart(lab.NodeC)
+	for id := range 3 {
+		w.untilLane(lab.NodeC, id, lane.Standby)
+	}
+	w.everybodyOrders(100)
+	w.inOneState(lanes)
+	w.checkOnce()
+}
+
+// A frozen engine is frozen for all of its thread's lanes, and for no other's.
+func TestNPlusOneFreezesOneNode(t *testing.T) {
+	lanes := scene.NPlusOne("book", laneLines)
+	w := newLanesWorld(t, lab.NPlusOne, lanes)
+	before := w.words(lab.NodeA, 0)
+	w.frozen[lab.NodeB] = true
+	w.everybodyOrders(100)
+	w.unmoved(lab.NodeA, before)
+	for _, id := range []int{1, 2} {
+		if w.laneWord(lab.NodeC, id).State() != lane.Active || w.laneWord(lab.NodeB, id).State() != lane.Fenced {
+			t.Fatal(w.describe())
+		}
+	}
+	w.frozen[lab.NodeB] = false
+	w.untilLane(lab.NodeB, 1, lane.Standby)
+	w.untilLane(lab.NodeB, 2, lane.Standby)
+	w.everybodyOrders(50)
+	w.unmoved(lab.NodeA, before)
+	w.inOneState(lanes)
+	w.checkOnce()
+}
+
+// Planned handovers of one lane and of all of a node's: no order is refused or
+// has to be sent again, other lanes do not move.
+func TestLanesAreHandedOver(t *testing.T) {
+	lanes := scene.NPlusOne("gateway", laneLines)
+	lanes[1].App = "book" // applications may be mixed
+	w := newLanesWorld(t, lab.NPlusOne, lanes)
+	before, atA := w.words(lab.NodeB, 2), w.words(lab.NodeA, 0)
+	w.handOver(lab.NodeB, func(n *Node) error { return n.handover(1) })
+	w.untilLane(lab.NodeC, 1, lane.Active)
+	w.untilLane(lab.NodeB, 1, lane.Standby)
+	w.unmoved(lab.NodeB, before)
+	w.unmoved(lab.NodeA, atA)
+
+	w.handOver(lab.NodeA, (*Node).handOverAllNow)
+	w.handOver(lab.NodeB, (*Node).handOverAllNow)
+	for id := range 3 {
+		w.untilLane(lab.NodeC, id, lane.Active)
+		w.untilLane([]string{lab.NodeA, lab.NodeB, lab.NodeB}[id], id, lane.Standby)
+	}
+	w.handOver(lab.NodeC, (*Node).handOverAllNow) // of two links
+	for id := range 3 {
+		w.untilLane([]string{lab.NodeA, lab.NodeB, lab.NodeB}[id], id, lane.Active)
+		w.untilLane(lab.NodeC, id, lane.Standby)
+	}
+	w.everybodyOrders(50)
+	for _, c := range w.clients() {
+		if resent := c.c.Stats().Resent; resent != 0 {
+			t.Errorf("lane %d: %d orders had to be sent again", c.lane, resent)
+		}
+	}
+	w.inOneState(lanes)
+	w.checkOnce()
+}
+
+func (n *Node) handOverAllNow() error {
+	_, err := n.promoteAll()
+	return err
+}
+
+// A lane that is stuck, with its socket full of orders, holds up no other lane
+// of the socket.
+func TestStuckLaneHoldsUpNoOther(t *testing.T) {
+	lanes := scene.NPlusOne("book", laneLines)
+	w := newLanesWorld(t, lab.NPlusOne, lanes)
+	w.handOver(lab.NodeA, func(n *Node) error { return n.handover(0) })
+	w.handOver(lab.NodeB, func(n *Node) error { return n.handover(1) })
+	w.untilLane(lab.NodeA, 0, lane.Standby)
+	w.untilLane(lab.NodeB, 1, lane.Standby)
+	w.everybodyOrders(20)
+	w.carrier(lab.NodeA, lab.LinkNIC, false) // node-c gets no ACK for lane 0
+	stuck, free := w.clientOf(0), w.clientOf(1)
+	for range 3000 {
+		stuck.order()
+		stuck.order()
+		w.step()
+	}
+	answers := len(stuck.answered)
+	free.orders(500)
+	if len(stuck.answered) != answers {
+		t.Fatalf("lane 0 was answered without its standby%s", w.describe())
+	}
+	w.carrier(lab.NodeA, lab.LinkNIC, true)
+	w.until("all answers", func() bool { return stuck.c.Unanswered() == 0 })
+	w.everybodyOrders(20)
+	w.inOneState(lanes)
+	w.checkOnce()
+}
+
+// A node whose peer's host is gone starts, for the sake of its other lanes.
+func TestNodeStartsWithoutOneOfItsPeers(t *testing.T) {
+	lanes := scene.NPlusOne("book", laneLines)
+	w := newLanesWorld(t, lab.NPlusOne, lanes)
+	w.kill(lab.NodeA)
+	w.everybodyOrders(20)
+	w.carrier(lab.NodeA, lab.LinkNIC, false) // as if its host were off
+	before := w.words(lab.NodeB, 1, 2)
+	w.kill(lab.NodeC)
+	w.clientOf(1).orders(50)
+	began := time.Now()
+	w.restart(lab.NodeC)
+	if took := time.Since(began); took > 2*resolvePeerFor {
+		t.Errorf("it took %v", took)
+	}
+	w.untilLane(lab.NodeC, 1, lane.Standby)
+	w.untilLane(lab.NodeC, 2, lane.Standby)
+	w.clientOf(2).orders(50)
+	if w.laneWord(lab.NodeB, 1).State() != lane.Active || w.laneWord(lab.NodeB, 1).Epoch() < before[1].Epoch() {
+		t.Fatal(w.describe())
+	}
+	// The peer comes back, to whom frames went without knowing its address.
+	w.carrier(lab.NodeA, lab.LinkNIC, true)
+	w.restart(lab.NodeA)
+	w.until("lane 0 serves", func() bool {
+		return w.laneWord(lab.NodeC, 0).State() == lane.Active && w.laneWord(lab.NodeA, 0).State() == lane.Standby ||
+			w.laneWord(lab.NodeA, 0).State() == lane.Active && w.laneWord(lab.NodeC, 0).State() == lane.Standby
+	})
+	w.everybodyOrders(50)
+	w.inOneState(lanes)
+	w.checkOnce()
+}
