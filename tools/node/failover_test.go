@@ -89,7 +89,7 @@ func TestStoppedPrimaryIsFencedAndComesBack(t *testing.T) {
 	w := steady(t, setting{app: "gateway"})
 	w.frozen[lab.NodeA] = true
 	w.orders(100)
-	if w.word(lab.NodeB).State() != lane.Active || w.word(lab.NodeA).State() != lane.Fenced {
+	if w.word(lab.NodeB).State() != lane.Active || !fenced(w.at(lab.NodeA, 0)) {
 		t.Fatal(w.describe())
 	}
 	w.frozen[lab.NodeA] = false

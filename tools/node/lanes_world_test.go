@@ -136,6 +136,13 @@ func (w *world) everybodyOrders(n int) {
 	})
 }
 
+// fenced is whether its own kernel took the lane from the node. The successor's
+// first frame of its new epoch makes it SYNCING then.
+func fenced(p *laneParts) bool {
+	s := lane.Load(p.mem.authority).State()
+	return p.mem.table.Watch.FencedNs != 0 && (s == lane.Fenced || s == lane.Syncing)
+}
+
 // words are the authority words of lanes at a place.
 func (w *world) words(place string, ids ...int) map[int]lane.Word {
 	words := map[int]lane.Word{}
