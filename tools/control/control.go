@@ -22,6 +22,7 @@ const (
 	CmdForce   = "force" // an operator's word: go on from the log this node has
 	CmdOrders  = "orders"
 	CmdStop    = "stop"
+	CmdSeed    = "seed"  // of a witness: an operator says what a lane's record is
 	CmdPanic   = "panic" // in the loop of a lane: for drills
 )
 
@@ -30,7 +31,10 @@ type Request struct {
 	Cmd  string `json:"cmd"`
 	Lane int    `json:"lane,omitempty"`
 	All  bool   `json:"all,omitempty"` // of CmdPromote: every lane the node serves
-	By   string `json:"by,omitempty"`  // of CmdForce: who and why
+	By   string `json:"by,omitempty"`  // of CmdForce and CmdSeed: who and why
+
+	Group  string `json:"group,omitempty"`  // of CmdSeed
+	Record string `json:"record,omitempty"` // of CmdSeed
 }
 
 // Reply is the line that answers what has no answer of its own. A node that

@@ -35,7 +35,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newNode(), newVenue(), newLab(), newLoad(), newDrill(), newDemo(), newBenchCommand(), newStatus(), newPromote(), newRing(), newVersion())
+	root.AddCommand(newNode(), newVenue(), newLab(), newLoad(), newDrill(), newDemo(), newBenchCommand(), newStatus(), newPromote(), newRing(), newVersion(), newWitness())
 	return root
 }
 
