@@ -32,6 +32,7 @@ const (
 	exitVarLinkPort   = "link_port"
 	exitVarObContract = "ob_contract"
 	exitVarOrderIp    = "order_ip"
+	exitVarOrderVlan  = "order_vlan"
 	exitVarRingSize   = "ring_size"
 )
 
@@ -105,6 +106,7 @@ type exitVariableSpecs struct {
 	LinkPort   *ebpf.VariableSpec `ebpf:"link_port"`
 	ObContract *ebpf.VariableSpec `ebpf:"ob_contract"`
 	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
+	OrderVlan  *ebpf.VariableSpec `ebpf:"order_vlan"`
 	RingSize   *ebpf.VariableSpec `ebpf:"ring_size"`
 }
 
@@ -163,6 +165,7 @@ type exitVariables struct {
 	LinkPort   *ebpf.Variable `ebpf:"link_port"`
 	ObContract *ebpf.Variable `ebpf:"ob_contract"`
 	OrderIp    *ebpf.Variable `ebpf:"order_ip"`
+	OrderVlan  *ebpf.Variable `ebpf:"order_vlan"`
 	RingSize   *ebpf.Variable `ebpf:"ring_size"`
 }
 

@@ -36,13 +36,45 @@ static __always_inline struct ob_headers headers_at(void *data)
 	return o;
 }
 
+/* An 802.1Q tag stands between the MAC addresses and the type. The verifier
+ * knows order_vlan: where there is none, none of this is left.
+ */
+#define OB_VLAN_BYTES 4
+#define OB_VLAN_ID 0x0fff
+
+static __always_inline __u32 order_tag_bytes(void)
+{
+	return order_vlan ? OB_VLAN_BYTES : 0;
+}
+
+/* The first byte behind the Ethernet header of a frame of the order network. */
+static __always_inline void *order_network(void *data, void *end)
+{
+	const struct ethhdr *eth = data;
+	const __be16 *tag = data + sizeof(*eth);
+	void *at = data + sizeof(*eth) + order_tag_bytes();
+
+	if (at > end)
+		return NULL;
+	if (order_vlan && (eth->h_proto != bpf_htons(ETH_P_8021Q) ||
+			   (*tag & bpf_htons(OB_VLAN_ID)) != bpf_htons(order_vlan)))
+		return NULL;
+	return at;
+}
+
+/* The type of what follows, tagged or not. */
+static __always_inline __be16 type_before(const void *at)
+{
+	return *((const __be16 *)at - 1);
+}
+
 /*
  * A whole UDP datagram over IPv4 without options. Fragments are the kernel's:
  * what is not the first has no ports, and none is a whole frame.
  */
 static __always_inline int is_datagram(const struct ob_headers *o)
 {
-	return o->eth->h_proto == bpf_htons(ETH_P_IP) && *(const __u8 *)o->ip == 0x45 &&
+	return type_before(o->ip) == bpf_htons(ETH_P_IP) && *(const __u8 *)o->ip == 0x45 &&
 	       !(o->ip->frag_off & bpf_htons(0x3fff)) && o->ip->protocol == IPPROTO_UDP;
 }
 

@@ -119,8 +119,14 @@ type host struct {
 
 func newHost(t testing.TB) *host {
 	t.Helper()
+	return newTaggedHost(t, 0)
+}
+
+// newTaggedHost is a host whose order network has an 802.1Q tag.
+func newTaggedHost(t testing.TB, vlan uint16) *host {
+	t.Helper()
 	needRoot(t)
-	o := Options{RingBytes: ringBytes, LinkPort: linkPort}
+	o := Options{RingBytes: ringBytes, LinkPort: linkPort, OrderVLAN: vlan}
 	o.LaneIP[laneID], o.OrderIP[laneID] = laneIP, ownOrderIP
 	k, err := Load(o)
 	if err != nil {

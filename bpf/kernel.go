@@ -45,6 +45,9 @@ type Options struct {
 	// OrderIP holds this node's own addresses on the order NIC by lane number,
 	// to which the peer sends what travels on the second path; zero for none.
 	OrderIP [Lanes][4]byte
+	// OrderVLAN is the 802.1Q tag that frames of the order network carry; 0: none.
+	// They reach the engine with it, as do its own frames the network.
+	OrderVLAN uint16
 }
 
 // Kernel is the loaded programs and their maps, shared with whoever else has
@@ -142,6 +145,7 @@ func prepare(spec *ebpf.CollectionSpec, o *Options) error {
 		spec.Variables["link_port"].Set(port),
 		spec.Variables["lane_ip"].Set(o.LaneIP),
 		spec.Variables["order_ip"].Set(o.OrderIP),
+		spec.Variables["order_vlan"].Set(o.OrderVLAN),
 	)
 }
 

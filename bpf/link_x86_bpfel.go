@@ -31,6 +31,7 @@ const (
 	linkVarLinkPort        = "link_port"
 	linkVarObContract      = "ob_contract"
 	linkVarOrderIp         = "order_ip"
+	linkVarOrderVlan       = "order_vlan"
 	linkVarRingSize        = "ring_size"
 )
 
@@ -103,6 +104,7 @@ type linkVariableSpecs struct {
 	LinkPort   *ebpf.VariableSpec `ebpf:"link_port"`
 	ObContract *ebpf.VariableSpec `ebpf:"ob_contract"`
 	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
+	OrderVlan  *ebpf.VariableSpec `ebpf:"order_vlan"`
 	RingSize   *ebpf.VariableSpec `ebpf:"ring_size"`
 }
 
@@ -159,6 +161,7 @@ type linkVariables struct {
 	LinkPort   *ebpf.Variable `ebpf:"link_port"`
 	ObContract *ebpf.Variable `ebpf:"ob_contract"`
 	OrderIp    *ebpf.Variable `ebpf:"order_ip"`
+	OrderVlan  *ebpf.Variable `ebpf:"order_vlan"`
 	RingSize   *ebpf.Variable `ebpf:"ring_size"`
 }
 

@@ -15,6 +15,7 @@ const volatile __u64 ring_size = 1 << 20;
 const volatile __u16 link_port = 0; /* network order */
 const volatile __u32 lane_ip[OB_LANES] = {}; /* network order, 0: none */
 const volatile __u32 order_ip[OB_LANES] = {}; /* this node's own on the order NIC, likewise */
+const volatile __u16 order_vlan = 0; /* 802.1Q tag of the order network; 0: untagged */
 
 /* Never read: what only inlined code uses would not be in BTF, from which tests
  * compare Go with C.

@@ -208,6 +208,9 @@ func (p *pair) old(at nic) []byte {
 
 // keep remembers a frame, and spoils it if it is to be.
 func (p *pair) keep(at nic, f []byte) []byte {
+	if vlan := p.model.OrderVLAN; vlan != 0 && at == orderNIC && (p.sound || p.chance(90)) {
+		f = tagged(f, pick(p, vlan, vlan+1)|uint16(p.rnd.IntN(16))<<12)
+	}
 	if !p.sound && p.chance(30) {
 		f = p.mutate(f)
 	}

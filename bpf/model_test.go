@@ -56,8 +56,8 @@ const (
 	orderNIC
 )
 
-func newPair(t *testing.T, seed uint64) *pair {
-	h := newHost(t)
+func newPair(t *testing.T, seed uint64, vlan uint16) *pair {
+	h := newTaggedHost(t, vlan)
 	lo, err := net.InterfaceByName("lo")
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +80,7 @@ func newPair(t *testing.T, seed uint64) *pair {
 		t.Fatal(err)
 	}
 	m := recv.New(laneID, p.table, p.word, r, &h.nh)
+	m.OrderVLAN = vlan
 	m.EngineGone = func() bool { return p.gone.queue[p.table.Config.OrderQueue] }
 	m.OrderSocketGone = func() bool { return p.gone.queue[0] } // a test run's frames come in by queue 0
 	m.LinkSocketGone = func() bool { return p.gone.link }
@@ -210,9 +211,23 @@ func TestKernelAgreesWithModel(t *testing.T) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d; again with -model.seed=%d", seed, seed)
-	p := newPair(t, seed)
+	compareWithModel(t, seed, 0, *modelSteps)
+}
+
+// And where the order network has a tag.
+func TestKernelAgreesWithModelBehindATag(t *testing.T) {
+	seed := *modelSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d; again with -model.seed=%d", seed, seed)
+	compareWithModel(t, seed, orderVLAN, *modelSteps/4)
+}
+
+func compareWithModel(t *testing.T, seed uint64, vlan uint16, steps int) {
+	p := newPair(t, seed, vlan)
 	began := time.Now()
-	for i := range *modelSteps {
+	for i := range steps {
 		p.disturb()
 		same := true
 		switch n := p.rnd.IntN(100); {
@@ -229,9 +244,9 @@ func TestKernelAgreesWithModel(t *testing.T) {
 	}
 	p.sameCounts()
 	took := time.Since(began)
-	t.Logf("%d steps in %v, %.0f a second", *modelSteps, took.Round(time.Millisecond), float64(*modelSteps)/took.Seconds())
+	t.Logf("%d steps in %v, %.0f a second", steps, took.Round(time.Millisecond), float64(steps)/took.Seconds())
 	for r := recv.None + 1; r < recv.ReasonCount; r++ {
-		if n := p.model.Count(r); n < uint64(*modelSteps)/20_000 {
+		if n := p.model.Count(r); n < uint64(steps)/20_000 {
 			t.Errorf("%v met only %d times", r, n)
 		}
 	}

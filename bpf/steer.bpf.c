@@ -31,13 +31,10 @@ static __always_inline __u32 find_lane(__u32 ip)
 	return OB_LANES;
 }
 
-/* Only the ACTIVE node answers for the lane address. */
-static __always_inline int answer_arp(struct xdp_md *ctx)
+/* Only the ACTIVE node answers for the lane address; a tag stays where it is. */
+static __always_inline int answer_arp(struct xdp_md *ctx, struct ethhdr *eth, struct arp_ipv4 *arp)
 {
-	void *data = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = data;
-	struct arp_ipv4 *arp = data + sizeof(*eth);
 	struct ob_authority *a;
 	struct ob_lane *l;
 	__u32 ip, lane, dev;
@@ -159,17 +156,21 @@ int ob_steer(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
-	struct ob_headers o = headers_at(data);
+	struct ob_headers o = { .eth = data };
 	struct ob_authority *a;
 	struct ob_lane *l;
 	__u32 lane, slot;
 	__u64 word;
+	void *at;
 
-	if (data + sizeof(struct ethhdr) > end)
+	at = order_network(data, end);
+	if (!at)
 		return XDP_PASS;
-	if (o.eth->h_proto == bpf_htons(ETH_P_ARP))
-		return answer_arp(ctx);
-	if (data + OB_ETH_IP_UDP > end || !is_datagram(&o))
+	if (type_before(at) == bpf_htons(ETH_P_ARP))
+		return answer_arp(ctx, o.eth, at);
+	o.ip = at;
+	o.udp = at + sizeof(*o.ip);
+	if ((void *)(o.udp + 1) > end || !is_datagram(&o))
 		return XDP_PASS;
 	lane = find_lane(o.ip->daddr);
 	l = bpf_map_lookup_elem(&lanes, &lane);

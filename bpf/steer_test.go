@@ -159,6 +159,59 @@ func TestForwardIsTaken(t *testing.T) {
 	}
 }
 
+const orderVLAN = 77
+
+// tagged puts an 802.1Q tag into a frame.
+func tagged(f []byte, tci uint16) []byte {
+	return append(append(append([]byte(nil), f[:12]...), 0x81, 0, byte(tci>>8), byte(tci)), f[12:]...)
+}
+
+// Where the order network has a tag, orders, ARP and the second path come and
+// go with it; frames without it, or with another, are the kernel's.
+func TestTaggedOrderNetwork(t *testing.T) {
+	h := newTaggedHost(t, orderVLAN)
+	ask, reply := make([]byte, frame.ARPBytes), make([]byte, frame.ARPBytes)
+	frame.PutARPRequest(ask, clientMAC, clientIP, laneIP)
+	frame.PutARPReply(reply, orderMAC, laneIP, clientMAC, clientIP)
+	const ours, priority = orderVLAN, 5 << 13
+	for _, c := range []struct {
+		name    string
+		state   lane.State
+		tci     int // -1: untagged
+		frame   []byte
+		verdict uint32
+		counted string
+		out     []byte
+	}{
+		{"order", lane.Active, ours, orderFrame(70), xdpRedirect, "order_to_engine", tagged(orderFrame(70), ours)},
+		{"order with a priority", lane.Active, ours | priority, orderFrame(70), xdpRedirect, "order_to_engine", tagged(orderFrame(70), ours|priority)},
+		{"order to a standby", lane.Standby, ours, orderFrame(70), xdpDrop, "order_not_active", nil},
+		{"ARP", lane.Active, ours | priority, ask, xdpRedirect, "arp_answered", tagged(reply, ours|priority)},
+		{"order of another network", lane.Active, ours + 1, orderFrame(70), xdpPass, "", nil},
+		{"order without a tag", lane.Active, -1, orderFrame(70), xdpPass, "", nil},
+		{"ARP without a tag", lane.Active, -1, ask, xdpPass, "", nil},
+		{"tag alone", lane.Active, ours, orderFrame(70)[:14], xdpPass, "", nil},
+		{"less than a tag", lane.Active, -1, tagged(orderFrame(70), ours)[:16], xdpPass, "", nil},
+	} {
+		h.reset(c.state)
+		f := c.frame
+		if c.tci >= 0 {
+			f = tagged(f, uint16(c.tci))
+		}
+		h.mark()
+		verdict, out := h.run(h.k.Steer, f)
+		if got := h.counted(); verdict != c.verdict || got != c.counted || c.out != nil && !bytes.Equal(out, c.out) {
+			t.Errorf("%s: verdict %d counted %q\n%x, want\n%x", c.name, verdict, got, out, c.out)
+		}
+	}
+	h.reset(lane.Active)
+	probe := tagged(second(wire.Probe, standbyWord, nil)(h), ours)
+	verdict, out := h.run(h.k.Steer, probe)
+	if verdict != xdpRedirect || len(out) != len(probe) || !bytes.Equal(out[12:16], probe[12:16]) || out[12+4+2+28+5] != byte(wire.Life) {
+		t.Errorf("a tagged PROBE: verdict %d\n%x", verdict, out)
+	}
+}
+
 func TestARP(t *testing.T) {
 	h := newHost(t)
 	ask := func(target [4]byte) []byte {

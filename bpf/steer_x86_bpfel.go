@@ -30,6 +30,7 @@ const (
 	steerVarLinkPort   = "link_port"
 	steerVarObContract = "ob_contract"
 	steerVarOrderIp    = "order_ip"
+	steerVarOrderVlan  = "order_vlan"
 	steerVarRingSize   = "ring_size"
 )
 
@@ -101,6 +102,7 @@ type steerVariableSpecs struct {
 	LinkPort   *ebpf.VariableSpec `ebpf:"link_port"`
 	ObContract *ebpf.VariableSpec `ebpf:"ob_contract"`
 	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
+	OrderVlan  *ebpf.VariableSpec `ebpf:"order_vlan"`
 	RingSize   *ebpf.VariableSpec `ebpf:"ring_size"`
 }
 
@@ -157,6 +159,7 @@ type steerVariables struct {
 	LinkPort   *ebpf.Variable `ebpf:"link_port"`
 	ObContract *ebpf.Variable `ebpf:"ob_contract"`
 	OrderIp    *ebpf.Variable `ebpf:"order_ip"`
+	OrderVlan  *ebpf.Variable `ebpf:"order_vlan"`
 	RingSize   *ebpf.Variable `ebpf:"ring_size"`
 }
 

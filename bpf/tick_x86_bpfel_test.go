@@ -31,6 +31,7 @@ const (
 	tickVarLinkPort        = "link_port"
 	tickVarObContract      = "ob_contract"
 	tickVarOrderIp         = "order_ip"
+	tickVarOrderVlan       = "order_vlan"
 	tickVarRingSize        = "ring_size"
 )
 
@@ -103,6 +104,7 @@ type tickVariableSpecs struct {
 	LinkPort   *ebpf.VariableSpec `ebpf:"link_port"`
 	ObContract *ebpf.VariableSpec `ebpf:"ob_contract"`
 	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
+	OrderVlan  *ebpf.VariableSpec `ebpf:"order_vlan"`
 	RingSize   *ebpf.VariableSpec `ebpf:"ring_size"`
 }
 
@@ -159,6 +161,7 @@ type tickVariables struct {
 	LinkPort   *ebpf.Variable `ebpf:"link_port"`
 	ObContract *ebpf.Variable `ebpf:"ob_contract"`
 	OrderIp    *ebpf.Variable `ebpf:"order_ip"`
+	OrderVlan  *ebpf.Variable `ebpf:"order_vlan"`
 	RingSize   *ebpf.Variable `ebpf:"ring_size"`
 }
 

@@ -32,6 +32,8 @@ type Receiver struct {
 	LinkSocketGone  func() bool
 	OrderNICGone    func() bool // as a place to send to
 	LinkNICGone     func() bool
+	// OrderVLAN is the 802.1Q tag that frames of the order network carry; 0: none.
+	OrderVLAN uint16
 
 	counts [ReasonCount]uint64 // atomic
 }

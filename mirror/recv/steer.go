@@ -1,6 +1,7 @@
 package recv
 
 import (
+	"encoding/binary"
 	"sync/atomic"
 
 	"onebeat/mirror/lane"
@@ -12,12 +13,33 @@ const (
 	offEtherType   = 12
 	offSource      = 26
 	offDestination = 30
+
+	vlanBytes = 4
 )
 
 // Steer decides about one whole Ethernet frame of the order NIC, for a node
 // whose only lane this is (bpf/steer.bpf.c). For Answer and Forward, n is the
 // length of what was written to reply.
 func (x *Receiver) Steer(frame []byte, nowNs int64, reply []byte) (v Verdict, n int, reason Reason) {
+	if x.OrderVLAN == 0 {
+		return x.steer(frame, frame, nowNs, reply)
+	}
+	if len(frame) < ethernetBytes+vlanBytes || frame[offEtherType] != 0x81 || frame[offEtherType+1] != 0 ||
+		binary.BigEndian.Uint16(frame[ethernetBytes:])&0xfff != x.OrderVLAN {
+		return Pass, 0, None
+	}
+	plain := append(append([]byte(nil), frame[:offEtherType]...), frame[offEtherType+vlanBytes:]...)
+	v, n, reason = x.steer(plain, frame, nowNs, reply)
+	if v == Answer { // with the tag that the question had
+		n += vlanBytes
+		copy(reply[offEtherType+vlanBytes:n], reply[offEtherType:])
+		copy(reply[offEtherType:], frame[offEtherType:offEtherType+vlanBytes])
+	}
+	return v, n, reason
+}
+
+// steer decides about a frame without its tag; whole is what is forwarded.
+func (x *Receiver) steer(frame, whole []byte, nowNs int64, reply []byte) (v Verdict, n int, reason Reason) {
 	if len(frame) < ethernetBytes {
 		return Pass, 0, None
 	}
@@ -33,14 +55,14 @@ func (x *Receiver) Steer(frame []byte, nowNs int64, reply []byte) (v Verdict, n 
 	word := lane.Load(x.word)
 	switch word.State() {
 	case lane.Active:
-		return x.steerActive(frame, word, nowNs, reply)
+		return x.steerActive(whole, word, nowNs, reply)
 	case lane.Candidate:
 		if missing(x.OrderSocketGone) {
 			return Drop, 0, x.count(OrderNoEngine)
 		}
 		return ToEngine, 0, x.count(OrderWaits)
 	case lane.Fenced:
-		return x.forward(frame, word, reply)
+		return x.forward(whole, word, reply)
 	}
 	return Drop, 0, x.count(OrderNotActive)
 }
