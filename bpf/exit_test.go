@@ -1,10 +1,13 @@
 package bpf
 
 import (
+	"os"
 	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"onebeat/mirror/lane"
 )
@@ -18,10 +21,21 @@ func TestEngineDeathIsNoted(t *testing.T) {
 	// A goroutine that ends while it is locked takes its thread with it.
 	thread := func(f func() error) {
 		t.Helper()
-		done := make(chan error)
-		go func() {
+		done, finished := make(chan error), make(chan struct{})
+		defer close(finished)
+		locked := func() {
 			runtime.LockOSThread()
 			done <- f()
+		}
+		go func() {
+			runtime.LockOSThread()
+			if unix.Gettid() != os.Getpid() {
+				locked()
+				return
+			}
+			// The process's first thread ends with it only: it is kept out of the way.
+			go locked()
+			<-finished
 		}()
 		if err := <-done; err != nil {
 			t.Fatal(err)
