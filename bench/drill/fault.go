@@ -103,6 +103,14 @@ var faults = []fault{
 		what: "steady load: nothing may change"},
 }
 
+// clients is how many lanes the fault's scene has, a client each.
+func (f *fault) clients() int {
+	if f.lanes == nil {
+		return 1
+	}
+	return len(f.lanes("", ""))
+}
+
 func findFault(name string) (*fault, bool) {
 	for i := range faults {
 		if faults[i].name == name {

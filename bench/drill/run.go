@@ -60,7 +60,7 @@ func Run(o *Options, number int, stop <-chan struct{}) (res *RunResult, err erro
 	if !ok {
 		return nil, fmt.Errorf("%w: fault %q", ErrOptions, o.Fault)
 	}
-	l, err := lab.Up(lab.Spec{Topology: f.topology, FaultBox: f.box})
+	l, err := lab.Up(lab.Spec{Topology: f.topology, FaultBox: f.box, Clients: f.clients()})
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (r *run) begin(place string) (err error) {
 
 // startNodes starts arbiter, venue and nodes and waits for every lane's roles.
 func (r *run) startNodes() error {
-	if err := r.scene.Write(); err != nil {
+	if err := errors.Join(r.scene.Write(), writeArbiterKey(r.lab)); err != nil {
 		return err
 	}
 	if err := r.startArbiter(); err != nil {
@@ -174,12 +174,12 @@ func (r *run) startNodes() error {
 // startLoads starts a client for each lane; it is due for longer than it will
 // be let.
 func (r *run) startLoads() error {
-	for _, l := range r.lanes {
+	for i, l := range r.lanes {
 		args := []string{"load", "--interface", lab.OrderNIC, "--target", scene.Target(l.ID).String(),
 			"--session", scene.Session(l.ID), "--key", scene.Credentials, "--rate", strconv.Itoa(r.o.RatePerSecond),
 			"--duration", (r.o.Duration + courseMax).String(), "--idle", r.o.ClientIdle, "--log", clientLogPath(r.lab, l.ID), "--json"}
 		var err error
-		if l.client, err = start(r.lab, r.o, lab.Client, &l.out, args...); err != nil {
+		if l.client, err = start(r.lab, r.o, lab.ClientPlace(i), &l.out, args...); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"onebeat/bench/lab"
 	"onebeat/bench/scene"
@@ -20,6 +19,7 @@ func sceneOf(l *lab.Lab, o *Options, f *fault) *scene.Scene {
 		fmt.Fprintf(&lines, "arbitration = \"pair\"\nsilence = \"links\"\n")
 	case Witness, Etcd:
 		fmt.Fprintf(&lines, "arbitration = %q\nwait = %q\non_timeout = \"degrade\"\n", o.Arbitration, o.Wait)
+		node.WriteString(arbiterSection(o.Arbitration))
 	}
 	lanes := scene.OneLane
 	if f.lanes != nil {
@@ -36,16 +36,11 @@ func clientLogPath(l *lab.Lab, lane int) string {
 // commandOf is what runs in a place.
 func (r *run) commandOf(place string) []string {
 	command := "node"
-	if place == lab.Venue {
+	switch place {
+	case lab.Witness:
+		return r.arbiterCommand()
+	case lab.Venue:
 		command = "venue"
 	}
 	return []string{command, "--config", scene.ConfigPath(r.lab, place)}
 }
-
-// arbiterBack is what an arbiter that has come back may take until the lane's
-// nodes have told it what it must know.
-const arbiterBack = time.Second
-
-// startArbiter starts the third party of the lanes' arbitration, if there is
-// one.
-func (r *run) startArbiter() error { return nil }

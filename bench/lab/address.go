@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"fmt"
 	"net"
 	"slices"
 )
@@ -31,9 +32,25 @@ func NodeNumber(place string) int {
 	return map[string]int{NodeA: 1, NodeB: 2, NodeC: 3}[place]
 }
 
+// maxClients is how many addresses there are for them.
+const maxClients = 4
+
+// ClientPlace returns the i-th place for a client; the first is Client.
+func ClientPlace(i int) string {
+	if i == 0 {
+		return Client
+	}
+	return fmt.Sprintf("%s-%d", Client, i)
+}
+
 // OrderIP returns a place's own address on the order network.
 func OrderIP(place string) [4]byte {
-	return map[string][4]byte{Client: ClientIP, NodeA: NodeAIP, NodeB: NodeBIP, NodeC: NodeCIP, Venue: VenueIP}[place]
+	for i := range maxClients {
+		if place == ClientPlace(i) {
+			return [4]byte{ClientIP[0], ClientIP[1], ClientIP[2], ClientIP[3] + byte(i)}
+		}
+	}
+	return map[string][4]byte{NodeA: NodeAIP, NodeB: NodeBIP, NodeC: NodeCIP, Venue: VenueIP}[place]
 }
 
 // OrderMAC returns the MAC address of a place's order NIC; the last byte is

@@ -72,6 +72,9 @@ type Spec struct {
 	// OrderQueues is how many rx queues the nodes' order NICs have, default 1:
 	// a frame arrives on the queue of the number it was sent from.
 	OrderQueues int
+	// Clients is how many places for clients there are, default 1: a NIC has one
+	// user of its XDP sockets.
+	Clients int
 	// FaultBox leads every cable of a node through the place Box, where SetFault
 	// and Pull work. It costs each frame about a microsecond.
 	FaultBox bool
@@ -87,6 +90,7 @@ var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,23}$`)
 type Lab struct {
 	Name     string   `json:"name"`
 	Topology Topology `json:"topology"`
+	Clients  int      `json:"clients"`
 	FaultBox bool     `json:"fault_box,omitempty"`
 	// OwnerPID and OwnerStart name the process the lab belongs to; 0: detached.
 	OwnerPID   int    `json:"owner_pid"`
@@ -102,12 +106,21 @@ type Lab struct {
 
 // Places returns the lab's places.
 func (l *Lab) Places() []string {
-	places := append([]string{Client}, l.Nodes()...)
+	places := append(l.clients(), l.Nodes()...)
 	if l.Topology != Pair {
 		places = append(places, Venue, Switch, Witness)
 	}
 	if l.FaultBox {
 		places = append(places, Box)
+	}
+	return places
+}
+
+// clients returns the places for clients.
+func (l *Lab) clients() []string {
+	places := []string{Client}
+	for i := 1; i < l.Clients; i++ {
+		places = append(places, ClientPlace(i))
 	}
 	return places
 }
@@ -145,6 +158,12 @@ func (s *Spec) defaults() error {
 	}
 	if s.OrderQueues == 0 {
 		s.OrderQueues = 1
+	}
+	if s.Clients == 0 {
+		s.Clients = 1
+	}
+	if s.Clients > maxClients || s.Topology == Pair && s.Clients > 1 {
+		return fmt.Errorf("%d clients: at most %d, and one with topology %s", s.Clients, maxClients, Pair)
 	}
 	if s.FaultBox && s.OrderQueues != 1 {
 		return fmt.Errorf("%d order queues with a fault box: what it redirects keeps no queue; leave one of them out", s.OrderQueues)

@@ -24,9 +24,9 @@ func Up(spec Spec) (*Lab, error) {
 	}
 	l := &Lab{
 		Name: spec.Name, Topology: spec.Topology, dir: spec.Dir, orderQueues: spec.OrderQueues,
-		FaultBox: spec.FaultBox,
-		RunDir:   filepath.Join(spec.Dir, spec.Name),
-		PinDir:   filepath.Join(bpffsRoot, "onebeat-lab", spec.Name),
+		FaultBox: spec.FaultBox, Clients: spec.Clients,
+		RunDir: filepath.Join(spec.Dir, spec.Name),
+		PinDir: filepath.Join(bpffsRoot, "onebeat-lab", spec.Name),
 	}
 	if !spec.Detached {
 		l.OwnerPID = os.Getpid()
@@ -63,7 +63,7 @@ func (l *Lab) wireSwitched() error {
 	if err := l.Do(Switch, makeBridge); err != nil {
 		return err
 	}
-	for _, place := range append([]string{Client, Venue}, l.Nodes()...) {
+	for _, place := range append(append(l.clients(), Venue), l.Nodes()...) {
 		near := end{place: place, name: OrderNIC, mac: OrderMAC(place), ips: []string{cidr(OrderIP(place))}}
 		far := end{place: Switch, name: place, bridge: true, pass: true}
 		// Frames keep the number of the queue they came from (skb_tx_hash in
