@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ type world struct {
 	others []*testClient                      // further lanes'
 	said   map[string][]string                // a node's log lines
 	wrap   map[string]func(xdp.Port) xdp.Port // ports of a node to come
+	judge  *judge                             // nil: arbitration pair
 }
 
 // setting is what a test wants otherwise than by default.
@@ -41,6 +43,7 @@ type setting struct {
 	noPeer               bool
 	link                 string // lines of [[link]]
 	wrap                 map[string]func(xdp.Port) xdp.Port
+	witness              bool // arbitration witness
 }
 
 func newWorld(t *testing.T, s setting) *world {
@@ -52,6 +55,9 @@ func newWorld(t *testing.T, s setting) *world {
 	w := &world{t: t, lab: labtest.Up(t, lab.Switched), set: s, clock: clock, nodes: map[string]*Node{}, frozen: map[string]bool{}, wrap: s.wrap}
 	w.dir = w.lab.RunDir
 	t.Cleanup(w.close)
+	if s.witness {
+		w.startWitness(lab.WitnessIP)
+	}
 	w.open(sceneOf(w.lab, s))
 	w.client = newTestClient(w)
 	return w
@@ -253,9 +259,14 @@ func sceneOf(l *lab.Lab, s setting) *scene.Scene {
 	if s.release != "" {
 		lines += fmt.Sprintf("release = %q\n", s.release)
 	}
+	sections := ""
+	if s.witness {
+		sections = fmt.Sprintf("[witness]\naddress = \"%s:%d\"\nkey_file = \"witness.key\"\n", netip.AddrFrom4(lab.WitnessIP), witnessPort)
+		lines += "arbitration = \"witness\"\n"
+	}
 	lanes := scene.OneLane(s.app, lines)
 	if s.noPeer {
 		lanes[0].Standby = ""
 	}
-	return &scene.Scene{Lab: l, Lanes: lanes, LinkLines: s.link, VenueLines: `ring_size = "1MiB"`}
+	return &scene.Scene{Lab: l, Lanes: lanes, LinkLines: s.link, NodeLines: sections, VenueLines: `ring_size = "1MiB"`}
 }

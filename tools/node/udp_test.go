@@ -39,6 +39,9 @@ func newUDPWorld(t *testing.T, s setting) *world {
 	places := map[string]netip.Addr{lab.NodeA: ip(base + 1), lab.NodeB: ip(base + 2), lab.Venue: ip(base + 3), lab.Client: ip(base + 4)}
 	shape := sceneOf(&lab.Lab{Topology: lab.Switched, RunDir: w.dir, PinDir: "/nowhere"}, s)
 	second := map[string]netip.Addr{lab.NodeA: ip(base + 5), lab.NodeB: ip(base + 6)}
+	if s.witness {
+		w.startWitness(ip(base + 7).As4())
+	}
 	w.openUDP(shape, places, second)
 	c := blankClient(w)
 	port, err := xdp.ListenUDP(places[lab.Client], clientPort)
@@ -71,6 +74,9 @@ func (w *world) openUDP(s *scene.Scene, places, second map[string]netip.Addr) {
 		swap := []string{"number =", "transport = \"udp\"\nnumber =",
 			"interface = \"" + lab.OrderNIC + "\"", "address = \"" + places[place].String() + "\"",
 			"interface = \"" + lab.LinkNIC + "\"", ""}
+		if w.judge != nil {
+			swap = append(swap, netip.AddrFrom4(lab.WitnessIP).String(), w.judge.at.Addr().String())
+		}
 		for i := range s.Lanes {
 			id := s.Lanes[i].ID
 			for base, ip := range map[int][4]byte{scene.LanePort: lab.LaneAddress(id), scene.VenuePort: lab.VenueLaneAddress(id)} {
