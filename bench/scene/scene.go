@@ -44,7 +44,7 @@ type Scene struct {
 	Lab   *lab.Lab
 	Lanes []Lane
 	// NodeLines are further sections of every node's file, LoopLines keys of
-	// [loop], LinkLines of every [[link]].
+	// [loop], LinkLines of every [[link]] ($PEER in them is its peer's number).
 	NodeLines, LoopLines, LinkLines string
 	// VenueLines are further keys of the venue's [[lane]]s.
 	VenueLines string

@@ -3,6 +3,7 @@ package scene
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"onebeat/bench/lab"
@@ -65,7 +66,8 @@ order_address = %q
 peer_order_address = %q
 key_file = %q
 %s
-`, lab.NodeNumber(e.Peer), e.NIC, dotted(e.IP), dotted(e.PeerIP), dotted(lab.OrderIP(e.Place)), dotted(lab.OrderIP(e.Peer)), keyFile, s.LinkLines)
+`, lab.NodeNumber(e.Peer), e.NIC, dotted(e.IP), dotted(e.PeerIP), dotted(lab.OrderIP(e.Place)), dotted(lab.OrderIP(e.Peer)), keyFile,
+		strings.ReplaceAll(s.LinkLines, "$PEER", strconv.Itoa(lab.NodeNumber(e.Peer))))
 }
 
 func (l *Lane) text(b *strings.Builder, place string) {

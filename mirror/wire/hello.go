@@ -28,6 +28,7 @@ const (
 	PolicyDegrades        = 4
 	PolicyWitness         = 8 // the arbiter; none of them: pair
 	PolicyEtcd            = 16
+	PolicyFence           = 32 // pair, and silence promotes once the peer has no power
 )
 
 // NoCut says that the peer's log need not be cut.

@@ -14,7 +14,7 @@ func (k *checker) arbitration(l *Lane, at func(string) string) {
 	if !k.ok(at("arbitration"), at("silence"), at("peer")) {
 		return
 	}
-	if !l.Registered() {
+	if l.Arbitration == ArbitrationPair {
 		return
 	}
 	if l.Peer == 0 {
@@ -22,6 +22,10 @@ func (k *checker) arbitration(l *Lane, at func(string) string) {
 	}
 	if l.Silence == SilenceLinks {
 		k.fail(at("silence"), fmt.Sprintf("links is for arbitration = \"pair\": with %s silence always promotes, and the arbiter decides", l.Arbitration), "remove it")
+	}
+	if l.Arbitration == ArbitrationFence {
+		k.fenced(l, at)
+		return
 	}
 	sections := map[string]bool{ArbitrationWitness: k.c.Witness != nil, ArbitrationEtcd: k.c.Etcd != nil}
 	if !sections[l.Arbitration] && k.ok(l.Arbitration) {

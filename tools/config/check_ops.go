@@ -61,6 +61,19 @@ func (k *checker) fence(f *Fence, path string) {
 	}
 }
 
+// fenced: a lane that takes its peer's power needs a device for it.
+func (k *checker) fenced(l *Lane, at func(string) string) {
+	if l.Peer == 0 || !k.ok("fence") {
+		return
+	}
+	for i := range k.c.Fences {
+		if k.c.Fences[i].Peer == l.Peer || !k.ok(fmt.Sprintf("fence[%d].peer", i)) {
+			return
+		}
+	}
+	k.fail(at("arbitration"), fmt.Sprintf("fence, but no [[fence]] of node %d", l.Peer), "add [[fence]] with peer, agent and options")
+}
+
 func (k *checker) hasLaneWith(peer int) bool {
 	for i := range k.c.Lanes {
 		if k.c.Lanes[i].Peer == peer || !k.ok(join(lanePath(i), "peer")) {

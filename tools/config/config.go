@@ -44,6 +44,7 @@ const (
 	ArbitrationPair    = "pair"
 	ArbitrationWitness = "witness"
 	ArbitrationEtcd    = "etcd"
+	ArbitrationFence   = "fence" // pair, and silence promotes once the peer has no power
 
 	SilenceNever = "never"
 	SilenceLinks = "links"
@@ -158,7 +159,7 @@ type Lane struct {
 	HangBudget Duration `toml:"hang_budget" default:"10ms" range:"100us..60s"`
 	RingSize   Size     `toml:"ring_size" default:"16MiB"`
 
-	Arbitration string `toml:"arbitration" default:"pair" oneof:"pair|witness|etcd"`
+	Arbitration string `toml:"arbitration" default:"pair" oneof:"pair|witness|etcd|fence"`
 	Silence     string `toml:"silence" default:"never" oneof:"never|links"`
 
 	// OrderLog is where a book writes, at its end and on request, every order

@@ -73,6 +73,7 @@ func TestOpsRefusals(t *testing.T) {
 		{"relative script", "/usr/local/bin/check-db", "check-db", "track[0].script: \"check-db\" is not an absolute path"},
 		{"weight", "weight = 60", "weight = 0", "track[0].weight: 0 is out of range"},
 		{"clear", "handover_at = 90", "handover_at = 60", "predict.clear_at: 60 is not below handover_at = 60"},
+		{"fence without a device", "[[fence]]\npeer = 2", "[[fence]]\npeer = 3", "fence[0].peer: no lane has the peer 3"},
 		{"hook path", "/usr/local/bin/page", "page", "hook[0].path: \"page\" is not an absolute path"},
 		{"hook on", `on = "all"`, `on = "some"`, "hook[0].on: \"some\" is not known; use one of role, all"},
 	} {
@@ -109,5 +110,21 @@ func TestSecretsFileIsBesideTheFile(t *testing.T) {
 	}
 	if err := write(0o640); err == nil || !strings.Contains(err.Error(), "others could read the secrets; chmod 600") {
 		t.Error(err)
+	}
+}
+
+func TestArbitrationFence(t *testing.T) {
+	doc := strings.Replace(base, "app = \"gateway\"", "app = \"gateway\"\narbitration = \"fence\"", 1)
+	c, err := Parse("x.toml", []byte(doc+opsBase))
+	if err != nil || c.Lanes[0].Registered() {
+		t.Fatalf("%v", err)
+	}
+	for _, x := range []struct{ doc, want string }{
+		{doc, "lane[0].arbitration: fence, but no [[fence]] of node 2; add [[fence]]"},
+		{strings.Replace(doc, "arbitration =", "silence = \"links\"\narbitration =", 1) + opsBase, "lane[0].silence: links is for arbitration"},
+	} {
+		if _, err := Parse("x.toml", []byte(x.doc)); err == nil || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("got %v, want %s", err, x.want)
+		}
 	}
 }

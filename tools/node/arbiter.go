@@ -32,6 +32,12 @@ func (n *Node) newArbiter(p *laneParts, r *ring.Ring) (arbiter.Arbiter, error) {
 		n.closer = append(n.closer, c.Close)
 		p.remote = c
 		return c, nil
+	case config.ArbitrationFence:
+		pair, err := newPair(l, r)
+		if err != nil {
+			return nil, err
+		}
+		return n.fenceArbiter(p, pair)
 	default:
 		return newPair(l, r)
 	}
@@ -70,9 +76,10 @@ func checkThirdHost(at config.Endpoint) error {
 }
 
 // silencePromotes is whether the kernel makes a standby a candidate when its
-// peer says nothing more. Under an arbiter that costs nothing: it decides.
+// peer says nothing more. Under an arbiter that costs nothing: it decides, or
+// takes the peer's power first.
 func silencePromotes(l *config.Lane) bool {
-	return l.Silence == config.SilenceLinks || l.Registered()
+	return l.Silence == config.SilenceLinks || l.Arbitration != config.ArbitrationPair
 }
 
 // arbitrationFlag is what both nodes must have configured alike.
@@ -82,6 +89,8 @@ func arbitrationFlag(l *config.Lane) uint16 {
 		return wire.PolicyWitness
 	case config.ArbitrationEtcd:
 		return wire.PolicyEtcd
+	case config.ArbitrationFence:
+		return wire.PolicyFence
 	}
 	return 0
 }
