@@ -16,25 +16,36 @@ import (
 // it is all right.
 func udpSum(b []byte, lengthBytes int) uint16 {
 	// Both addresses stand right before the UDP header.
-	data := b[offIPSrc : offUDPSrc+lengthBytes]
-	var sum, carry uint64
+	return fold32(byteSum(b[offIPSrc:offUDPSrc+lengthBytes]) + pseudoTail(lengthBytes))
+}
+
+// byteSum returns the sum over data, below 1<<45 for any frame: halves of words
+// are added where nothing can carry.
+func byteSum(data []byte) uint64 {
+	le := binary.LittleEndian
+	var low, high uint64
 	for ; len(data) >= 32; data = data[32:] {
 		p := (*[32]byte)(data)
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(p[0:]), carry)
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(p[8:]), carry)
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(p[16:]), carry)
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(p[24:]), carry)
+		a, b, c, d := le.Uint64(p[0:]), le.Uint64(p[8:]), le.Uint64(p[16:]), le.Uint64(p[24:])
+		low += uint64(uint32(a)) + uint64(uint32(b)) + uint64(uint32(c)) + uint64(uint32(d))
+		high += a>>32 + b>>32 + c>>32 + d>>32
 	}
 	for ; len(data) >= 8; data = data[8:] {
-		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(data), carry)
+		a := le.Uint64(data)
+		low, high = low+uint64(uint32(a)), high+a>>32
 	}
-	var rest uint64
-	for i, c := range data {
-		rest |= uint64(c) << (8 * i)
+	if len(data) >= 4 {
+		low += uint64(le.Uint32(data))
+		data = data[4:]
 	}
-	sum, carry = bits.Add64(sum, rest, carry)
-	sum, carry = bits.Add64(sum, pseudoTail(lengthBytes), carry)
-	return fold(sum + carry)
+	if len(data) >= 2 {
+		high += uint64(le.Uint16(data))
+		data = data[2:]
+	}
+	if len(data) == 1 {
+		high += uint64(data[0])
+	}
+	return low + high
 }
 
 // pseudoTail is protocol and length of the pseudo header.
@@ -42,9 +53,9 @@ func pseudoTail(lengthBytes int) uint64 {
 	return uint64(bits.ReverseBytes16(protocolUDP)) + uint64(bits.ReverseBytes16(uint16(lengthBytes)))
 }
 
-func fold(sum uint64) uint16 {
-	sum = sum>>32 + sum&0xffffffff
-	sum = sum>>16&0xffff + sum>>32 + sum&0xffff
+// fold32 folds a sum below 1<<48 to 16 bits.
+func fold32(sum uint64) uint16 {
+	sum = sum>>32 + sum>>16&0xffff + sum&0xffff
 	sum = sum>>16 + sum&0xffff
 	return uint16(sum>>16 + sum)
 }
@@ -53,7 +64,11 @@ func fold(sum uint64) uint16 {
 // headers.
 func (t *Template) PutSummed(b []byte, src *Endpoint, srcPort uint16, dst *Endpoint, payloadBytes int) {
 	t.Put(b, src, srcPort, dst, payloadBytes)
-	sum := ^udpSum(b, udpBytes+payloadBytes)
+	// The headers' part from what they were made of: they have just been written.
+	lengthBytes := uint64(udpBytes + payloadBytes)
+	head := uint64(binary.BigEndian.Uint32(src.IP[:])) + uint64(binary.BigEndian.Uint32(dst.IP[:])) +
+		uint64(srcPort) + uint64(dst.Port) + protocolUDP + 2*lengthBytes
+	sum := ^fold32(byteSum(b[HeaderBytes:HeaderBytes+payloadBytes]) + uint64(bits.ReverseBytes16(fold32(head))))
 	if sum == 0 {
 		sum = 0xffff // 0 means none
 	}
@@ -69,5 +84,5 @@ func intact(b []byte, lengthBytes int) bool {
 		return true
 	}
 	addresses := binary.LittleEndian.Uint64(b[offIPSrc:])
-	return sum == fold(addresses>>32+addresses&0xffffffff+pseudoTail(lengthBytes))
+	return sum == fold32(addresses>>32+addresses&0xffffffff+pseudoTail(lengthBytes))
 }
