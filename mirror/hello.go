@@ -178,7 +178,13 @@ func (r *Replica) serveCatchUp(hello *wire.Hello, nowNs int64) {
 		}
 		return
 	}
-	if r.ring.Tail()-from <= readyBytes && from == hello.Tail {
+	if from != hello.Tail {
+		// First it cuts, at the place that the next HELLO names: a record of this
+		// log that begins where the other one ends would be appended to what must
+		// go.
+		return
+	}
+	if r.ring.Tail()-from <= readyBytes {
 		r.step(role.Event{Kind: role.StandbyReady}, nowNs)
 	}
 	for range catchUpBurst {

@@ -114,8 +114,11 @@ func (r *run) collect(l *laneRun) (*Logs, error) {
 	if logs.Survivor, err = l.views[writer].log(writer); err != nil {
 		return nil, err
 	}
-	logs.Old, err = l.views[other].log(other)
-	return logs, err
+	// What a node holds that does not serve is judged, not required.
+	if logs.Old, err = l.views[other].log(other); err != nil {
+		logs.OldBroken = err.Error()
+	}
+	return logs, nil
 }
 
 // alignServers makes the orders' server indexes those of the result: the CSV
@@ -146,6 +149,12 @@ func (r *run) keep() error {
 		return err
 	}
 	for _, l := range r.lanes {
+		for place, v := range l.views {
+			name := filepath.Join(dir, fmt.Sprintf("%s-lane%d.ring", place, l.ID))
+			if err := os.WriteFile(name, v.view.Ring[:v.view.RingSize()], 0o644); err != nil {
+				return err
+			}
+		}
 		for _, path := range []string{clientLogPath(r.lab, l.ID), scene.VenueOrders(r.lab, l.ID)} {
 			if err := copyFile(path, filepath.Join(dir, filepath.Base(path))); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err

@@ -8,6 +8,7 @@ import (
 
 	"onebeat/bench/load"
 	"onebeat/engine/sbe"
+	"onebeat/mirror/lane"
 )
 
 // clOrdIDMask keeps what the client chose of a ClOrdID at the venue: the
@@ -86,6 +87,8 @@ type Logs struct {
 	Survivor, Old NodeLog
 	Marks         []Mark // in the order of time
 	StartEpoch    uint32 // before the load
+	// OldBroken is why the other node's ring cannot be read; empty: it can.
+	OldBroken string
 	// CutOff: the old writer was alive and cut off, and may have taken orders
 	// into its ring that it never answered.
 	CutOff bool
@@ -154,6 +157,7 @@ func Judge(logs *Logs) Verdict {
 	v.countAnswers(logs)
 	v.judgeVenue(logs)
 	v.judgeRing(logs)
+	v.judgeStandby(logs)
 	v.judgeDual(logs)
 	v.judgeEpochs(logs)
 	for i := range logs.Marks {
@@ -295,6 +299,26 @@ func ringBegin(logs *Logs) uint64 {
 		begin = max(begin, o.ClOrdID)
 	}
 	return begin
+}
+
+// judgeStandby: a standby holds what the writer holds, order by order.
+func (v *Verdict) judgeStandby(logs *Logs) {
+	if logs.OldBroken != "" {
+		v.problem("the other node's log is broken: %s", logs.OldBroken)
+	}
+	if logs.Old.State != lane.Standby.String() || logs.Old.Epoch != logs.Survivor.Epoch {
+		return
+	}
+	at := make(map[uint64]RingOrder, len(logs.Survivor.Orders))
+	for _, o := range logs.Survivor.Orders {
+		at[o.Position] = o
+	}
+	for _, o := range logs.Old.Orders {
+		if o.ClOrdID > ringBegin(logs) && at[o.Position] != o {
+			v.problem("the standby's log is another from position %d on: %+v, the writer has %+v", o.Position, o, at[o.Position])
+			return
+		}
+	}
 }
 
 // judgeDual: once an epoch's writer has answered, no answer may come from the

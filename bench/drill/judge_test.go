@@ -77,6 +77,12 @@ func TestJudgeViolations(t *testing.T) {
 			"2 acknowledged orders never reached the venue, among them [1050 1051]", func(v *Verdict) int64 { return v.AckedLost }, 2},
 		{"lost in the ring", func(l *Logs) { l.Survivor.Orders = append(l.Survivor.Orders[:99:99], l.Survivor.Orders[100:]...) },
 			"1 acknowledged orders are not in the survivor's ring, among them [1099]", func(v *Verdict) int64 { return v.AckedLost }, 1},
+		{"standby of another log", func(l *Logs) {
+			l.Old.State, l.Old.Epoch = "STANDBY", 2
+			l.Old.Orders[40].ClOrdID++
+		}, "the standby's log is another from position 5120 on", func(v *Verdict) int64 { return int64(len(v.Problems)) }, 1},
+		{"broken log", func(l *Logs) { l.OldBroken = "time runs backwards" }, "broken: time runs backwards",
+			func(v *Verdict) int64 { return int64(len(v.Problems)) }, 1},
 		{"doubled at the venue", func(l *Logs) {
 			l.Venue = append(l.Venue, VenueOrder{ClOrdID: l.Venue[98].ClOrdID, PossResend: true})
 		},

@@ -58,7 +58,7 @@ func (o *Options) Defaults() error {
 	setDefault(&o.Duration, 2*time.Second)
 	setDefault(&o.Asleep, 200*time.Millisecond)
 	setDefault(&o.Percent, 2)
-	setDefault(&o.Wait, 50*time.Millisecond)
+	setDefault(&o.Wait, 20*time.Millisecond)
 	setDefault(&o.Arbitration, Witness)
 	setDefault(&o.Heartbeat, 5*time.Millisecond)
 	setDefault(&o.HangBudget, 10*time.Millisecond)
