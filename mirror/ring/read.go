@@ -114,6 +114,12 @@ func decode(b []byte, position uint64, rec *app.Record) (end uint64, state State
 	return position + uint64(padded(lengthBytes)), Found
 }
 
+// Decode reads a record that was copied out of a ring: the first of b, which
+// must be the one of that position. Padding is a record here.
+func Decode(b []byte, position uint64, rec *app.Record) (end uint64, state State) {
+	return decode(b, position, rec)
+}
+
 var zeroCRC [4]byte
 
 // checksum is CRC-32C over a record with its checksum field taken as zero. The

@@ -55,6 +55,7 @@ type Ring struct {
 	// older behind it.
 	epochFloor uint32
 	start      uint64 // nothing lies before it: where Reset began the log
+	cuts       cuts
 	index      index
 	header     [HeaderBytes]byte // of the record being appended; as a local variable it would escape
 }
