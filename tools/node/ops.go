@@ -50,7 +50,7 @@ func (n *Node) openOps(ctx context.Context) error {
 		if n.ops.fences[f.Peer] != nil {
 			continue
 		}
-		target, err := OpenFence(ctx, n.cfg, f.Peer, n.log)
+		target, err := n.openFence(ctx, f.Peer)
 		if err != nil {
 			return err
 		}
@@ -89,33 +89,48 @@ func (n *Node) openTracker() error {
 	return nil
 }
 
-// OpenFence opens the agents of a peer's devices, in the order of the file.
-func OpenFence(ctx context.Context, cfg *config.Config, peer int, log *slog.Logger) (*fence.Target, error) {
-	var devices []fence.Device
+// openFence opens a peer's devices and starts their worker.
+func (n *Node) openFence(ctx context.Context, peer int) (*fence.Target, error) {
+	devices, err := OpenFenceDevices(ctx, n.cfg, peer, n.log)
+	if err != nil {
+		return nil, err
+	}
 	var delay, monitor time.Duration
-	var errs []error
-	for _, f := range cfg.Fences {
+	for _, f := range n.cfg.Fences {
 		if f.Peer != peer {
 			continue
 		}
-		agent, err := openAgent(ctx, &f, log)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("[[fence]] of node %d: %w", peer, err))
-			continue
-		}
-		devices = append(devices, agent)
 		delay = max(delay, time.Duration(f.Delay))
 		if every := time.Duration(f.Monitor); every > 0 && (monitor == 0 || every < monitor) {
 			monitor = every
 		}
 	}
-	if len(errs) > 0 {
-		for _, d := range devices {
-			errs = append(errs, d.Close())
+	return fence.NewTarget(uint8(peer), devices, delay, monitor, n.log), nil
+}
+
+// OpenFenceDevices opens the agents of a peer's devices, in the order of the file.
+func OpenFenceDevices(ctx context.Context, cfg *config.Config, peer int, log *slog.Logger) ([]fence.Device, error) {
+	var devices []fence.Device
+	var errs []error
+	for i := range cfg.Fences {
+		f := &cfg.Fences[i]
+		if f.Peer != peer {
+			continue
 		}
-		return nil, errors.Join(errs...)
+		agent, err := openAgent(ctx, f, log)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("[[fence]] of node %d: %w", peer, err))
+			continue
+		}
+		devices = append(devices, agent)
 	}
-	return fence.NewTarget(uint8(peer), devices, delay, monitor, log), nil
+	if len(errs) == 0 {
+		return devices, nil
+	}
+	for _, d := range devices {
+		errs = append(errs, d.Close())
+	}
+	return nil, errors.Join(errs...)
 }
 
 func openAgent(ctx context.Context, f *config.Fence, log *slog.Logger) (*fence.Agent, error) {

@@ -18,6 +18,9 @@ func main() {
 	defer cancel()
 	context.AfterFunc(ctx, cancel)
 	if err := newRoot().ExecuteContext(ctx); err != nil {
+		if errors.Is(err, errPowerOff) {
+			os.Exit(2)
+		}
 		if !errors.Is(err, errSilent) {
 			fmt.Fprintln(os.Stderr, "onebeat: "+err.Error())
 		}
@@ -35,7 +38,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newNode(), newVenue(), newLab(), newLoad(), newDrill(), newDemo(), newBenchCommand(), newStatus(), newPromote(), newRing(), newVersion(), newWitness())
+	root.AddCommand(newNode(), newVenue(), newLab(), newLoad(), newDrill(), newDemo(), newBenchCommand(), newStatus(), newPromote(), newRing(), newVersion(), newWitness(), newFence())
 	return root
 }
 

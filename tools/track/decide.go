@@ -35,6 +35,7 @@ type Decider struct {
 	ever        bool
 	returns     int // times the lane came back while the score was not clear
 	cut         bool
+	cutSince    time.Time
 }
 
 // NewDecider returns one that has seen nothing yet.
@@ -63,9 +64,11 @@ func (d *Decider) Decide(v View, now time.Time) Decision {
 	if p.ChecksOnly {
 		points = v.Score.Checks
 	}
-	edge := v.Cut && !d.cut
-	d.cut = v.Cut
 	d.follow(v.Active, now)
+	if v.Cut && !d.cut {
+		d.cutSince = now
+	}
+	d.cut = v.Cut
 	sick := p.At > 0 && points >= p.At
 	if points <= p.Clear && !v.Cut {
 		d.given, d.returns = false, 0
@@ -82,14 +85,14 @@ func (d *Decider) Decide(v View, now time.Time) Decision {
 	case !v.Ready:
 		return Decision{Reason: "no standby is ready"}
 	}
-	// Carrier is lost at a moment: at that moment there is nothing to wait for
+	// A carrier that was lost while this node served is waited with for nothing
 	// but this node's own last handover. A node that was cut off before it became
 	// ACTIVE is treated like any other sick one.
 	wait := d.interval()
 	switch {
 	case d.ever && now.Sub(d.givenAt) < wait:
 		return Decision{Reason: fmt.Sprintf("handed over %.1f s ago, the next one after %v", now.Sub(d.givenAt).Seconds(), wait)}
-	case v.Cut && edge:
+	case v.Cut && d.cutSince.After(d.activeSince):
 		return d.give(now, "the order NIC lost its carrier")
 	case now.Sub(d.activeSince) < wait:
 		return Decision{Reason: fmt.Sprintf("ACTIVE for %.1f s, a handover after %v", now.Sub(d.activeSince).Seconds(), wait)}
