@@ -69,8 +69,8 @@ type Spec struct {
 	Topology Topology // default Switched
 	// Dir holds the state file; default DefaultDir.
 	Dir string
-	// OrderQueues is how many rx queues the nodes' order NICs have, default 1:
-	// a frame arrives on the queue of the number it was sent from.
+	// OrderQueues is how many rx queues the nodes' order NICs have, default 1.
+	// SendQueue says how to reach one of several.
 	OrderQueues int
 	// Clients is how many places for clients there are, default 1: a NIC has one
 	// user of its XDP sockets.
@@ -81,6 +81,14 @@ type Spec struct {
 	// Detached: the lab outlives this process and stays until Down.
 	Detached bool
 }
+
+// SendQueue returns the queue of a client's order NIC whose frames arrive on a
+// queue of a node's, in a lab whose nodes have several. A frame keeps the number
+// it was sent with; the bridge takes that for a received queue's, which counts
+// from 1, and for 0 chooses by itself (skb_rx_queue_recorded and skb_tx_hash in
+// the kernel). What a kernel program redirects takes the number of its CPU, so
+// others than nodes receive on one queue.
+func SendQueue(queue int) int { return queue + 1 }
 
 // namePattern keeps a namespace's name readable and a control socket's path
 // below the 108 bytes of sun_path.

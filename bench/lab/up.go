@@ -66,13 +66,11 @@ func (l *Lab) wireSwitched() error {
 	for _, place := range append(append(l.clients(), Venue), l.Nodes()...) {
 		near := end{place: place, name: OrderNIC, mac: OrderMAC(place), ips: []string{cidr(OrderIP(place))}}
 		far := end{place: Switch, name: place, bridge: true, pass: true}
-		// Frames keep the number of the queue they came from (skb_tx_hash in
-		// net/core/dev.c), but what a kernel program redirects takes that of its
-		// CPU (veth_select_rxq): so nodes receive on several queues and send on one.
+		near.txQueues = l.orderQueues
 		if NodeNumber(place) != 0 {
 			near.rxQueues = l.orderQueues
-		} else {
-			near.txQueues = l.orderQueues
+		} else if l.orderQueues > 1 {
+			near.txQueues = SendQueue(l.orderQueues)
 		}
 		if err := l.cable(near, far, OrderMTU); err != nil {
 			return err

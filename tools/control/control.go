@@ -58,6 +58,7 @@ type Status struct {
 	Version   string       `json:"version"`
 	NowNs     int64        `json:"now_ns"`
 	Memory    Memory       `json:"memory"`
+	Threads   int          `json:"threads"` // that run the lanes
 	Lanes     []LaneStatus `json:"lanes"`
 	// Kernel are the programs' counted reasons; transport xdp only.
 	Kernel map[string]uint64 `json:"kernel,omitempty"`
@@ -88,6 +89,13 @@ type LaneStatus struct {
 	Released uint64 `json:"released"`
 	Records  uint64 `json:"records"`
 	Outputs  uint64 `json:"outputs"`
+
+	// Where it runs: the NIC (or address) of its cable, the rx queue of the order
+	// NIC, the node's thread from 0, and that one's core, -1 for any.
+	Link   string `json:"link,omitempty"`
+	Queue  int    `json:"queue"`
+	Thread int    `json:"thread"`
+	Core   int    `json:"core"`
 
 	Peer          int    `json:"peer"` // 0: none
 	PeerState     string `json:"peer_state"`

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -191,9 +192,13 @@ func (n *Node) status() *control.Status {
 	}
 	s.Memory = readMemory()
 	s.Checks, s.Fences, s.Hooks = n.ops.tracker.Status(), n.fenceStatus(), n.ops.hooks.Status()
-	for _, p := range n.lanes {
-		s.Lanes = append(s.Lanes, n.laneStatus(p))
+	// Side by side: a hung lane must not use up the others' time.
+	s.Threads, s.Lanes = max(len(n.threads), 1), make([]control.LaneStatus, len(n.lanes))
+	var all sync.WaitGroup
+	for i, p := range n.lanes {
+		all.Go(func() { s.Lanes[i] = n.laneStatus(p) })
 	}
+	all.Wait()
 	if n.kernel != nil {
 		if reasons, err := n.kernel.Reasons(); err == nil {
 			s.Kernel = reasons
@@ -214,6 +219,17 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 		CandidateNs: int64(atomic.LoadUint64(&t.Watch.CandidateNs)), CandidateWhy: lane.Why(atomic.LoadUint64(&t.Watch.CandidateWhy)).String(),
 		LateTicks: atomic.LoadUint64(&t.Watch.LateTicks), Arbitration: p.cfg.Arbitration, Arbiter: arbiterStatus(p, n.clock.NowNs()),
 		Health: p.watch.health(),
+	}
+	s.Queue, s.Core = p.cfg.Queue, n.cfg.ThreadCore(p.cfg)
+	for _, t := range n.threads {
+		if slices.Contains(t.lanes, p) {
+			s.Thread = t.number
+		}
+	}
+	if link := n.cfg.Link(p.cfg.Peer); link != nil {
+		if s.Link = link.Interface; s.Link == "" {
+			s.Link = link.Address.String()
+		}
 	}
 	if p.cfg.Peer != 0 {
 		s.PeerState, s.PeerEpoch = peer.State().String(), peer.Epoch()

@@ -25,38 +25,62 @@ var udpWorlds atomic.Int32
 // node has an address of its own; lane addresses do not move.
 func newUDPWorld(t *testing.T, s setting) *world {
 	t.Helper()
+	w := emptyUDPWorld(t)
+	w.set, w.wrap = s, s.wrap
+	w.startUDP(sceneOf(&lab.Lab{Topology: lab.Switched, RunDir: w.dir, PinDir: "/nowhere"}, s))
+	return w
+}
+
+// newUDPLanes is such a world with several lanes.
+func newUDPLanes(t *testing.T, lanes []scene.Lane) *world {
+	t.Helper()
+	w := emptyUDPWorld(t)
+	w.startUDP(&scene.Scene{Lab: &lab.Lab{Topology: lab.Switched, RunDir: w.dir, PinDir: "/nowhere"}, Lanes: lanes, VenueLines: `ring_size = "1MiB"`})
+	return w
+}
+
+func emptyUDPWorld(t *testing.T) *world {
+	t.Helper()
 	clock, err := NewClock()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: t.TempDir(), set: s, clock: clock, nodes: map[string]*Node{}, frozen: map[string]bool{}, wrap: s.wrap}
+	w := &world{t: t, dir: t.TempDir(), clock: clock, nodes: map[string]*Node{}, frozen: map[string]bool{}}
 	t.Cleanup(w.close)
+	return w
+}
+
+// startUDP opens a scene's nodes and a client for each lane, on addresses of
+// 127/8 that no other world has.
+func (w *world) startUDP(s *scene.Scene) {
+	w.t.Helper()
 	pid := os.Getpid()
 	ip := func(last byte) netip.Addr {
 		return netip.AddrFrom4([4]byte{127, byte(100 + pid/250%100), byte(1 + pid%250), last})
 	}
 	base := byte(20 * (1 + udpWorlds.Add(1)%10))
 	places := map[string]netip.Addr{lab.NodeA: ip(base + 1), lab.NodeB: ip(base + 2), lab.Venue: ip(base + 3), lab.Client: ip(base + 4)}
-	shape := sceneOf(&lab.Lab{Topology: lab.Switched, RunDir: w.dir, PinDir: "/nowhere"}, s)
 	second := map[string]netip.Addr{lab.NodeA: ip(base + 5), lab.NodeB: ip(base + 6)}
-	if s.witness {
+	if w.set.witness {
 		w.startWitness(ip(base + 7).As4())
 	}
-	w.openUDP(shape, places, second)
-	c := blankClient(w)
-	port, err := xdp.ListenUDP(places[lab.Client], clientPort)
-	if err != nil {
-		t.Fatal(err)
+	w.openUDP(s, places, second)
+	for _, l := range s.Lanes {
+		c := blankClient(w)
+		port, err := xdp.ListenUDP(places[lab.Client], uint16(clientPort+l.ID))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		c.lane, c.port, c.local = l.ID, port, port.Local()
+		for _, place := range []string{l.Primary, lab.NodeA, lab.NodeB} {
+			at := places[place]
+			c.places = append(c.places, frame.Endpoint{MAC: xdp.StandInMAC(at.As4()), IP: at.As4(), Port: uint16(scene.LanePort + l.ID)})
+		}
+		c.remote = c.places[0]
+		c.connect()
+		w.others = append(w.others, c)
 	}
-	c.port, c.local = port, port.Local()
-	for _, place := range []string{lab.NodeA, lab.NodeB} {
-		at := places[place]
-		c.places = append(c.places, frame.Endpoint{MAC: xdp.StandInMAC(at.As4()), IP: at.As4(), Port: scene.LanePort})
-	}
-	c.remote = c.places[0]
-	c.connect()
-	w.client = c
-	return w
+	w.client, w.others = w.others[0], w.others[1:]
 }
 
 // openUDP opens a scene with its places on loopback: a lane is found at its
@@ -237,4 +261,35 @@ func TestUDPStandbyRestarts(t *testing.T) {
 			w.checkOnce()
 		})
 	}
+}
+
+// Two lanes with opposite primaries over sockets: each link port is shared, and
+// the kernel sorts its datagrams by lane.
+func TestUDPActiveActive(t *testing.T) {
+	lanes := scene.ActiveActive("gateway", laneLines+"silence = \"links\"\n")
+	w := newUDPLanes(t, lanes)
+	for i := range lanes {
+		l := &lanes[i]
+		w.untilLane(l.Primary, l.ID, lane.Active)
+		w.untilLane(l.Standby, l.ID, lane.Standby)
+		w.until("session", w.clientOf(l.ID).c.Ready)
+	}
+	w.everybodyOrders(100)
+	before := w.words(lab.NodeB, 1)
+	w.handOver(lab.NodeA, func(n *Node) error { return n.handover(0) })
+	w.untilLane(lab.NodeB, 0, lane.Active)
+	w.untilLane(lab.NodeA, 0, lane.Standby)
+	w.everybodyOrders(100)
+	w.unmoved(lab.NodeB, before)
+
+	w.kill(lab.NodeB) // serves both; nobody but silence tells
+	w.everybodyOrders(100)
+	w.restart(lab.NodeB)
+	for id := range lanes {
+		w.untilLane(lab.NodeA, id, lane.Active)
+		w.untilLane(lab.NodeB, id, lane.Standby)
+	}
+	w.everybodyOrders(100)
+	w.inOneState(lanes)
+	w.checkOnce()
 }

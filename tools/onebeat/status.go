@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,15 +65,14 @@ func newStatus() *cobra.Command {
 
 func printStatus(w io.Writer, s *control.Status) {
 	fmt.Fprintf(w, "%s (node %d), process %d, transport %s\n", s.Name, s.Number, s.PID, s.Transport)
+	printLanes(w, s)
 	for i := range s.Lanes {
 		l := &s.Lanes[i]
-		fmt.Fprintf(w, "lane %d  %s  epoch %d  %s, policy %s\n", l.ID, l.State, l.Epoch, l.App, l.Policy)
+		fmt.Fprintf(w, "lane %d   %s, policy %s\n", l.ID, l.App, l.Policy)
 		fmt.Fprintf(w, "  log      tail %d  applied %d  released %d  (%d records, %d outputs by user space)\n",
 			l.Tail, l.Applied, l.Released, l.Records, l.Outputs)
 		if l.Peer != 0 {
-			fmt.Fprintf(w, "  peer     node %d  %s  epoch %d  tail %d  in sync %v, alone %v\n", l.Peer, l.PeerState, l.PeerEpoch, l.PeerTail, l.InSync, l.Alone)
-		}
-		if l.Peer != 0 {
+			fmt.Fprintf(w, "  peer     tail %d\n", l.PeerTail)
 			fmt.Fprintf(w, "  paths    link heard %s", heard(s.NowNs, l.LinkHeardNs))
 			if l.Paths > 1 {
 				fmt.Fprintf(w, ", order network heard %s", heard(s.NowNs, l.OrderHeardNs))
@@ -88,6 +88,42 @@ func printStatus(w io.Writer, s *control.Status) {
 		}
 	}
 	printOps(w, s)
+}
+
+// printLanes shows all lanes at a glance.
+func printLanes(w io.Writer, s *control.Status) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "LANE\tSTATE\tEPOCH\tPEER\tPEER STATE\tIN SYNC\tLINK\tQUEUE\tTHREAD\tAPP")
+	for i := range s.Lanes {
+		l := &s.Lanes[i]
+		peer, peerState, link, inSync := "-", "-", "-", "-"
+		if l.Peer != 0 {
+			peer, link = fmt.Sprintf("node %d", l.Peer), l.Link
+			if peerState = fmt.Sprintf("%s/%d", l.PeerState, l.PeerEpoch); l.Silent {
+				peerState += ", silent"
+			}
+			switch {
+			case !l.Answers:
+				inSync = "?"
+			case l.Alone:
+				inSync = "no, alone"
+			case l.InSync:
+				inSync = "yes"
+			default:
+				inSync = "no"
+			}
+		}
+		thread := fmt.Sprint(l.Thread)
+		if l.Core >= 0 {
+			thread += fmt.Sprintf(" on core %d", l.Core)
+		}
+		state := l.State
+		if !l.Answers {
+			state += ", does not answer"
+		}
+		fmt.Fprintf(t, "%d\t%s\t%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", l.ID, state, l.Epoch, peer, peerState, inSync, link, l.Queue, thread, l.App)
+	}
+	_ = t.Flush() // w reports what it cannot write with the lines that follow
 }
 
 // printHealth shows the score and the parts that add to it.
@@ -174,10 +210,11 @@ func heard(nowNs, heardNs int64) string {
 func newPromote() *cobra.Command {
 	var node nodeFlags
 	var lane int
+	var all bool
 	var forceFrom string
 	c := &cobra.Command{
-		Use: "promote", Short: "Hand a lane over to its standby; ask the ACTIVE node", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		Use: "promote", Short: "Hand a lane, or all that a node serves, over to their standbys; ask the ACTIVE node", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
 			path, err := node.path()
 			if err != nil {
 				return err
@@ -185,11 +222,21 @@ func newPromote() *cobra.Command {
 			if forceFrom != "" {
 				return control.Call(path, control.Request{Cmd: control.CmdForce, Lane: lane, By: forceFrom}, nil, controlTimeout)
 			}
-			return control.Call(path, control.Request{Cmd: control.CmdPromote, Lane: lane}, nil, controlTimeout)
+			var given control.Promoted
+			if err := control.Call(path, control.Request{Cmd: control.CmdPromote, Lane: lane, All: all}, &given, controlTimeout); err != nil {
+				return err
+			}
+			for _, id := range given.Lanes {
+				fmt.Fprintf(c.OutOrStdout(), "lane %d is handed over\n", id)
+			}
+			return nil
 		},
 	}
 	node.register(c)
 	c.Flags().IntVar(&lane, "lane", 0, "lane id")
+	c.Flags().BoolVar(&all, "all", false, "every lane the node serves")
 	c.Flags().StringVar(&forceFrom, "force-from", "", forceFromUsage)
+	c.MarkFlagsMutuallyExclusive("lane", "all")
+	c.MarkFlagsMutuallyExclusive("force-from", "all")
 	return c
 }

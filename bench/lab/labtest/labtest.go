@@ -24,8 +24,14 @@ func NeedRoot(t testing.TB) {
 // Up builds a lab for one test and takes it down after it.
 func Up(t testing.TB, topology lab.Topology) *lab.Lab {
 	t.Helper()
+	return UpSpec(t, lab.Spec{Topology: topology})
+}
+
+// UpSpec builds a lab that is not as by default.
+func UpSpec(t testing.TB, spec lab.Spec) *lab.Lab {
+	t.Helper()
 	NeedRoot(t)
-	l, err := lab.Up(lab.Spec{Topology: topology})
+	l, err := lab.Up(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
