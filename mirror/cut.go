@@ -23,7 +23,7 @@ const (
 
 // cutRetryNs is how long a node that could not keep its cut waits before it
 // tries again: somebody has to make room on the disk.
-const cutRetryNs = 1_000_000_000
+const cutRetryNs = 200_000_000
 
 // Cuts hands a cut from the loop to the cold side. The loop leaves the ring as it
 // is until the cold side has answered.
@@ -58,14 +58,18 @@ func (c *Cuts) Answer(err error) {
 type cutter struct {
 	cutting bool
 	cutAt   uint64
-	retryNs int64
-	refusal string
-	cuts    uint64
-	cutSize uint64
+	// prefixOf is the peer's ring of which this node's log is the beginning since
+	// it became SYNCING; 0: who knows.
+	prefixOf uint64
+	retryNs  int64
+	refusal  string
+	cuts     uint64
+	cutSize  uint64
 }
 
 // catchUp makes the log a prefix of the writer's and asks for what follows.
 func (r *Replica) catchUp(position uint64, nowNs int64) {
+	r.prefixOf = 0
 	r.cutting = position < r.ring.Tail()
 	if r.cutting {
 		r.cutAt, r.retryNs = position, 0
@@ -122,7 +126,7 @@ func (r *Replica) cutLog(cut Cut) {
 	r.rewind(cut.From)
 }
 
-// rewind lets the machine start anew if it has applied what is gone.
+// rewind ends a cut: the machine starts anew if it has applied what is gone.
 func (r *Replica) rewind(position uint64) {
 	if position < r.applied {
 		if r.ring.Oldest() != 0 {
@@ -133,5 +137,6 @@ func (r *Replica) rewind(position uint64) {
 		}
 		r.applied, r.rebuild = 0, true
 	}
+	r.prefixOf = r.table.Config.PeerIncarnation
 	r.helloDue = true
 }

@@ -209,7 +209,9 @@ const readyBytes = 16 << 10
 
 // onMirror appends in SYNCING: user space alone writes the ring then.
 func (r *Replica) onMirror(h *wire.Header, payload []byte, nowNs int64) {
-	if r.word.State() != lane.Syncing || r.broken || r.cutting {
+	// What continues a log by its position need not continue it by its history:
+	// the log is cut to the writer's first.
+	if r.word.State() != lane.Syncing || r.broken || r.prefixOf != r.table.Config.PeerIncarnation {
 		return
 	}
 	if h.LengthBytes > 0 && h.Position == r.ring.Tail() {

@@ -80,9 +80,8 @@ type Replica struct {
 	policy     policy.Policy
 	wait       *policy.Wait
 	ride       bool
-	inSync     bool   // the standby is in the set: its ACK counts
-	setFrom    uint64 // where the epoch record that took it in begins
-	mirroring  bool   // new bytes are sent to the peer
+	inSync     bool // the standby is in the set: its ACK counts
+	mirroring  bool // new bytes are sent to the peer
 	lifeNs     int64
 	nextTickNs int64
 	stopIntake bool // planned handover
@@ -182,9 +181,7 @@ func (r *Replica) Start(nowNs int64) {
 // last cycle, and returns this node's state in the lane.
 func (r *Replica) Observe(nowNs int64) lane.State {
 	if w := lane.Load(r.authority); w != r.word {
-		old := r.word
-		r.word = w
-		r.event(EventWord, uint64(old), uint64(w))
+		r.newWord(r.word, w)
 		r.step(role.Event{Kind: role.WordChanged, Word: w, Why: lane.Why(atomic.LoadUint64(&r.table.Watch.CandidateWhy))}, nowNs)
 	}
 	if r.Commands.waiting() {

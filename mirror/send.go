@@ -153,7 +153,7 @@ func (r *Replica) startSending(position uint64, nowNs int64) {
 func (r *Replica) Releasable() uint64 {
 	return r.policy.Releasable(policy.View{
 		Tail: r.ring.Tail(), PeerTail: atomic.LoadUint64(&r.table.Peer.Tail),
-		PeerApplied: atomic.LoadUint64(&r.table.Peer.Applied), PeerInSet: r.inSync, SetFrom: r.setFrom,
+		PeerApplied: atomic.LoadUint64(&r.table.Peer.Applied), PeerInSet: r.inSync,
 	})
 }
 

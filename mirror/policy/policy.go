@@ -10,8 +10,6 @@ type View struct {
 	// PeerInSet: the record of the lane names the peer; without it this node is
 	// the only one that must hold a record.
 	PeerInSet bool
-	// SetFrom is where the epoch record that took the peer in begins.
-	SetFrom uint64
 }
 
 // Policy says up to which position outputs may be released. It never falls
@@ -32,13 +30,13 @@ func (None) String() string { return "none" }
 // Mirrored releases what every other member of the set holds in memory.
 type Mirrored struct{}
 
-// Releasable returns the ACKed tail. What was appended before the peer was
-// taken in needs no ACK of its own: the peer held it before it was.
+// Releasable returns the ACKed tail: in this epoch, also of what was appended
+// before. A peer is taken in when it is near the tail, not at it.
 func (Mirrored) Releasable(v View) uint64 {
 	if !v.PeerInSet {
 		return v.Tail
 	}
-	return min(v.Tail, max(v.PeerTail, v.SetFrom))
+	return min(v.Tail, v.PeerTail)
 }
 
 func (Mirrored) String() string { return "mirrored" }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 
+	"onebeat/mirror/internal/mutant"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/ring"
 	"onebeat/mirror/wire"
@@ -175,7 +176,7 @@ func (x *Receiver) authenticate(p *passage) Reason {
 func (x *Receiver) fresh(h *wire.Header) bool {
 	last := &x.table.RxCounter[h.Path]
 	if h.Counter <= atomic.LoadUint64(last) {
-		return false
+		return mutant.On(mutant.OldProof) || mutant.On(mutant.OldAppends) || mutant.On(mutant.OldRides)
 	}
 	atomic.StoreUint64(last, h.Counter)
 	return true
@@ -192,7 +193,12 @@ func (x *Receiver) dispatch(p *passage) (Verdict, int, Reason) {
 	}
 	switch p.h.Type {
 	case wire.Mirror:
-		if p.h.Epoch < epoch {
+		if mutant.On(mutant.AcksOn) && p.h.Epoch < epoch && state == lane.Active {
+			p.word = lane.MakeWord(p.h.Epoch, lane.Standby)
+			return x.answer(p, wire.Ack, 0, MirrorRepeat)
+		}
+		old := mutant.On(mutant.OldAppends) && state == lane.Standby || mutant.On(mutant.ActiveAppends) && state == lane.Active
+		if p.h.Epoch < epoch && !old {
 			return x.answer(p, wire.Stale, 0, MirrorStale)
 		}
 		return x.mirror(p)

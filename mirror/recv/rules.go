@@ -3,6 +3,7 @@ package recv
 import (
 	"sync/atomic"
 
+	"onebeat/mirror/internal/mutant"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/wire"
 )
@@ -15,6 +16,10 @@ func (x *Receiver) mirror(p *passage) (Verdict, int, Reason) {
 	case lane.Syncing:
 		return x.toEngine(MirrorToEngine)
 	case lane.Standby:
+	case lane.Active:
+		if !mutant.On(mutant.ActiveAppends) {
+			return Drop, 0, x.count(MirrorState)
+		}
 	default:
 		return Drop, 0, x.count(MirrorState)
 	}
@@ -31,7 +36,7 @@ func (x *Receiver) mirror(p *passage) (Verdict, int, Reason) {
 		return x.answer(p, wire.Ack, 0, MirrorRepeat)
 	case position != tail:
 		return x.answer(p, wire.Ack, wire.FlagGap, MirrorGap)
-	case tail+length-atomic.LoadUint64(&x.table.Engine.Applied) > size:
+	case tail+length-atomic.LoadUint64(&x.table.Engine.Applied) > size && !mutant.On(mutant.NoReader):
 		return x.answer(p, wire.Ack, wire.FlagFull, MirrorFull)
 	case position&(size-1)+length > size:
 		return x.answer(p, wire.Ack, wire.FlagCross, MirrorCross)
@@ -47,8 +52,8 @@ func (x *Receiver) mirror(p *passage) (Verdict, int, Reason) {
 // this frame is about to release.
 func (x *Receiver) ack(p *passage) (Verdict, int, Reason) {
 	h, peer := &p.h, &x.table.Peer
-	if p.word.State() != lane.Active || h.Epoch != p.word.Epoch() ||
-		h.Authority != lane.MakeWord(h.Epoch, lane.Standby) {
+	if p.word.State() != lane.Active || (h.Epoch != p.word.Epoch() ||
+		h.Authority != lane.MakeWord(h.Epoch, lane.Standby)) && !mutant.On(mutant.OldRides) {
 		if h.RideBytes != 0 {
 			x.count(RideFenced)
 		}
@@ -57,9 +62,9 @@ func (x *Receiver) ack(p *passage) (Verdict, int, Reason) {
 	release := false
 	if h.RideBytes != 0 {
 		switch {
-		case h.Tail < h.Position+uint64(h.LengthBytes):
+		case h.Tail < h.Position+uint64(h.LengthBytes) && !mutant.On(mutant.RidesUncovered):
 			x.count(RideUncovered)
-		case !atomic.CompareAndSwapUint64(&x.table.NextOutput, h.Output, h.Output+1):
+		case !atomic.CompareAndSwapUint64(&x.table.NextOutput, h.Output, h.Output+1) && !mutant.On(mutant.RidesTwice):
 			x.count(RideOrder)
 		default:
 			release = true
@@ -90,6 +95,9 @@ func raise(p *uint64, v uint64) {
 func (x *Receiver) probe(p *passage) (Verdict, int, Reason) {
 	p.word = x.probed(&p.h, p.word, p.nowNs)
 	typ := wire.Life
+	if mutant.On(mutant.FencedUnfenced) && p.word.State() == lane.Active && (x.stuck() || x.gone()) {
+		p.word = p.word.With(lane.Fenced)
+	}
 	if p.word.State() == lane.Fenced {
 		typ = wire.Fenced
 	}

@@ -3,6 +3,7 @@ package recv
 import (
 	"sync/atomic"
 
+	"onebeat/mirror/internal/mutant"
 	"onebeat/mirror/lane"
 )
 
@@ -31,7 +32,7 @@ func (x *Receiver) successorReady(epoch uint32) bool {
 // fence takes the lane from this node's engine, for good in this epoch. Only
 // toward a successor that is ready: else it is better to wait for the engine.
 func (x *Receiver) fence(word lane.Word, why lane.Why, nowNs int64) bool {
-	if word.State() != lane.Active || !x.successorReady(word.Epoch()) ||
+	if word.State() != lane.Active || !x.successorReady(word.Epoch()) && !mutant.On(mutant.FencesAnyway) ||
 		!lane.Swap(x.word, word, word.With(lane.Fenced)) {
 		return false
 	}
@@ -46,7 +47,7 @@ func (x *Receiver) fence(word lane.Word, why lane.Why, nowNs int64) bool {
 // this node's socket and mirror frames are no longer ACKed. Its own engine is
 // checked first.
 func (x *Receiver) becomeCandidate(word lane.Word, why lane.Why, nowNs int64) bool {
-	if word.State() != lane.Standby || x.stuck() {
+	if word.State() != lane.Standby || x.stuck() && !mutant.On(mutant.DeadAccuses) {
 		x.count(CandidateRefused)
 		return false
 	}
@@ -76,6 +77,7 @@ func (x *Receiver) Tick(nowNs int64) bool {
 		atomic.AddUint64(&w.LateTicks, 1)
 	}
 	w.LastTickNs = now
+	late = late && !mutant.On(mutant.FrozenAccuses)
 	x.watchEngine(late)
 	x.watchPeer(late, now)
 	return x.judgeSilence(nowNs)
@@ -90,7 +92,7 @@ func (x *Receiver) judgeSilence(nowNs int64) bool {
 		atomic.LoadUint32(&w.SilentTicks) < cfg.SilenceTicks {
 		return false
 	}
-	if atomic.LoadUint32(&w.StuckTicks) != 0 {
+	if atomic.LoadUint32(&w.StuckTicks) != 0 && !mutant.On(mutant.DeadAccuses) {
 		x.count(CandidateRefused)
 		return false
 	}

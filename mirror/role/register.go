@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"onebeat/mirror/arbiter"
+	"onebeat/mirror/internal/mutant"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/wire"
 )
@@ -48,8 +49,9 @@ func (m *Machine) read(nowNs int64) {
 // but by its own hand.
 func (m *Machine) mayClaim() bool {
 	r := m.current()
-	return !m.hollow && !m.register.behind && r.Has(m.cfg.Self) && r.Epoch >= m.epoch() &&
-		(r == m.record || r.Writer == m.cfg.Self.Node)
+	member := r.Has(m.cfg.Self) || mutant.On(mutant.AnyIncarnation) && r.Names(m.cfg.Self.Node)
+	return !m.hollow && !m.register.behind && member && r.Epoch >= m.epoch() &&
+		(r == m.record || r.Writer == m.cfg.Self.Node || mutant.On(mutant.UnseenSet))
 }
 
 // registerSays: what the register holds, as an answer to a change or a look.
@@ -79,6 +81,9 @@ func (m *Machine) registerSays(e *Event, nowNs int64) {
 	}
 	v.record = a.Record
 	granted := m.asking && a.Record == m.asked.Next
+	if mutant.On(mutant.Unasked) && m.asking && m.word.State() == lane.Candidate {
+		granted, a.Record = true, m.asked.Next
+	}
 	switch m.word.State() {
 	case lane.Active:
 		switch {
@@ -145,7 +150,7 @@ func (m *Machine) seedRegister() {
 // maySeed reports whether the other member was heard after this node learned of
 // the register's new memory. Whatever it asks from now on, it asks that memory.
 func (m *Machine) maySeed(echoed uint64) bool {
-	return m.register.unknown && m.word.State() == lane.Active && echoed > m.register.seedAfter
+	return m.register.unknown && m.word.State() == lane.Active && (echoed > m.register.seedAfter || mutant.On(mutant.SeedsBlindly))
 }
 
 // parkedMember reports whether a HELLO is of the other member, and of one that

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"onebeat/mirror/arbiter"
+	"onebeat/mirror/internal/mutant"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/wire"
 )
@@ -134,7 +135,8 @@ func (m *Machine) parkedHello(h *wire.Hello, nowNs int64) {
 	switch s := peer.State(); {
 	case s == lane.Active:
 		// One of an older epoch does not know yet that the lane went on.
-		if peer.Epoch() > m.word.Epoch() || m.word.State() == lane.Syncing && peer.Epoch() == m.word.Epoch() {
+		if peer.Epoch() > m.word.Epoch() || m.word.State() == lane.Syncing &&
+			(peer.Epoch() == m.word.Epoch() || mutant.On(mutant.FollowsOlder)) {
 			m.parkedNs = nowNs
 			m.resync()
 			m.catchUp(h)
@@ -170,7 +172,7 @@ func (m *Machine) parkedHello(h *wire.Hello, nowNs int64) {
 // writer's, never beyond.
 func (m *Machine) greatest(h *wire.Hello) bool {
 	if !m.record.Has(m.cfg.Self) || !m.record.Has(lane.Member{Node: m.cfg.PeerNode, Incarnation: h.Incarnation}) ||
-		h.PeerIncarnation != m.cfg.Self.Incarnation || h.Authority.Epoch() < m.epoch() {
+		h.PeerIncarnation != m.cfg.Self.Incarnation || h.Authority.Epoch() < m.epoch() && !mutant.On(mutant.ParksLate) {
 		return false
 	}
 	return m.longer(h)
@@ -178,7 +180,7 @@ func (m *Machine) greatest(h *wire.Hello) bool {
 
 // longer compares the logs of two parked members.
 func (m *Machine) longer(h *wire.Hello) bool {
-	if m.lastEpoch != h.LastEpoch {
+	if m.lastEpoch != h.LastEpoch && !mutant.On(mutant.LengthDecides) {
 		return m.lastEpoch > h.LastEpoch
 	}
 	if m.tail != h.Tail {
@@ -196,7 +198,11 @@ func (m *Machine) catchUp(h *wire.Hello) {
 		return // worked out for another log: the next HELLO will fit
 	}
 	m.syncWith, m.syncFrom = h.Authority, h.Incarnation
-	m.emit(Effect{Kind: CatchUp, Position: min(m.tail, h.CutAt)})
+	cutAt := min(m.tail, h.CutAt)
+	if mutant.On(mutant.KeepsTail) {
+		cutAt = m.tail
+	}
+	m.emit(Effect{Kind: CatchUp, Position: cutAt})
 }
 
 // caughtUp: the log has a newer end. An epoch record that names this node makes
@@ -206,7 +212,7 @@ func (m *Machine) caughtUp(e *Event) {
 		return
 	}
 	m.record, m.tail, m.lastEpoch = e.Record, e.Tail, e.LastEpoch
-	if m.record.Has(m.cfg.Self) && m.record.Writer == m.cfg.PeerNode && m.record.Epoch > m.word.Epoch() &&
+	if m.record.Has(m.cfg.Self) && m.record.Writer == m.cfg.PeerNode && (m.record.Epoch > m.word.Epoch() || mutant.On(mutant.Reenters) && m.record.Epoch == m.word.Epoch()) &&
 		m.lastEpoch == m.record.Epoch {
 		m.set(lane.MakeWord(m.record.Epoch, lane.Standby))
 	}

@@ -29,7 +29,7 @@ func (w *World) fault() {
 	case n < 26:
 		w.kill(h)
 	case n < 34:
-		h.pausedNs = w.nowNs + w.between(1*ms, 30*ms)
+		h.pausedNs = max(h.pausedNs, w.nowNs+w.between(1*ms, 30*ms))
 		w.tell("host %d's process stops for %d us", h.i, (h.pausedNs-w.nowNs)/us)
 	case n < 42:
 		h.freeze(w.between(500*us, 20*ms))
@@ -82,7 +82,7 @@ func (h *host) revive() {
 
 // freeze stops a whole host, its kernel too.
 func (h *host) freeze(spanNs int64) {
-	h.frozenNs = h.w.nowNs + spanNs
+	h.frozenNs = max(h.frozenNs, h.w.nowNs+spanNs)
 	if spanNs > 2*tickNs {
 		h.thawedNs = h.frozenNs
 	}
@@ -154,6 +154,6 @@ func (w *World) witnessFault(h *host) {
 // lazyReader stops the standby's engine only: its kernel goes on appending.
 func (w *World) lazyReader(h *host) {
 	if w.settled && lane.Load(&h.word).State() == lane.Standby {
-		h.pausedNs = w.nowNs + w.between(1*ms, 15*ms)
+		h.pausedNs = max(h.pausedNs, w.nowNs+w.between(1*ms, 25*ms))
 	}
 }

@@ -31,6 +31,7 @@ type host struct {
 	diskFullNs  int64
 	bootedNs    int64
 	tickPending bool
+	busy        bool       // in the middle of a cycle while time passes
 	reply       [2048]byte // what the kernel answers
 }
 
@@ -126,10 +127,13 @@ func (h *host) receive(b []byte) {
 	if h.frozen(event{kind: evFrame, frame: b}) {
 		return
 	}
-	before := h.table.Peer.Frames
+	before, was := h.table.Peer.Frames, lane.Load(&h.word)
 	verdict, n, _ := h.kernel.Step(b, h.clockNs(), h.reply[:])
 	if h.table.Peer.Frames != before {
 		h.w.judge.heard[h.i] = h.w.nowNs
+	}
+	if now := lane.Load(&h.word); now != was && now.State() == lane.Candidate {
+		h.w.judge.proven(h, now)
 	}
 	switch verdict {
 	case recv.Answer:

@@ -6,7 +6,6 @@ import (
 
 	"onebeat/mirror/arbiter"
 	"onebeat/mirror/lane"
-	"onebeat/mirror/ring"
 	"onebeat/xdp/frame"
 )
 
@@ -18,20 +17,21 @@ type judge struct {
 	released map[uint64]uint64      // order -> position of its record
 	releaser map[uint32]int         // epoch -> host
 	records  map[uint32]lane.Record // granted by the witness
+	sets     map[uint32]lane.Record // as the epoch's writer knows it
 	served   map[uint32]int         // epoch -> host
 	last     int                    // host that served last; -1: none
 	heard    [2]int64               // when host i's kernel last took a frame of its peer
 }
 
 func newJudge(w *World) judge {
-	return judge{w: w, released: map[uint64]uint64{}, releaser: map[uint32]int{}, records: map[uint32]lane.Record{},
+	return judge{w: w, released: map[uint64]uint64{}, releaser: map[uint32]int{}, records: map[uint32]lane.Record{}, sets: map[uint32]lane.Record{},
 		served: map[uint32]int{}, last: -1}
 }
 
 // letOut is an output that leaves a host, under the word that let it.
 func (j *judge) letOut(h *host, b []byte, word lane.Word, how string) {
 	id, position := binary.LittleEndian.Uint64(b[frame.HeaderBytes:]), binary.LittleEndian.Uint64(b[frame.HeaderBytes+8:])
-	w, end := j.w, position+uint64(ring.PaddedBytes(orderBytes))
+	w, end := j.w, binary.LittleEndian.Uint64(b[frame.HeaderBytes+16:])
 	epoch := word.Epoch()
 	if now := lane.Load(&h.word); now != word || now.State() != lane.Active {
 		w.fail("host %d released order %d by %s under %v, and is %v", h.i, id, how, word, now)
@@ -55,6 +55,10 @@ func (j *judge) letOut(h *host, b []byte, word lane.Word, how string) {
 	if end > uint64(len(j.truth)) {
 		j.truth = append(j.truth, mine[len(j.truth):]...)
 	}
+	if set := j.sets[epoch]; set.Count() == 2 && set.Has(lane.Member{Node: uint8(2 - h.i), Incarnation: w.hosts[1-h.i].table.Config.Incarnation}) &&
+		(w.hosts[1-h.i].table.Tail < end || !bytes.Equal(w.hosts[1-h.i].mem[position:end], mine[position:])) {
+		w.fail("host %d released order %d by %s, which the other member has not got", h.i, id, how)
+	}
 	// The newest writer counts; this one may not know of it yet.
 	other := w.hosts[1-h.i]
 	if newer := lane.Load(&other.word); newer.State() == lane.Active && newer.Epoch() > epoch && !bytes.Equal(other.mem[position:end], mine[position:]) {
@@ -71,7 +75,12 @@ func (j *judge) holds(h *host) bool {
 // begins: a writer is about to take orders.
 func (j *judge) begins(h *host) {
 	if !j.w.cfg.LazyReader && !j.holds(h) {
-		j.w.fail("host %d serves as %v without what was released: its log ends at %d", h.i, lane.Load(&h.word), h.table.Tail)
+		same := 0
+		for same < min(len(j.truth), int(h.table.Tail)) && h.mem[same] == j.truth[same] {
+			same++
+		}
+		j.w.fail("host %d serves as %v without what was released: outputs left for records up to %d, its log ends at %d and is right up to %d",
+			h.i, lane.Load(&h.word), len(j.truth), h.table.Tail, same)
 	}
 }
 
@@ -104,6 +113,13 @@ func (j *judge) granted(next *lane.Record, before *arbiter.Register) {
 	j.records[next.Epoch] = *next
 }
 
+// proven: a kernel heard that the writer of its epoch is through.
+func (j *judge) proven(h *host, word lane.Word) {
+	if writer := lane.Load(&j.w.hosts[1-h.i].word); writer == word.With(lane.Active) {
+		j.w.fail("host %d takes over, for the other had said FENCED, and is %v", h.i, writer)
+	}
+}
+
 // accuses: a kernel took its peer for dead.
 func (j *judge) accuses(h *host) {
 	const least = (silentTicks - 1) * tickNs * 98 / 100
@@ -112,6 +128,8 @@ func (j *judge) accuses(h *host) {
 	switch {
 	case w.nowNs-j.heard[h.i] < least:
 		w.fail("host %d accuses its peer, which it heard %d us ago", h.i, (w.nowNs-j.heard[h.i])/us)
+	case h.p == nil:
+		w.fail("host %d accuses its peer, and its own engine is dead", h.i)
 	case w.nowNs-h.thawedNs < least:
 		w.fail("host %d accuses its peer, and was frozen itself until %d us ago", h.i, (w.nowNs-h.thawedNs)/us)
 	}

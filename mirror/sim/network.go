@@ -19,6 +19,9 @@ func (n *network) send(w *World, to int, b []byte) {
 	at := max(w.nowNs+w.between(4*us, 15*us), n.atNs[to]+200)
 	n.atNs[to] = at
 	if n.noisy {
+		if w.chance(100) {
+			at += w.between(0, 40*ms)
+		}
 		switch w.dice.IntN(20) {
 		case 0:
 			return // lost
@@ -27,7 +30,7 @@ func (n *network) send(w *World, to int, b []byte) {
 		case 2:
 			at += w.between(0, 3*ms)
 		case 3:
-			w.plan(event{atNs: w.nowNs + w.between(4*us, 4*ms), kind: evFrame, host: to, frame: w.buffer(b)})
+			w.plan(event{atNs: w.nowNs + w.between(4*us, 15*ms), kind: evFrame, host: to, frame: w.buffer(b)})
 		}
 	}
 	w.plan(event{atNs: at, kind: evFrame, host: to, frame: w.buffer(b)})

@@ -7,6 +7,7 @@ import (
 	"onebeat/engine/app"
 	"onebeat/mirror"
 	"onebeat/mirror/arbiter"
+	"onebeat/mirror/internal/mutant"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/policy"
 	"onebeat/mirror/wire"
@@ -176,6 +177,8 @@ func (h *host) events() {
 			h.w.fail("host %d: %v at %d", h.i, e.Kind, e.A)
 		case mirror.EventServing:
 			h.w.judge.serves(h, uint32(e.A))
+		case mirror.EventAlone, mirror.EventInSync:
+			h.w.judge.sets[uint32(e.A)] = h.p.r.Record()
 		}
 		if h.w.telling {
 			h.w.tell("host %d: %v %v", h.i, e.Kind, e)
@@ -183,8 +186,19 @@ func (h *host) events() {
 	}
 }
 
+// orders is how many come in a cycle: few enough for a run, in bursts.
+func (w *World) orders() int {
+	if w.cfg.LazyReader {
+		return w.dice.IntN(8)
+	}
+	if w.chance(4) {
+		return w.dice.IntN(4)
+	}
+	return 0
+}
+
 const (
-	orderBytes = 40
+	orderBytes = 80 // at most
 	frameBytes = 48
 )
 
@@ -201,15 +215,18 @@ func (h *host) serve() {
 	}
 	if began {
 		p.laneNs = r.LastTimeNs() - h.clockNs()
+		if mutant.On(mutant.TimeFalls) {
+			p.laneNs = 0
+		}
 	}
-	for range w.dice.IntN(3) {
+	for range w.orders() {
 		if r.IntakeStopped() || r.Room() < 4<<10 || p.out.Room() < 16 || w.logFull(h) {
 			break
 		}
 		w.nextID++
 		var payload [orderBytes]byte
 		binary.LittleEndian.PutUint64(payload[:], w.nextID)
-		end, ok := r.Append(app.RecordMessage, h.clockNs()+p.laneNs, payload[:], &p.rec)
+		end, ok := r.Append(app.RecordMessage, h.clockNs()+p.laneNs, payload[:8+w.dice.IntN(orderBytes-8)], &p.rec)
 		if !ok {
 			break
 		}
@@ -217,12 +234,17 @@ func (h *host) serve() {
 		b := p.out.Open(app.Endpoint{}, 1, 0)
 		binary.LittleEndian.PutUint64(b, w.nextID)
 		binary.LittleEndian.PutUint64(b[8:], p.rec.Position)
+		binary.LittleEndian.PutUint64(b[16:], end)
 		p.out.Close(frameBytes, 0)
 	}
 	p.out.Seal()
 	r.Send(p.out, h.clockNs())
-	if w.chance(4) {
-		w.meanwhile(w.between(0, 60*us))
+	switch {
+	case w.chance(4):
+		w.meanwhile(w.between(0, 60*us), h)
+	case w.chance(400) && !w.peace && !w.cfg.LazyReader:
+		w.tell("host %d's process stops on its way", h.i)
+		w.meanwhile(w.between(1*ms, 25*ms), h)
 	}
 	h.release()
 }
@@ -237,7 +259,7 @@ func (h *host) release() {
 	}
 	for p.out.Head() < p.out.Tail() {
 		slot := p.out.At(p.out.Head())
-		if slot.RecordEnd > r.Releasable() || r.RideUnderWay(slot, now) || !r.GateOpen() {
+		if slot.RecordEnd > r.Releasable() && !mutant.On(mutant.Unacked) || r.RideUnderWay(slot, now) || !r.GateOpen() && !mutant.On(mutant.GateOpen) {
 			break
 		}
 		n := p.out.Head()

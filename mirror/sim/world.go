@@ -56,6 +56,9 @@ const ringBytes = 128 << 10
 
 // Draw returns the run that a seed stands for.
 func Draw(seed uint64) Config {
+	if seed%32 == 31 {
+		return Config{Seed: seed, Mode: Modes[3], Gentle: true, Faults: 40, RingBytes: 16 << 10, LazyReader: true}
+	}
 	return Config{Seed: seed, Mode: Modes[seed%uint64(len(Modes))], Gentle: seed/uint64(len(Modes))%2 == 0,
 		Faults: 80, RingBytes: ringBytes}
 }
@@ -237,12 +240,18 @@ func (w *World) happen(e *event) {
 
 // meanwhile lets up to spanNs pass inside a process's cycle: kernels, cables and
 // the other host do not wait for it to end.
-func (w *World) meanwhile(spanNs int64) {
+func (w *World) meanwhile(spanNs int64, busy *host) {
+	if busy.busy = true; w.hosts[1-busy.i].busy {
+		busy.busy = false
+		return // the other one is in the middle of a cycle itself
+	}
+	defer func() { busy.busy = false }()
 	end := w.nowNs + spanNs
 	var later []event
 	for len(w.queue) > 0 && w.queue[0].atNs <= end {
 		e := w.next()
-		if e.kind == evCycle || e.kind == evFault || e.kind == evUndo || e.kind == evAnswer {
+		mine := e.host == busy.i && (e.kind == evCycle || e.kind == evAnswer)
+		if mine || e.kind == evFault || e.kind == evUndo {
 			later = append(later, e)
 			continue
 		}

@@ -1,0 +1,88 @@
+// Package mutant plants bugs, one for each rule that keeps a lane whole, so that
+// tests can show that the simulator and the explorer find them. Nothing but
+// their tests plants any; asking is one load and one comparison, in cold code and
+// in the Go model of the kernel's only.
+package mutant
+
+// Rule is a rule that a planted bug breaks.
+type Rule uint8
+
+const (
+	None Rule = iota
+
+	// Of the authority.
+
+	// Unasked: a refused candidate goes on as if it had been granted.
+	Unasked
+	// AnyIncarnation: the set names nodes, not their rings.
+	AnyIncarnation
+	// UnseenSet: who the register names may claim, whether or not it has the
+	// record that took it in.
+	UnseenSet
+	// AcksOn: who has promoted goes on ACKing as the standby it was.
+	AcksOn
+	// Unacked: outputs leave before the other member has their record.
+	Unacked
+	// SeedsBlindly: a writer seeds a register without memory before it has heard
+	// the other member.
+	SeedsBlindly
+	// OldProof: FENCED of an epoch before, whenever it was sent, is taken for proof.
+	OldProof
+	// FencedUnfenced: a kernel says FENCED of an engine that it has not fenced.
+	FencedUnfenced
+	// FencesAnyway: a kernel fences its engine without a successor.
+	FencesAnyway
+	// GateOpen: user space releases without looking at the authority word.
+	GateOpen
+
+	// Of the rules learnt.
+
+	// Reenters: a parked node becomes a standby again in the epoch it was parked in.
+	Reenters
+	// LengthDecides: of two logs the longer one is the greater.
+	LengthDecides
+	// Silently: a promotion appends no record.
+	Silently
+	// KeepsTail: a rejoining node does not cut its log.
+	KeepsTail
+	// FollowsOlder: a parked node follows a writer of an older epoch than its own.
+	FollowsOlder
+	// ParksLate: a parked node claims against a peer that is not parked in its epoch.
+	ParksLate
+	// OldAppends: a kernel appends what an older epoch sent, whenever it was sent.
+	OldAppends
+	// ActiveAppends: a writer's kernel appends from the link.
+	ActiveAppends
+	// OldRides: an ACK of any epoch releases, whenever it was sent.
+	OldRides
+	// RidesTwice: a ride is let go whatever its output's number.
+	RidesTwice
+	// RidesUncovered: a ride is let go although its record was refused.
+	RidesUncovered
+	// NoReader: a kernel appends beyond what its own reader has applied.
+	NoReader
+	// FrozenAccuses: a tick that was itself late counts.
+	FrozenAccuses
+	// DeadAccuses: a kernel promotes although its own engine is dead.
+	DeadAccuses
+	// TimeFalls: a new writer's lane time is its own clock.
+	TimeFalls
+
+	// Count is the number of rules.
+	Count
+)
+
+var names = [Count]string{"none", "unasked", "any incarnation", "unseen set", "acks on", "unacked", "seeds blindly",
+	"old proof", "fenced unfenced", "fences anyway", "gate open", "reenters", "length decides", "silently", "keeps tail",
+	"follows older", "parks late", "old appends", "active appends", "old rides", "rides twice", "rides uncovered",
+	"no reader", "frozen accuses", "dead accuses", "time falls"}
+
+func (r Rule) String() string { return names[r] }
+
+var planted Rule
+
+// On reports whether the bug is planted.
+func On(r Rule) bool { return planted == r }
+
+// Plant plants one bug in place of any other; None takes it out.
+func Plant(r Rule) { planted = r }
