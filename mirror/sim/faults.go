@@ -44,7 +44,14 @@ func (w *World) fault() {
 		w.noise(w.between(2*ms, 20*ms))
 	case n < 84:
 		w.losePower(h)
-	case n < 88:
+	case n < 87:
+		w.tell("both processes die")
+		for _, h := range w.hosts {
+			w.kill(h)
+		}
+	case n < 90:
+		w.net.replay(w, h.i)
+	case n < 92:
 		h.diskFullNs = w.nowNs + w.between(1*ms, 30*ms)
 	default:
 		w.witnessFault(h)

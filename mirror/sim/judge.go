@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 
+	"onebeat/engine/app"
 	"onebeat/mirror/arbiter"
 	"onebeat/mirror/lane"
 	"onebeat/xdp/frame"
@@ -63,6 +64,16 @@ func (j *judge) letOut(h *host, b []byte, word lane.Word, how string) {
 	other := w.hosts[1-h.i]
 	if newer := lane.Load(&other.word); newer.State() == lane.Active && newer.Epoch() > epoch && !bytes.Equal(other.mem[position:end], mine[position:]) {
 		w.fail("host %d released order %d by %s, which %v has not got", h.i, id, how, newer)
+	}
+}
+
+// leave: outputs below next count as released.
+func (j *judge) leave(out *app.Outbox, next uint64) {
+	for n := out.Head(); n < min(next, out.Tail()); n++ {
+		id := binary.LittleEndian.Uint64(out.At(n).Frame[frame.HeaderBytes:])
+		if _, ok := j.released[id]; !ok {
+			j.w.fail("order %d counts as answered, and nothing left", id)
+		}
 	}
 }
 

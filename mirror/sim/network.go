@@ -4,8 +4,30 @@ package sim
 type network struct {
 	cut   [2]bool // toward host i
 	noisy bool
-	atNs  [2]int64               // when the last frame reaches host i: a cable keeps the order
-	frame func(to int, b []byte) // tests look at what is sent
+	atNs  [2]int64 // when the last frame reaches host i: a cable keeps the order
+	// recent are the last frames to host i, for somebody who plays them again.
+	recent [2][replayFrames][]byte
+	sent   [2]int
+	frame  func(to int, b []byte) // tests look at what is sent
+}
+
+const replayFrames = 64
+
+// record keeps a frame for replay.
+func (n *network) record(to int, b []byte) {
+	slot := &n.recent[to][n.sent[to]%replayFrames]
+	*slot = append((*slot)[:0], b...)
+	n.sent[to]++
+}
+
+// replay sends again, in their order, the last frames of a direction.
+func (n *network) replay(w *World, to int) {
+	w.tell("somebody plays %d frames to host %d again", replayFrames, to)
+	for i := range replayFrames {
+		if b := n.recent[to][(n.sent[to]+i)%replayFrames]; len(b) > 0 {
+			w.plan(event{atNs: w.nowNs + int64(i)*us, kind: evFrame, host: to, frame: w.buffer(b)})
+		}
+	}
 }
 
 // send puts a frame on the cable. Its memory stays the caller's.
@@ -13,6 +35,7 @@ func (n *network) send(w *World, to int, b []byte) {
 	if n.frame != nil {
 		n.frame(to, b)
 	}
+	n.record(to, b)
 	if n.cut[to] {
 		return
 	}

@@ -253,6 +253,7 @@ func (h *host) serve() {
 func (h *host) release() {
 	p, r, w := h.p, h.p.r, h.w
 	now := h.clockNs()
+	w.judge.leave(p.out, r.NextOutput())
 	p.out.Release(r.NextOutput())
 	if p.out.Head() == p.out.Tail() && r.Draining() {
 		r.Drained(now)

@@ -41,7 +41,7 @@ const (
 	Reenters
 	// LengthDecides: of two logs the longer one is the greater.
 	LengthDecides
-	// Silently: a promotion appends no record.
+	// Silently: a new epoch is not opened in the log.
 	Silently
 	// KeepsTail: a rejoining node does not cut its log.
 	KeepsTail
