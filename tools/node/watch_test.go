@@ -34,6 +34,7 @@ func (w *world) watched(place string, done func() bool) func() bool {
 // and no [[track]] is needed for that.
 func TestLostOrderNICHandsOver(t *testing.T) {
 	w := steady(t, setting{app: "book"})
+	w.until("looked at", w.watched(lab.NodeA, func() bool { return true }))
 	if err := w.lab.SetCarrier(lab.NodeA, lab.OrderNIC, false); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ on = "all"
 `, check, hook)})
 	w.until("healthy", w.watched(lab.NodeA, func() bool {
 		h := w.nodes[lab.NodeA].lanes[0].watch.health()
-		return h.Points == 0 && h.HandoverAt == checksLine && h.ChecksOnly
+		return h.Checks == 0 && h.HandoverAt == checksLine && h.ChecksOnly
 	}))
 	if err := os.WriteFile(bad, nil, 0o600); err != nil {
 		t.Fatal(err)
