@@ -37,16 +37,21 @@ func start(l *lab.Lab, o *Options, place string, stdout io.Writer, args ...strin
 	p := &process{place: place, cmd: l.Command(place, o.Program, args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = stdout, &prefixer{w: o.Log, prefix: place + ": "}
 	p.cmd.Nice = niceness
+	return p, p.run()
+}
+
+// run starts the command and waits for its end in the background.
+func (p *process) run() error {
 	// A grandchild that kept the pipes open must not keep Wait.
 	p.cmd.WaitDelay = time.Second
 	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", place, err)
+		return fmt.Errorf("start %s: %w", p.place, err)
 	}
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.done)
 	}()
-	return p, nil
+	return nil
 }
 
 func (p *process) ended() bool {

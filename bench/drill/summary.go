@@ -74,11 +74,16 @@ func Summarize(o *Options, verdicts []Verdict) Summary {
 	s.Histories, s.Problems, s.OK = sum.Histories, sum.Problems, sum.OK()
 	s.Outages = append(s.Outages, sum.Outages...)
 	s.OutageNs, s.DetectNs, s.SwapNs, s.InSyncNs = spread(sum.Outages), spread(sum.Detects), spread(sum.Swaps), spread(sum.InSyncs)
-	for _, ns := range sum.Outages {
-		s.MTTRNs += ns
-	}
-	s.MTTRNs /= max(int64(len(sum.Outages)), 1)
+	s.MTTRNs = mean(sum.Outages)
 	return s
+}
+
+func mean(values []int64) int64 {
+	sum := int64(0)
+	for _, v := range values {
+		sum += v
+	}
+	return sum / max(int64(len(values)), 1)
 }
 
 func spread(values []int64) Spread {
