@@ -112,6 +112,7 @@ func keepalivedConfig(l *lab.Lab, place string, priority int) (string, error) {
 	path := filepath.Join(l.RunDir, place+"-keepalived.conf")
 	return path, os.WriteFile(path, fmt.Appendf(nil, `global_defs {
   router_id %s
+  max_auto_priority 99
   vrrp_version 3
   vrrp_garp_master_delay 0
   vrrp_garp_master_repeat 1
@@ -150,6 +151,8 @@ func keepalivedRun(l *lab.Lab, o *Options, program string, stop <-chan struct{})
 	defer func() {
 		for _, p := range daemons {
 			err = errors.Join(err, p.signal(syscall.SIGTERM))
+		}
+		for _, p := range daemons {
 			<-p.done
 		}
 	}()

@@ -2,23 +2,30 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"onebeat/bench/drill"
+	"onebeat/bench/drill/report"
+	"onebeat/bench/shapes"
 )
 
 func newDrill() *cobra.Command {
 	var o drill.Options
-	var asJSON, verbose bool
+	var all, asJSON, verbose, noKeepalived bool
+	var dir string
 	c := &cobra.Command{
 		Use: "drill", Short: "Run a fault again and again and judge from the logs", Args: cobra.NoArgs,
-		Long: "drill plays each run in a fresh lab: venue, two nodes and a load client, the fault in the\n" +
-			"middle. Orders lost, doubled, refused or served by two nodes at once make it fail.",
+		Long: "drill plays each run in a fresh lab: venue, nodes, arbiter and load clients, the fault in the\n" +
+			"middle. Orders lost, doubled or refused, two nodes that serve at once, a history that is not that of\n" +
+			"a book of record, or a change of epoch that no fault explains make it fail. --all plays every fault.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := needRoot("drill"); err != nil {
 				return err
@@ -32,19 +39,24 @@ func newDrill() *cobra.Command {
 			if verbose {
 				o.Log = os.Stderr
 			}
-			s, err := drill.All(&o, c.Context().Done())
+			begin := time.Now()
+			var summaries []drill.Summary
+			if all {
+				summaries, err = drill.Everything(&o, c.Context().Done())
+			} else {
+				var s drill.Summary
+				s, err = drill.All(&o, c.Context().Done())
+				summaries = append(summaries, s)
+			}
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				err = json.NewEncoder(c.OutOrStdout()).Encode(s)
-			} else {
-				err = s.WriteText(c.OutOrStdout())
+			if dir != "" {
+				if err := writeReport(c, &o, dir, summaries, begin, !noKeepalived); err != nil {
+					return err
+				}
 			}
-			if err == nil && !s.OK {
-				return errSilent
-			}
-			return err
+			return printDrills(c.OutOrStdout(), summaries, all, asJSON)
 		},
 	}
 	f := c.Flags()
@@ -54,7 +66,11 @@ func newDrill() *cobra.Command {
 	f.IntVar(&o.Runs, "runs", 1, "how often")
 	f.IntVar(&o.RatePerSecond, "rate", 20_000, "orders per second")
 	f.DurationVar(&o.Duration, "duration", 2*time.Second, "load of each run; the fault comes in its middle")
-	f.DurationVar(&o.Asleep, "asleep", 200*time.Millisecond, "stop: from SIGSTOP to SIGCONT")
+	f.BoolVar(&all, "all", false, "every fault; a report is worth having: --report")
+	f.StringVar(&dir, "report", "", "write drill.html and drill.json into this directory")
+	f.BoolVar(&noKeepalived, "no-keepalived", false, "do not measure keepalived beside it")
+	f.DurationVar(&o.Asleep, "asleep", 200*time.Millisecond, "from a harm to its repair: SIGSTOP to SIGCONT, cable out to cable in")
+	f.DurationVar(&o.Wait, "wait", 20*time.Millisecond, "for a lost standby's ACK, before going on alone; not with pair and links")
 	f.DurationVar(&o.Heartbeat, "heartbeat", 5*time.Millisecond, "the lane's heartbeat")
 	f.DurationVar(&o.HangBudget, "hang-budget", 10*time.Millisecond, "how long an engine may show no progress")
 	f.StringVar(&o.App, "app", "gateway", "gateway (with a venue) or book")
@@ -64,6 +80,56 @@ func newDrill() *cobra.Command {
 	f.StringVar(&o.Release, "release", "ride", "ride or user")
 	f.StringVar(&o.KeepDir, "keep", "", "keep the logs of bad runs under this directory")
 	f.BoolVarP(&verbose, "verbose", "v", false, "show what the lab's processes log")
-	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	f.BoolVar(&asJSON, "json", false, "print JSON: an object, with --all an array of them")
+	c.MarkFlagsMutuallyExclusive("all", "fault")
 	return c
+}
+
+// writeReport measures keepalived and writes the report's files.
+func writeReport(c *cobra.Command, o *drill.Options, dir string, summaries []drill.Summary, begin time.Time, beside bool) error {
+	r := report.Report{Time: begin, Version: version(), Command: strings.Join(os.Args, " "), Machine: shapes.ThisMachine(),
+		Settings: report.SettingsOf(o), Faults: summaries}
+	if beside {
+		k, err := drill.MeasureKeepalived(o, o.Runs, c.Context().Done())
+		if errors.Is(err, drill.ErrStopped) {
+			return err
+		}
+		if err != nil {
+			k.Problem = err.Error()
+		}
+		k.Compare(summaries)
+		r.Keepalived = &k
+	}
+	r.TookNs = time.Since(begin).Nanoseconds()
+	if err := r.Write(dir); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "report: %s\n", filepath.Join(dir, report.HTMLFile))
+	return nil
+}
+
+func printDrills(w io.Writer, summaries []drill.Summary, all, asJSON bool) error {
+	ok := true
+	for i := range summaries {
+		ok = ok && summaries[i].OK
+		if asJSON {
+			continue
+		}
+		if err := summaries[i].WriteText(w); err != nil {
+			return err
+		}
+	}
+	if asJSON {
+		var out any = summaries
+		if !all {
+			out = summaries[0]
+		}
+		if err := json.NewEncoder(w).Encode(out); err != nil {
+			return err
+		}
+	}
+	if !ok {
+		return errSilent
+	}
+	return nil
 }
