@@ -77,6 +77,12 @@ func (r *reporter) fill(l *Loop) {
 	r.add("order_received", order.Received)
 	r.add("order_sent", order.Sent)
 	r.add("order_rx_dropped", order.RxDropped+order.RxRingFull)
+	r.add("order_rx_unknown", order.Unknown)
+	if l.link != nil {
+		link := l.link.Stats()
+		r.add("link_rx_dropped", link.RxDropped+link.RxRingFull)
+		r.add("link_rx_unknown", link.Unknown)
+	}
 	r.state.Store(reportReady)
 }
 

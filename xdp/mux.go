@@ -59,9 +59,8 @@ type Mux struct {
 	socket *Socket
 	key    Key
 	shares []*Share
-	// Unknown counts received frames that are for nobody here.
-	Unknown uint64
 
+	unknown    uint64 // received frames that are for nobody here
 	waiting    uint32 // frames sorted and not yet taken, of all shares
 	shareShift uint   // send chunks of a share, as a power of two
 }
@@ -166,7 +165,7 @@ func (m *Mux) hand(d unix.XDPDesc) bool {
 			return true
 		}
 	}
-	m.Unknown++
+	m.unknown++
 	return false
 }
 

@@ -119,6 +119,7 @@ func (p *Share) Stats() PortStats {
 	p.mux.reap()
 	st := p.mux.socket.Stats()
 	st.Received, st.RxDropped, st.TxFull = p.stats.Received, p.stats.RxDropped+st.RxDropped, p.stats.TxFull
+	st.Unknown = p.mux.unknown
 	underWay := len(p.free) - p.freeCount
 	if p.hasReserved {
 		underWay--

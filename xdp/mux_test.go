@@ -58,10 +58,10 @@ func TestMuxSortsInOrderPastRingWrap(t *testing.T) {
 			t.Fatal("frames wait that everybody has looked for")
 		}
 	}
-	if next != [3]int{2000, 2000, 2000} || m.Unknown != 2000 {
-		t.Errorf("received %v, unknown %d", next, m.Unknown)
+	if next != [3]int{2000, 2000, 2000} || m.unknown != 2000 {
+		t.Errorf("received %v, unknown %d", next, m.unknown)
 	}
-	if st := m.Shares()[1].Stats(); st.Received != 2000 || st.RxDropped != 0 || st.FillEmpty != 0 {
+	if st := m.Shares()[1].Stats(); st.Received != 2000 || st.Unknown != 2000 || st.RxDropped != 0 || st.FillEmpty != 0 {
 		t.Errorf("%+v", st)
 	}
 }
@@ -159,7 +159,7 @@ func TestMuxHotPathDoesNotAllocate(t *testing.T) {
 	}); allocs != 0 {
 		t.Errorf("%v allocations", allocs)
 	}
-	if echoes[0].Echoed == 0 || echoes[1].Echoed == 0 || m.Unknown == 0 {
+	if echoes[0].Echoed == 0 || echoes[1].Echoed == 0 || m.unknown == 0 {
 		t.Error("nothing was sorted")
 	}
 }

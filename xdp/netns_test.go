@@ -16,7 +16,7 @@ import (
 // ends: a veth only takes frames from AF_XDP when its far end runs NAPI, which
 // XDP there switches on.
 type lab struct {
-	t    *testing.T
+	t    testing.TB
 	host netns.NsHandle
 	ns   [2]netns.NsHandle
 	name [2]string
@@ -30,7 +30,7 @@ var (
 
 // needRoot fails the test where it cannot run: a kernel test that is passed
 // over in silence proves nothing. Only -short leaves it out.
-func needRoot(t *testing.T) {
+func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() == 0 {
 		return
@@ -41,7 +41,7 @@ func needRoot(t *testing.T) {
 	t.Fatal("needs root for network namespaces and BPF programs: run with sudo, or with -short to leave the kernel tests out")
 }
 
-func newLab(t *testing.T, queues uint32) *lab {
+func newLab(t testing.TB, queues uint32) *lab {
 	t.Helper()
 	needRoot(t)
 	runtime.LockOSThread()

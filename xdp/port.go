@@ -37,4 +37,5 @@ type PortStats struct {
 	RxInvalid, TxInvalid  uint64 // descriptors the kernel refused
 	FillEmpty, TxFull     uint64 // times the fill ring was empty, Reserve was nil
 	Retries               uint64 // kicks that returned EAGAIN, EBUSY or ENOBUFS
+	Unknown               uint64 // received frames of a shared socket that are for none of its users
 }

@@ -25,7 +25,7 @@ type pair struct {
 	headers        frame.Template
 }
 
-func newPair(t *testing.T, o Options) *pair {
+func newPair(t testing.TB, o Options) *pair {
 	t.Helper()
 	l := newLab(t, 1)
 	p := &pair{lab: l, client: l.endpoint(0, o, clientPort), server: l.endpoint(1, o, serverPort)}

@@ -42,6 +42,9 @@ func (n *Node) openXDP(ctx context.Context) error {
 	if err := n.loadKernel(); err != nil {
 		return err
 	}
+	if err := n.retireLanes(); err != nil {
+		return err
+	}
 	if err := n.resolvePeers(ctx); err != nil {
 		return err
 	}
@@ -193,6 +196,9 @@ func (n *Node) attach() error {
 		}
 		n.closer = append(n.closer, a.Close)
 		return nil
+	}
+	if err := n.detachFormerLinks(); err != nil {
+		return err
 	}
 	for peer, link := range n.links {
 		if err := attach(fmt.Sprintf("[[link]] to node %d", peer), n.kernel.Link, link, bpf.LinkLinkPin(peer)); err != nil {

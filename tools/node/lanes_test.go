@@ -1,11 +1,14 @@
 package node
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"onebeat/bench/lab"
 	"onebeat/bench/scene"
+	"onebeat/bpf"
 	"onebeat/mirror/lane"
 )
 
@@ -217,4 +220,65 @@ func TestNodeStartsWithoutOneOfItsPeers(t *testing.T) {
 	w.everybodyOrders(50)
 	w.inOneState(lanes)
 	w.checkOnce()
+}
+
+// A lane and its link are taken out of a node's configuration: its kernel stops
+// acknowledging for it, and the others go on.
+func TestLaneIsTakenOut(t *testing.T) {
+	lanes := scene.NPlusOne("book", laneLines)
+	w := newLanesWorld(t, lab.NPlusOne, lanes)
+	w.kill(lab.NodeC)
+	fewer := scene.Scene{Lab: w.lab, Lanes: lanes[1:]}
+	text, err := fewer.NodeText(lab.NodeC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(w.configPath(lab.NodeC), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tail := w.at(lab.NodeA, 0).mem.table.Tail
+	w.restart(lab.NodeC)
+	w.untilLane(lab.NodeC, 1, lane.Standby)
+	w.untilLane(lab.NodeC, 2, lane.Standby)
+	w.clientOf(0).order()
+	w.clientOf(1).orders(50)
+	w.clientOf(2).orders(50)
+	a := w.at(lab.NodeA, 0).mem.table
+	w.until("the order is in node-a's log", func() bool { return a.Tail > tail })
+	w.steps(50 * time.Millisecond)
+	if n := w.clientOf(0).c.Unanswered(); n != 1 || a.Peer.Tail >= a.Tail {
+		t.Errorf("%d orders unanswered, ACKed to %d of %d: a lane that is no more was acknowledged", n, a.Peer.Tail, a.Tail)
+	}
+	pins, err := filepath.Glob(filepath.Join(w.lab.BPFFS(lab.NodeC), bpf.LinkLinkPins))
+	if err != nil || len(pins) != 1 {
+		t.Errorf("pinned on link NICs: %v, %v", pins, err)
+	}
+	if used := lane.At(w.nodes[lab.NodeC].kernel.Lane(0)).Config.Used; used != 0 {
+		t.Error("lane 0 is still in use")
+	}
+}
+
+// Lanes that share sockets allocate no more than one alone.
+func TestSharedSocketsAllocateNothing(t *testing.T) {
+	w := newLanesWorld(t, lab.NPlusOne, scene.NPlusOne("book", laneLines))
+	clients := w.clients()
+	for _, c := range clients {
+		c.forget = true
+	}
+	allocs := testing.AllocsPerRun(1, func() {
+		for range 1000 {
+			for _, c := range clients {
+				c.order()
+			}
+			for range 4 {
+				w.step()
+			}
+		}
+	})
+	if allocs > 2 { // the runtime's own
+		t.Errorf("%v allocations in 3000 orders", allocs)
+	}
+	w.until("all answers", func() bool {
+		return w.clientOf(0).c.Unanswered()+w.clientOf(1).c.Unanswered()+w.clientOf(2).c.Unanswered() == 0
+	})
 }
