@@ -97,7 +97,7 @@ func (b *bed) put(count int) {
 
 // step lets the follower do what there is, closed segments too.
 func (b *bed) step() {
-	for idle := 0; idle < 3; {
+	for idle := 0; idle < 6; {
 		b.nowNs += 2_000_000_000
 		if b.f.Step(b.nowNs) == 0 {
 			idle++

@@ -50,6 +50,9 @@ func (s *scan) run(to uint64, visit func(rec *app.Record, raw []byte) error) (st
 			return state, nil
 		}
 		raw := b[:end-s.end]
+		if !padded(&rec, raw) {
+			return ring.BadChecksum, nil
+		}
 		if s.known && (rec.Epoch < s.lastEpoch || rec.TimeNs < s.lastNs) {
 			return ring.BadPosition, nil
 		}
@@ -122,6 +125,12 @@ func (s *scan) next(after, to uint64) (position uint64, found bool, err error) {
 		}
 	}
 	return to, false, nil
+}
+
+// padded reports whether a record is followed by zeros up to the next one, as the
+// ring pads it: its checksum does not cover them.
+func padded(rec *app.Record, raw []byte) bool {
+	return allZero(raw[ring.HeaderBytes+len(rec.Payload):])
 }
 
 func allZero(b []byte) bool {

@@ -77,6 +77,9 @@ func (s *segment) look(records []byte) (batch, error) {
 		if state != ring.Found {
 			return b, fmt.Errorf("%w at %d: %v", ring.ErrRecord, at, state)
 		}
+		if !padded(&rec, records[b.taken:end-s.end]) {
+			return b, fmt.Errorf("%w at %d: it is not padded with zeros", ring.ErrRecord, at)
+		}
 		if rec.Epoch < b.lastEpoch || rec.TimeNs < b.lastNs {
 			return b, fmt.Errorf("%w at %d: epoch %d and lane time %d after %d and %d", ring.ErrRecord, at,
 				rec.Epoch, rec.TimeNs, b.lastEpoch, b.lastNs)
