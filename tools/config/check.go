@@ -61,6 +61,7 @@ func (k *checker) check() {
 	k.unique()
 	k.threads()
 	k.ops()
+	k.archive()
 }
 
 func linkPath(i int) string { return fmt.Sprintf("link[%d]", i) }

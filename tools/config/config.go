@@ -60,6 +60,8 @@ type Config struct {
 	Links []Link `toml:"link"` // one per peer; none: this node has no peer
 	Loop  Loop   `toml:"loop"`
 	Lanes []Lane `toml:"lane" required:"true"`
+	// Archive is nil when logs are kept in memory only.
+	Archive *Archive `toml:"archive"`
 
 	Fences  []Fence  `toml:"fence"`
 	Tracks  []Track  `toml:"track"`

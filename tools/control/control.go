@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"onebeat/mirror/archive"
 	"onebeat/mirror/fence"
 	"onebeat/tools/hook"
 	"onebeat/tools/track"
@@ -126,6 +127,9 @@ type LaneStatus struct {
 
 	// Health says how fit this node is to serve the lane; nil without a peer.
 	Health *Health `json:"health,omitempty"`
+
+	// Archive is nil when the log is in memory only.
+	Archive *archive.Status `json:"archive,omitempty"`
 
 	Counters map[string]uint64 `json:"counters,omitempty"`
 }

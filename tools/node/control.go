@@ -241,6 +241,10 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 		s.OrderHeardNs = int64(atomic.LoadUint64(&t.Watch.LastSecondHeardNs))
 		s.Silent = atomic.LoadUint32(&t.Watch.SilentTicks) >= t.Config.SilenceTicks
 	}
+	if p.archive != nil {
+		a := p.archive.Status()
+		s.Archive = &a
+	}
 	deadline := time.Now().Add(reportTimeout)
 	for p.loop.AskReport(); time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {
 		r, ok := p.loop.Report()

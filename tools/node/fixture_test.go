@@ -184,6 +184,11 @@ func (w *world) step() {
 		}
 		n.logEvents()
 		n.keepCuts()
+		for _, p := range n.lanes {
+			if p.archive != nil {
+				p.archive.Step(w.clock.NowNs())
+			}
+		}
 	}
 	if w.client != nil {
 		w.client.step()

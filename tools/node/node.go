@@ -12,6 +12,7 @@ import (
 	"onebeat/engine/app"
 	"onebeat/mirror"
 	"onebeat/mirror/arbiter"
+	"onebeat/mirror/archive"
 	"onebeat/mirror/ring"
 	"onebeat/pin"
 	"onebeat/tools/config"
@@ -67,8 +68,9 @@ type laneParts struct {
 	remote   arbiter.Remote // nil: nobody keeps the lane's record
 	replica  *mirror.Replica
 	loop     *engine.Loop
-	orders   *orderLog  // nil: none is kept
-	watch    *laneWatch // nil: no peer
+	orders   *orderLog         // nil: none is kept
+	watch    *laneWatch        // nil: no peer
+	archive  *archive.Follower // nil: the log is in memory only
 }
 
 // Open sets a node up. Everything wrong that can be seen now is refused with
@@ -120,6 +122,9 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 		return err
 	}
 	n.useSecond(p)
+	if err := n.addArchive(p, mem.Ring); err != nil {
+		return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
+	}
 	if p.cfg.OrderLog != "" {
 		p.orders = newOrderLog(p.cfg.OrderLog)
 	}

@@ -24,6 +24,8 @@ func (n *Node) run(ctx context.Context) error {
 	if err := n.forceAll(); err != nil {
 		return errors.Join(err, server.Close())
 	}
+	stopArchives := n.runArchives()
+	defer stopArchives()
 	ended := make(chan error, len(n.threads))
 	for _, t := range n.threads {
 		go func() { ended <- t.run() }()
@@ -40,6 +42,7 @@ func (n *Node) run(ctx context.Context) error {
 	<-watched
 	n.handOverAll()
 	err = errors.Join(err, n.stopThreads(running, ended))
+	stopArchives()
 	n.leave()
 	n.logEvents()
 	return errors.Join(err, server.Close(), n.writeOrderLogs())

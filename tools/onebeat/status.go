@@ -80,6 +80,10 @@ func printStatus(w io.Writer, s *control.Status) {
 			fmt.Fprintln(w)
 		}
 		printArbiter(w, s.NowNs, l)
+		if a := l.Archive; a != nil {
+			fmt.Fprintf(w, "  archive  %s, up to %d of %d, from %d; %d segments, %.1f MiB; %d gaps, %d cuts, %d damages, %d failures %s\n",
+				a.State, a.Archived, l.Tail, a.Begin, a.Segments, float64(a.FileBytes)/(1<<20), a.Gaps, a.Cuts, a.Damages, a.Failures, a.LastError)
+		}
 		fmt.Fprintf(w, "  engine   last progress %.1f us ago\n", float64(s.NowNs-l.ProgressNs)/1e3)
 		printHealth(w, l.Health)
 		if l.CandidateNs != 0 {
