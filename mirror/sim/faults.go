@@ -96,22 +96,28 @@ func (h *host) freeze(spanNs int64) {
 	h.w.tell("host %d freezes for %d us", h.i, spanNs/us)
 }
 
-// cutCable cuts one direction or both.
+// cutCable cuts one direction or both: of the cable, of the order network
+// between the hosts, or of both.
 func (w *World) cutCable(spanNs int64) {
-	which := w.dice.IntN(3)
-	for i := range w.net.cut {
-		if which == 2 || which == i {
-			w.net.cut[i] = true
-			w.undo(spanNs, func() { w.net.cut[i] = false })
+	which, nets := w.dice.IntN(3), []*network{&w.net, &w.second}
+	if n := w.dice.IntN(4); w.cfg.TwoPaths && n < 3 {
+		nets = nets[n/2 : n/2+1] // the cable twice as often
+	}
+	for _, n := range nets {
+		for i := range n.cut {
+			if which == 2 || which == i {
+				n.cut[i] = true
+				w.undo(spanNs, func() { n.cut[i] = false })
+			}
 		}
 	}
-	w.tell("cable cut for %d us: %v", spanNs/us, w.net.cut)
+	w.tell("cut for %d us: cable %v, order network %v", spanNs/us, w.net.cut, w.second.cut)
 }
 
 func (w *World) noise(spanNs int64) {
 	w.tell("noise for %d us", spanNs/us)
-	w.net.noisy, w.witness.noisy = true, true
-	w.undo(spanNs, func() { w.net.noisy, w.witness.noisy = false, false })
+	w.net.noisy, w.second.noisy, w.witness.noisy = true, true, true
+	w.undo(spanNs, func() { w.net.noisy, w.second.noisy, w.witness.noisy = false, false, false })
 }
 
 // losePower takes a host's memory, of a lane that is in order: while one ring

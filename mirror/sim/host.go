@@ -62,6 +62,9 @@ func (h *host) boot() {
 	}
 	c.LinkIP, c.PeerLinkIP, c.LinkPort, c.LaneIP = linkIP(h.i), linkIP(1-h.i), [2]byte{linkPort >> 8, linkPort & 0xff}, laneIP
 	c.LinkFrameMax = linkFrameMax
+	if h.w.cfg.TwoPaths {
+		c.OrderIP, c.PeerOrderIP = orderIP(h.i), orderIP(1-h.i)
+	}
 	c.HeartbeatNs, c.TickNs, c.HangTicks, c.SilenceTicks = heartbeatNs, tickNs, hangTicks, silentTicks
 	h.kernel = recv.New(0, h.table, &h.word, h.ring(), new([wire.NHWords]uint32))
 	gone := func() bool { return h.p == nil }
@@ -80,6 +83,10 @@ const (
 var laneIP = [4]byte{10, 9, 9, 9}
 
 func linkIP(i int) [4]byte { return [4]byte{10, 0, 0, byte(i + 1)} }
+
+func orderIP(i int) [4]byte { return [4]byte{10, 9, 9, byte(i + 1)} }
+
+func orderMAC(i int) [6]byte { return [6]byte{2, 9, 9, 9, 9, byte(i + 1)} }
 
 func (h *host) dropQueue() {
 	for _, b := range h.queue {
@@ -145,6 +152,21 @@ func (h *host) receive(b []byte) {
 			h.queue = append(h.queue, b)
 			return
 		}
+	}
+	h.w.drop(b)
+}
+
+// receiveSecond is the order NIC, for what the peer sends there.
+func (h *host) receiveSecond(b []byte) {
+	if h.frozen(event{kind: evSecond, frame: b}) {
+		return
+	}
+	before := h.table.Second.Frames
+	if verdict, n, _ := h.kernel.Steer(b, h.clockNs(), h.reply[:]); verdict == recv.Answer {
+		h.w.second.send(h.w, 1-h.i, h.reply[:n])
+	}
+	if h.table.Second.Frames != before {
+		h.w.judge.heard[h.i] = h.w.nowNs
 	}
 	h.w.drop(b)
 }

@@ -1,7 +1,8 @@
 package sim
 
-// network is the cable between the hosts.
+// network is a way between the hosts: the cable, or the order network.
 type network struct {
+	kind  eventKind
 	cut   [2]bool // toward host i
 	noisy bool
 	atNs  [2]int64 // when the last frame reaches host i: a cable keeps the order
@@ -25,7 +26,7 @@ func (n *network) replay(w *World, to int) {
 	w.tell("somebody plays %d frames to host %d again", replayFrames, to)
 	for i := range replayFrames {
 		if b := n.recent[to][(n.sent[to]+i)%replayFrames]; len(b) > 0 {
-			w.plan(event{atNs: w.nowNs + int64(i)*us, kind: evFrame, host: to, frame: w.buffer(b)})
+			w.plan(event{atNs: w.nowNs + int64(i)*us, kind: n.kind, host: to, frame: w.buffer(b)})
 		}
 	}
 }
@@ -53,8 +54,8 @@ func (n *network) send(w *World, to int, b []byte) {
 		case 2:
 			at += w.between(0, 3*ms)
 		case 3:
-			w.plan(event{atNs: w.nowNs + w.between(4*us, 15*ms), kind: evFrame, host: to, frame: w.buffer(b)})
+			w.plan(event{atNs: w.nowNs + w.between(4*us, 15*ms), kind: n.kind, host: to, frame: w.buffer(b)})
 		}
 	}
-	w.plan(event{atNs: at, kind: evFrame, host: to, frame: w.buffer(b)})
+	w.plan(event{atNs: at, kind: n.kind, host: to, frame: w.buffer(b)})
 }

@@ -21,6 +21,7 @@ type process struct {
 	r       *mirror.Replica
 	client  client
 	port    port
+	second  port // to the order network
 	out     *app.Outbox
 	rec     app.Record
 	serving bool
@@ -28,10 +29,11 @@ type process struct {
 	cutNs   int64 // when the cold side will have kept a cut; 0: nothing to keep
 }
 
-// port is the process's link port.
+// port is where the process sends.
 type port struct {
 	xdp.Port
 	h      *host
+	net    *network
 	buffer [2048]byte
 	full   [][]byte
 }
@@ -45,7 +47,7 @@ func (p *port) Submit(n int) { p.full = append(p.full, p.h.w.buffer(p.buffer[:n]
 // Kick implements xdp.Port.
 func (p *port) Kick() int {
 	for _, b := range p.full {
-		p.h.w.net.send(p.h.w, 1-p.h.i, b)
+		p.net.send(p.h.w, 1-p.h.i, b)
 		p.h.w.drop(b)
 	}
 	p.full = p.full[:0]
@@ -58,7 +60,7 @@ func (h *host) start() {
 	h.out.Reset(h.table.NextOutput)
 	h.out.Muted = true
 	h.gens++
-	p := &process{gen: h.gens, out: h.out, port: port{h: h}}
+	p := &process{gen: h.gens, out: h.out, port: port{h: h, net: &w.net}, second: port{h: h, net: &w.second}}
 	p.client = client{h: h, gen: p.gen}
 	c, m := &h.table.Config, &w.cfg.Mode
 	cfg := mirror.Config{Node: uint8(c.Node), Peer: uint8(c.PeerNode), First: h.i == 0,
@@ -80,6 +82,9 @@ func (h *host) start() {
 	}
 	if err != nil {
 		panic(err)
+	}
+	if w.cfg.TwoPaths {
+		p.r.UseSecond(&p.second, frame.Endpoint{MAC: orderMAC(h.i), IP: c.OrderIP, Port: linkPort}, frame.Endpoint{IP: c.PeerOrderIP, Port: linkPort})
 	}
 	h.dropQueue()
 	h.p, h.pausedNs = p, 0
@@ -132,6 +137,7 @@ func (h *host) cycle(gen uint64) {
 		return
 	}
 	r.Progress(h.clockNs())
+	r.ShowLife(h.clockNs())
 	h.keepCut()
 	h.events()
 	if r.Quit() {

@@ -59,6 +59,7 @@ func (w *World) begin() {
 	w.judge = newJudge(w)
 	w.judge.truth, w.free = w.memory.truth[:0], w.memory.free
 	w.witness.restart()
+	w.net.kind, w.second.kind = evFrame, evSecond
 	for i := range w.hosts {
 		w.hosts[i] = newHost(w, i)
 		w.hosts[i].boot()
@@ -75,7 +76,7 @@ func (w *World) end() Result {
 }
 
 func (w *World) describe() []string {
-	lines := []string{fmt.Sprintf("cable %+v witness %+v", w.net.cut, w.witness.register)}
+	lines := []string{fmt.Sprintf("cable %+v order network %+v witness %+v", w.net.cut, w.second.cut, w.witness.register)}
 	for _, h := range w.hosts {
 		line := fmt.Sprintf("host %d: %v tail %d next output %d", h.i, lane.Load(&h.word), h.table.Tail, h.table.NextOutput)
 		if h.p != nil {
@@ -101,6 +102,7 @@ func (w *World) makePeace() {
 	w.tell("peace")
 	w.peace = true
 	w.net.cut, w.net.noisy = [2]bool{}, false
+	w.second.cut, w.second.noisy = [2]bool{}, false
 	w.witness.cut, w.witness.noisy = [2][2]bool{}, false
 	quietNs := w.nowNs
 	for _, h := range w.hosts {

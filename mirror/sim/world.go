@@ -45,7 +45,9 @@ type Config struct {
 	// Gentle: no memory is lost, so the lane must come to rest without an
 	// operator's word.
 	Gentle bool
-	Faults int // how many
+	// TwoPaths: the hosts also hear each other on the order network.
+	TwoPaths bool
+	Faults   int // how many
 	// RingBytes is small where readers shall be overrun.
 	RingBytes int
 	// LazyReader: the only fault is a standby whose engine sleeps.
@@ -60,7 +62,8 @@ func Draw(seed uint64) Config {
 		return Config{Seed: seed, Mode: Modes[3], Gentle: true, Faults: 40, RingBytes: 16 << 10, LazyReader: true}
 	}
 	return Config{Seed: seed, Mode: Modes[seed%uint64(len(Modes))], Gentle: seed/uint64(len(Modes))%2 == 0,
-		Faults: 80, RingBytes: ringBytes}
+		TwoPaths: seed/uint64(2*len(Modes))%2 == 0,
+		Faults:   80, RingBytes: ringBytes}
 }
 
 // Result is what a run did.
@@ -77,7 +80,8 @@ type Result struct {
 type eventKind uint8
 
 const (
-	evFrame   eventKind = iota // reaches a host's NIC
+	evFrame   eventKind = iota // reaches a host's link NIC
+	evSecond                   // reaches its order NIC, from the peer
 	evCycle                    // of a process
 	evTick                     // of a kernel's timer
 	evRequest                  // reaches the witness
@@ -108,7 +112,8 @@ type World struct {
 	slots   []event
 	spare   []int // free slots
 	hosts   [2]*host
-	net     network
+	net     network // the cable
+	second  network // the order network between the hosts
 	witness witness
 	judge   judge
 	faults  int // left
@@ -219,6 +224,8 @@ func (w *World) happen(e *event) {
 	switch e.kind {
 	case evFrame:
 		h.receive(e.frame)
+	case evSecond:
+		h.receiveSecond(e.frame)
 	case evCycle:
 		h.cycle(e.gen)
 	case evTick:
