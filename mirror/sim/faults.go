@@ -99,9 +99,9 @@ func (h *host) freeze(spanNs int64) {
 // cutCable cuts one direction or both: of the cable, of the order network
 // between the hosts, or of both.
 func (w *World) cutCable(spanNs int64) {
-	which, nets := w.dice.IntN(3), []*network{&w.net, &w.second}
-	if n := w.dice.IntN(4); w.cfg.TwoPaths && n < 3 {
-		nets = nets[n/2 : n/2+1] // the cable twice as often
+	which, nets := w.dice.IntN(3), []*network{&w.net}
+	if w.cfg.TwoPaths { // the cable twice as often
+		nets = [][]*network{{&w.net}, {&w.net}, {&w.second}, {&w.net, &w.second}}[w.dice.IntN(4)]
 	}
 	for _, n := range nets {
 		for i := range n.cut {
