@@ -63,7 +63,7 @@ var faults = []fault{
 		what: "SIGSTOP to the primary's process, later SIGCONT: it wakes up and believes nothing happened"},
 	{name: FaultPanicExit, with: always, course: (*run).panicExit,
 		what: "the primary's engine panics, deferred calls run, the process exits by itself"},
-	{name: FaultPower, with: onSilence, box: true, course: (*run).power,
+	{name: FaultPower, with: onSilence, box: true, cutOff: true, course: (*run).power,
 		what: "all of the primary's cables and its process at once, for good: the host is gone"},
 	{name: FaultLink, with: registered, box: true, cutOff: true, course: (*run).link,
 		what: "the cable between the nodes is pulled while both live, later plugged in again"},

@@ -54,7 +54,11 @@ func histogram(values []int64, guides []guide, title string) template.HTML {
 	for d := range decades + 1 {
 		x := xOf(int64(axisFromNs * math.Pow10(d)))
 		fmt.Fprintf(&s, `<line class="grid" x1="%.1f" x2="%.1f" y1="2" y2="%g"/>`, x, x, plotHeight)
-		fmt.Fprintf(&s, `<text x="%.1f" y="%g" text-anchor="middle">%s</text>`, x, height-4, [...]string{"0.1", "1", "10", "100", "1000 ms"}[d])
+		anchor := "middle"
+		if d == decades {
+			x, anchor = width, "end"
+		}
+		fmt.Fprintf(&s, `<text x="%.1f" y="%g" text-anchor="%s">%s</text>`, x, height-3, anchor, [...]string{"0.1", "1", "10", "100", "1000 ms"}[d])
 	}
 	step := (width - 2*margin) / bins
 	for b, n := range counts {
@@ -70,7 +74,7 @@ func histogram(values []int64, guides []guide, title string) template.HTML {
 	}
 	fmt.Fprintf(&s, `<line class="axis" x1="%g" x2="%g" y1="%g" y2="%g"/>`, margin, width-margin, plotHeight, plotHeight)
 	for _, v := range values {
-		fmt.Fprintf(&s, `<line class="tick" x1="%.1f" x2="%.1f" y1="%g" y2="%g"/>`, xOf(v), xOf(v), plotHeight, plotHeight+4)
+		fmt.Fprintf(&s, `<line class="tick" x1="%.1f" x2="%.1f" y1="%g" y2="%g"/>`, xOf(v), xOf(v), plotHeight+1, plotHeight+6)
 	}
 	s.WriteString(`</svg>`)
 	return template.HTML(s.String()) // made of numbers and escaped titles
