@@ -21,9 +21,11 @@ endif
 # TESTFLAGS: more flags for go test, like -v or -run. ARGS: more arguments for
 # demo and bench.
 TESTFLAGS ?=
+DRILL_RUNS ?= 5
+DRILL_DIR ?= bin/drill
 ARGS ?=
 
-.PHONY: help setup build generate lint fmt test test-all test-race test-unit sim demo bench clean
+.PHONY: help setup build generate lint fmt test test-all test-race test-unit sim demo drill bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +37,7 @@ setup: ## fetch the modules and say what is missing on this machine
 	@command -v gcc >/dev/null || echo "no gcc: 'make test-race' and the C yardstick need one (apt-get install gcc libc6-dev)"
 	@for p in fence_ipmilan:fence-agents ipmi_sim:openipmi ipmitool:ipmitool; do command -v $${p%%:*} >/dev/null || \
 		echo "no $${p%%:*}: tests of fencing fail (apt-get install --no-install-recommends $${p##*:})"; done
+	@command -v keepalived >/dev/null || echo "no keepalived: 'make drill' measures it beside onebeat if it is there (apt-get install keepalived)"
 	@[ "$$(id -u)" = 0 ] || command -v sudo >/dev/null || echo "no sudo: 'make test', 'make demo' and 'make bench' must be run as root"
 
 build: ## build bin/onebeat; needs no clang
@@ -86,6 +89,10 @@ sim: ## simulate failovers for SIM_SECONDS (60) and look for a lost or doubled o
 demo: build ## kill a primary under load and see nothing lost (20,000 orders/s, 10 s)
 	$(NEED_ROOT)
 	@$(SUDO) $(BIN) demo $(ARGS)
+
+drill: build ## play every fault DRILL_RUNS (5) times; report in DRILL_DIR (bin/drill)
+	$(NEED_ROOT)
+	@$(SUDO) $(BIN) drill --all --runs $(DRILL_RUNS) --report $(DRILL_DIR) $(ARGS)
 
 bench: build ## measure the latency shapes on this machine
 	$(NEED_ROOT)

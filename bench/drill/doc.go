@@ -1,9 +1,14 @@
-// Package drill runs a fault again and again, each time in a fresh lab, and
-// judges from logs alone whether an order was lost or doubled and how long the
-// lane was away.
+// Package drill does harm again and again, each time in a fresh lab, and judges
+// from logs alone whether an order was lost, doubled or answered by two, and
+// how long the lane was away.
 //
-// run.go plays one run: venue, two nodes and a load client as processes, the
-// fault in the middle. collect.go reads the logs: the client's orders, the
-// orders the venue accepted, both nodes' pinned rings and lane tables.
-// judge.go is a pure function over them. summary.go adds runs up.
+// fault.go is the table of faults. run.go plays one run: arbiter, venue, nodes
+// and a load client for each lane as processes, the fault's course in the
+// middle; course_node.go harms processes and hosts, course_net.go cables,
+// clock.go clocks. lane.go looks at a lane while that goes on and marks what
+// was done to it. collect.go reads the logs: the client's orders, the orders
+// the venue accepted, the nodes' pinned rings and lane tables. judge.go is a
+// pure function over them, history.go its part that porcupine plays.
+// summary.go adds runs up, everything.go plays all faults, keepalived.go what
+// others have today. Package report writes it down.
 package drill
