@@ -75,6 +75,7 @@ type Replica struct {
 	arbiter arbiter.Arbiter
 
 	sender
+	successor
 	cutter
 	lease
 	policy     policy.Policy
@@ -222,6 +223,7 @@ func (r *Replica) tick(nowNs int64) {
 	if r.cfg.Peer == 0 {
 		return
 	}
+	r.watchSuccessor(nowNs)
 	switch r.word.State() {
 	case lane.Active:
 		r.watchStandby(nowNs)
@@ -333,18 +335,10 @@ func (r *Replica) Claiming() bool { return r.word.State() == lane.Candidate }
 // Drained is told by the loop once a stopped intake has nothing unreleased. The
 // lane is given up for good then, so the standby must have been heard just now.
 func (r *Replica) Drained(nowNs int64) {
-	if r.stopIntake && r.Releasable() == r.ring.Tail() && r.successorReady() {
+	if r.stopIntake && r.Releasable() == r.ring.Tail() && r.successorReady(nowNs) {
 		r.step(role.Event{Kind: role.Drained}, nowNs)
 		r.link.kick()
 	}
-}
-
-// successorReady is the kernel's rule for fencing: the peer is STANDBY in this
-// epoch and was heard within a heartbeat.
-func (r *Replica) successorReady() bool {
-	t := r.table
-	return lane.Word(atomic.LoadUint64(&t.Peer.Authority)) == r.word.With(lane.Standby) &&
-		atomic.LoadUint32(&t.Watch.SilentTicks) < t.Config.SilenceTicks
 }
 
 // Draining reports whether the loop shall say when it is drained.

@@ -165,12 +165,13 @@ func (n *Node) handOverAll() {
 	}
 }
 
-// standbyReady: the peer said STANDBY in this epoch and was heard just now.
+// standbyReady: the peer said STANDBY in this epoch and was heard just now, its
+// engine too.
 func standbyReady(p *laneParts) bool {
 	t := p.mem.table
 	peer := lane.Word(atomic.LoadUint64(&t.Peer.Authority))
 	return p.cfg.Peer != 0 && peer == lane.Load(p.mem.authority).With(lane.Standby) &&
-		atomic.LoadUint32(&t.Watch.SilentTicks) < t.Config.SilenceTicks
+		atomic.LoadUint32(&t.Watch.SilentTicks) < t.Config.SilenceTicks && p.replica.SuccessorReady()
 }
 
 func (n *Node) writeOrderLogs() error {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"onebeat/bench/lab"
 	"onebeat/bench/scene"
 	"onebeat/bpf"
+	"onebeat/mirror"
 	"onebeat/mirror/lane"
 )
 
@@ -281,4 +283,29 @@ func TestSharedSocketsAllocateNothing(t *testing.T) {
 	w.until("all answers", func() bool {
 		return w.clientOf(0).c.Unanswered()+w.clientOf(1).c.Unanswered()+w.clientOf(2).c.Unanswered() == 0
 	})
+}
+
+// The kernel of a dead engine goes on as STANDBY: nothing is handed over to it.
+func TestDeadStandbyIsHandedNothing(t *testing.T) {
+	lanes := scene.NPlusOne("book", laneLines)
+	w := newLanesWorld(t, lab.NPlusOne, lanes)
+	w.kill(lab.NodeC)
+	before := w.words(lab.NodeB, 1, 2)
+	w.steps(50 * time.Millisecond)
+	w.everybodyOrders(20) // mirrored all the same
+	for _, ask := range []func(*Node) error{(*Node).handOverAllNow, func(n *Node) error { return n.handover(2) }} {
+		if err := ask(w.nodes[lab.NodeB]); !errors.Is(err, ErrNoStandby) {
+			t.Fatalf("handed over to nobody: %v%s", err, w.describe())
+		}
+	}
+	// Also when the engine dies in the middle of it.
+	w.at(lab.NodeB, 1).replica.Commands.Put(mirror.CommandHandover)
+	w.everybodyOrders(20)
+	w.unmoved(lab.NodeB, before)
+	w.restart(lab.NodeC)
+	w.untilLane(lab.NodeC, 1, lane.Standby)
+	w.handOver(lab.NodeB, (*Node).handOverAllNow)
+	w.everybodyOrders(20)
+	w.inOneState(lanes)
+	w.checkOnce()
 }
