@@ -14,6 +14,14 @@ type WitnessStatus struct {
 	Registers []Register        `json:"registers"` // known or asked for
 	Seeds     []Seed            `json:"seeds"`     // by operators; the last ones
 	Counters  map[string]uint64 `json:"counters"`
+	Etcd      *EtcdStatus       `json:"etcd,omitempty"` // an embedded member instead of registers in memory
+}
+
+// EtcdStatus is an embedded member of an etcd cluster.
+type EtcdStatus struct {
+	Member  string `json:"member"`
+	Leader  string `json:"leader"` // 0: the cluster has none, and answers nobody
+	DataDir string `json:"data_dir"`
 }
 
 // Register is one lane's record at a witness.

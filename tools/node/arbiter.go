@@ -3,9 +3,11 @@ package node
 import (
 	"fmt"
 	"net"
+	"time"
 
 	"onebeat/engine/app"
 	"onebeat/mirror/arbiter"
+	"onebeat/mirror/etcd"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/ring"
 	"onebeat/mirror/wire"
@@ -38,6 +40,20 @@ func (n *Node) newArbiter(p *laneParts, r *ring.Ring) (arbiter.Arbiter, error) {
 			return nil, err
 		}
 		return n.fenceArbiter(p, pair)
+	case config.ArbitrationEtcd:
+		e := n.cfg.Etcd
+		secure, err := e.TLS(n.cfg.File)
+		if err != nil {
+			return nil, err
+		}
+		a, err := etcd.Open(etcd.Options{Endpoints: e.Endpoints, Prefix: e.Prefix, Lane: uint8(l.ID), Node: uint8(n.cfg.Node.Number),
+			Timeout: time.Duration(e.Timeout), TLS: secure, Log: n.log.With("lane", l.ID)})
+		if err != nil {
+			return nil, err
+		}
+		n.closer = append(n.closer, a.Close)
+		p.remote = a
+		return a, nil
 	default:
 		return newPair(l, r)
 	}

@@ -43,7 +43,8 @@ type setting struct {
 	noPeer               bool
 	link                 string // lines of [[link]]
 	wrap                 map[string]func(xdp.Port) xdp.Port
-	witness              bool // arbitration witness
+	witness              bool   // arbitration witness
+	etcd                 string // endpoint of a member: arbitration etcd
 }
 
 func newWorld(t *testing.T, s setting) *world {
@@ -268,6 +269,10 @@ func sceneOf(l *lab.Lab, s setting) *scene.Scene {
 	if s.witness {
 		sections = fmt.Sprintf("[witness]\naddress = \"%s:%d\"\nkey_file = \"witness.key\"\n", netip.AddrFrom4(lab.WitnessIP), witnessPort)
 		lines += "arbitration = \"witness\"\n"
+	}
+	if s.etcd != "" {
+		sections = fmt.Sprintf("[etcd]\nendpoints = [%q]\nprefix = \"/onebeat/test\"\n", s.etcd)
+		lines += "arbitration = \"etcd\"\n"
 	}
 	lanes := scene.OneLane(s.app, lines)
 	if s.noPeer {
