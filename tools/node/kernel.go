@@ -39,6 +39,10 @@ func (n *Node) openXDP(ctx context.Context) error {
 	if err := n.inspect(); err != nil {
 		return err
 	}
+	claimants, err := n.findClaimants()
+	if err != nil {
+		return err
+	}
 	if err := n.loadKernel(); err != nil {
 		return err
 	}
@@ -64,6 +68,9 @@ func (n *Node) openXDP(ctx context.Context) error {
 		if err := n.openLaneXDP(p); err != nil {
 			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
 		}
+	}
+	if err := n.refuseStrangers(claimants); err != nil {
+		return err
 	}
 	return n.attach()
 }
