@@ -128,3 +128,36 @@ func TestArbitrationFence(t *testing.T) {
 		}
 	}
 }
+
+// TestCommentedExample: what example-a.toml shows as comments is a configuration.
+func TestCommentedExample(t *testing.T) {
+	path := withKey(t, "example-a.toml")
+	doc, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, ops, ok := strings.Cut(string(doc), "# What follows is optional")
+	if !ok {
+		t.Fatal("the optional sections are gone")
+	}
+	_, ops, _ = strings.Cut(ops, "\n")
+	lines := strings.Split(ops, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimPrefix(lines[i], "# ")
+	}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "node-b.bmc"), []byte("password=x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before = strings.Replace(before, "arbitration = \"pair\"", "arbitration = \"fence\"", 1)
+	c, err := Parse(path, []byte(before+strings.Join(lines, "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Fences) != 1 || len(c.Tracks) != 1 || len(c.Hooks) != 1 || c.Predict == nil {
+		t.Errorf("%+v", c)
+	}
+	// What it calls the defaults are the defaults.
+	if *c.Predict != DefaultPredict() {
+		t.Errorf("%+v", c.Predict)
+	}
+}
