@@ -67,7 +67,7 @@ func (r *run) startArbiter() error {
 	var why error
 	for deadline := time.Now().Add(readyTimeout); time.Now().Before(deadline); time.Sleep(pollEvery) {
 		if p.ended() {
-			return fmt.Errorf("the arbiter ended while starting: %w", exitError(p.err))
+			return fmt.Errorf("the arbiter ended while starting: %w", p.why())
 		}
 		if why = call(r.lab, lab.Witness, 0, control.CmdStatus, nil); why == nil {
 			return nil

@@ -14,6 +14,7 @@ type prefixer struct {
 	w      io.Writer
 	prefix string
 	rest   []byte
+	last   string // whole line; read it when the writer has ended
 }
 
 // Write implements io.Writer.
@@ -25,6 +26,7 @@ func (p *prefixer) Write(b []byte) (int, error) {
 			return len(b), nil
 		}
 		line := append([]byte(p.prefix), p.rest[:i+1]...)
+		p.last = string(p.rest[:i])
 		p.rest = p.rest[i+1:]
 		writing.Lock()
 		_, err := p.w.Write(line)

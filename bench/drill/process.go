@@ -30,12 +30,14 @@ type process struct {
 	cmd   *lab.Command
 	done  chan struct{} // closed when it has ended
 	err   error         // valid then
+	said  *prefixer     // its stderr; nil: not kept
 }
 
 // start runs `onebeat <args>` in a place.
 func start(l *lab.Lab, o *Options, place string, stdout io.Writer, args ...string) (*process, error) {
 	p := &process{place: place, cmd: l.Command(place, o.Program, args...), done: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = stdout, &prefixer{w: o.Log, prefix: place + ": "}
+	p.said = &prefixer{w: o.Log, prefix: place + ": "}
+	p.cmd.Stdout, p.cmd.Stderr = stdout, p.said
 	p.cmd.Nice = niceness
 	return p, p.run()
 }
@@ -65,7 +67,7 @@ func (p *process) ended() bool {
 
 func (p *process) signal(s syscall.Signal) error {
 	if p.ended() {
-		return fmt.Errorf("%s has ended: %w", p.place, exitError(p.err))
+		return fmt.Errorf("%s has ended: %w", p.place, p.why())
 	}
 	if err := p.cmd.Process.Signal(s); err != nil {
 		return fmt.Errorf("signal %v to %s: %w", s, p.place, err)
@@ -73,9 +75,14 @@ func (p *process) signal(s syscall.Signal) error {
 	return nil
 }
 
-func exitError(err error) error {
+// why is how a process ended, with the last thing it said.
+func (p *process) why() error {
+	err := p.err
 	if err == nil {
-		return errors.New("exit status 0")
+		err = errors.New("exit status 0")
+	}
+	if p.said != nil && p.said.last != "" {
+		err = fmt.Errorf("%w: %s", err, p.said.last)
 	}
 	return err
 }
@@ -109,7 +116,7 @@ func (p *process) waitFor(l *lab.Lab, id int, want lane.State, stop <-chan struc
 	var why error
 	for time.Now().Before(deadline) {
 		if p.ended() {
-			return nil, fmt.Errorf("%s ended while starting: %w", p.place, exitError(p.err))
+			return nil, fmt.Errorf("%s ended while starting: %w", p.place, p.why())
 		}
 		if view == nil {
 			view, why = openNode(l, p.place, id)

@@ -237,12 +237,12 @@ func (r *run) rest(d time.Duration) error {
 		}
 		for place, p := range r.processes {
 			if p.ended() && !r.dead[place] {
-				return fmt.Errorf("%s ended too early: %w", place, exitError(p.err))
+				return fmt.Errorf("%s ended too early: %w", place, p.why())
 			}
 		}
 		for _, l := range r.lanes {
 			if l.client != nil && l.client.ended() {
-				return fmt.Errorf("the load ended too early: %w", exitError(l.client.err))
+				return fmt.Errorf("the load ended too early: %w", l.client.why())
 			}
 		}
 		left := time.Until(end)

@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"onebeat/bench/lab"
 	"onebeat/bench/scene"
 )
+
+// maxSleep is how long an idle loop sleeps; short heartbeats need less.
+const maxSleep = 500 * time.Microsecond
 
 // sceneOf is what the lab of a run holds.
 func sceneOf(l *lab.Lab, o *Options, f *fault) *scene.Scene {
@@ -26,7 +30,7 @@ func sceneOf(l *lab.Lab, o *Options, f *fault) *scene.Scene {
 		lanes = f.lanes
 	}
 	return &scene.Scene{Lab: l, Lanes: lanes(o.App, lines.String()), NodeLines: node.String(),
-		LoopLines: fmt.Sprintf("idle = %q", o.Idle), LogLevel: o.LogLevel}
+		LoopLines: fmt.Sprintf("idle = %q\nmax_sleep = %q", o.Idle, min(maxSleep, o.Heartbeat/5)), LogLevel: o.LogLevel}
 }
 
 func clientLogPath(l *lab.Lab, lane int) string {
