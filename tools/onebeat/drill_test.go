@@ -27,9 +27,6 @@ func TestDrills(t *testing.T) {
 	labtest.NeedRoot(t)
 	t.Setenv(asProgram, "1")
 	for _, fault := range drill.Names() {
-		if fault == drill.FaultEtcdDown {
-			continue // mirror/etcd has it
-		}
 		t.Run(fault, func(t *testing.T) {
 			o := drill.Options{Fault: fault, Program: os.Args[0], Arbitration: arbitrationOf(fault), RatePerSecond: 4000,
 				Duration: 300 * time.Millisecond, Asleep: 200 * time.Millisecond, Wait: 60 * time.Millisecond,
