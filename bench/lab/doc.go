@@ -14,6 +14,11 @@
 // node-b (link1) in place of the cable between those. In both a third network
 // (witness0) leads from every node to the witness.
 //
+// With a fault box every cable of a node leads through one more place, where
+// frames can be lost, doubled, held back and corrupted, and plugs pulled:
+//
+//	node-a ──link0── box: [node-a-link0 ⇄ node-b-link0] ──link0── node-b
+//
 // Every place is a named network namespace with a prefix of this run, so that
 // several labs live side by side. A state file remembers them; what a run left
 // behind whose process is gone is removed by the next Up.

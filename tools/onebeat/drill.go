@@ -39,6 +39,13 @@ func newDrill() *cobra.Command {
 			if verbose {
 				o.Log = os.Stderr
 			}
+			// Many short runs say more than few long ones.
+			if f := c.Flags(); all && !f.Changed("duration") {
+				o.Duration = time.Second
+			}
+			if f := c.Flags(); all && !f.Changed("rate") {
+				o.RatePerSecond = 10_000
+			}
 			begin := time.Now()
 			var summaries []drill.Summary
 			if all {
@@ -64,8 +71,8 @@ func newDrill() *cobra.Command {
 	f.StringVar(&o.Arbitration, "arbitration", drill.Witness, "pair, links, witness or etcd")
 	f.Float64Var(&o.Percent, "percent", 2, "of the frames, for loss, dup, reorder and corrupt")
 	f.IntVar(&o.Runs, "runs", 1, "how often")
-	f.IntVar(&o.RatePerSecond, "rate", 20_000, "orders per second")
-	f.DurationVar(&o.Duration, "duration", 2*time.Second, "load of each run; the fault comes in its middle")
+	f.IntVar(&o.RatePerSecond, "rate", 20_000, "orders per second and lane; with --all 10000 by default")
+	f.DurationVar(&o.Duration, "duration", 2*time.Second, "load of each run, half before and half after the fault; with --all 1s by default")
 	f.BoolVar(&all, "all", false, "every fault; a report is worth having: --report")
 	f.StringVar(&dir, "report", "", "write drill.html and drill.json into this directory")
 	f.BoolVar(&noKeepalived, "no-keepalived", false, "do not measure keepalived beside it")
