@@ -71,6 +71,15 @@ func ParseMessage(payload []byte) (session uint32, seqNo uint64, template uint16
 		payload[MessagePrefixBytes+sbe.HeaderBytes:], reason == sbe.OK
 }
 
+// ParseSession reads the payload of a RecordSession.
+func ParseSession(payload []byte) (session uint32, e Event, ok bool) {
+	if len(payload) < sessionBytes {
+		return 0, 0, false
+	}
+	e = Event(binary.LittleEndian.Uint32(payload[offEvent:]))
+	return binary.LittleEndian.Uint32(payload[offSession:]), e, e > 0 && e < eventCount
+}
+
 func putSession(b []byte, session uint32, e Event, timestamp uint64, keepAliveMs uint32, from *app.Endpoint, nextSeqNo uint64) []byte {
 	b = b[:sessionBytes]
 	binary.LittleEndian.PutUint32(b[offSession:], session)

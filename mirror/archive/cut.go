@@ -123,18 +123,21 @@ func (w *Writer) shorten(s *Segment, position uint64) error {
 			return err
 		}
 	}
-	// The index first: it must not vouch for records that go.
-	head := make([]byte, entryBytes)
-	putIndexHeader(head, s.Header.Lane, s.first)
-	if err := (&segment{o: &w.o}).writeNew(s.IndexPath(), head, 0); err != nil {
-		return err
-	}
 	f, err := w.o.FS.Open(s.Path, disk.Write, false)
 	if err != nil {
 		return err
 	}
+	// In this order: a closed segment has its whole index, and an index vouches
+	// for no record that is gone.
 	seal := HeaderBytes + int64(s.Header.DataBytes)
-	err = zero(f, seal, seal+SealBytes)
+	if err = zero(f, seal, seal+SealBytes); err == nil {
+		err = f.Datasync()
+	}
+	if err == nil {
+		head := make([]byte, entryBytes)
+		putIndexHeader(head, s.Header.Lane, s.first)
+		err = (&segment{o: &w.o}).writeNew(s.IndexPath(), head, 0)
+	}
 	if err == nil {
 		err = zero(f, HeaderBytes+int64(position-s.first), HeaderBytes+int64(s.Seal.End-s.first))
 	}

@@ -262,3 +262,12 @@ func (r *Reader) closeSegment() error {
 
 // Close ends the reading.
 func (r *Reader) Close() error { return r.closeSegment() }
+
+// Starts returns the first positions of the segments, rising.
+func (r *Reader) Starts() []uint64 {
+	var list []uint64
+	for i := range r.segments {
+		list = append(list, r.segments[i].first)
+	}
+	return list
+}

@@ -1,27 +1,27 @@
 package inspect
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"sync/atomic"
 
 	"onebeat/bpf"
 	"onebeat/engine/app"
-	"onebeat/engine/fixp"
-	"onebeat/engine/sbe"
+	"onebeat/mirror/archive"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/ring"
 )
 
 // Ring is a lane's ring as it stood when it was opened: its tail does not
-// move, its memory may be overwritten by a living node.
+// move, unless it is followed; its memory may be overwritten by a living node.
 type Ring struct {
-	view *bpf.View
-	ring *ring.Ring
-	tail uint64
-	Word lane.Word
+	view     *bpf.View
+	ring     *ring.Ring
+	tail     uint64
+	live     *ring.Ring // of the moving tail
+	follow   bool
+	position uint64 // of Next
+	Word     lane.Word
 }
 
 // OpenRing opens the ring of a lane under a node's pin directory.
@@ -34,86 +34,59 @@ func OpenRing(bpffs string, laneID int) (*Ring, error) {
 	if r.ring, err = ring.New(v.Ring, v.RingSize(), &r.tail); err != nil {
 		return nil, errors.Join(err, v.Close())
 	}
+	if r.live, err = ring.New(v.Ring, v.RingSize(), &lane.At(v.Lane).Tail); err != nil {
+		return nil, errors.Join(err, v.Close())
+	}
+	r.position = r.ring.Oldest()
 	return r, nil
+}
+
+// Follow makes Next read what is appended from now on, too.
+func (r *Ring) Follow() { r.follow = true }
+
+// Begin implements Source.
+func (r *Ring) Begin() uint64 { return r.ring.Oldest() }
+
+// Starts implements Source: a ring has no index.
+func (r *Ring) Starts() []uint64 { return []uint64{r.ring.Oldest()} }
+
+// Seek implements Source.
+func (r *Ring) Seek(position uint64) error {
+	if oldest := r.live.Oldest(); position < oldest {
+		return &archive.Gap{From: position, To: oldest}
+	}
+	r.position = position
+	return nil
+}
+
+// SeekTime implements Source.
+func (r *Ring) SeekTime(int64) error { return r.Seek(r.live.Oldest()) }
+
+// Next implements Source. The record's payload is the ring's memory: a copy is
+// checked again, so that a living node cannot change what is printed.
+func (r *Ring) Next(rec *app.Record) (more bool, err error) {
+	from := r.ring
+	if r.follow {
+		from = r.live
+	}
+	found, next, state := from.Read(r.position)
+	if state == ring.AtTail {
+		return false, nil
+	}
+	if state == ring.Overwritten || !r.live.Holds(r.position) && r.follow {
+		oldest := r.live.Oldest()
+		return false, &archive.Gap{From: r.position, To: max(oldest, r.position+1)}
+	}
+	if state != ring.Found {
+		return false, fmt.Errorf("%w at %d: %v", ring.ErrRecord, r.position, state)
+	}
+	found.Payload = append([]byte(nil), found.Payload...)
+	*rec, r.position = found, next
+	return true, nil
 }
 
 // Close ends the look.
 func (r *Ring) Close() error { return r.view.Close() }
-
-// Line is one record for people and programs.
-type Line struct {
-	Position uint64 `json:"position"`
-	Epoch    uint32 `json:"epoch"`
-	TimeNs   int64  `json:"time_ns"`
-	Type     string `json:"type"`
-	Bytes    int    `json:"bytes"` // of the payload
-	Session  uint32 `json:"session,omitempty"`
-	SeqNo    uint64 `json:"seq_no,omitempty"`
-	Message  string `json:"message,omitempty"`
-	ClOrdID  uint64 `json:"clordid,omitempty"`
-}
-
-func lineOf(rec *app.Record) Line {
-	l := Line{Position: rec.Position, Epoch: rec.Epoch, TimeNs: rec.TimeNs, Type: rec.Type.String(), Bytes: len(rec.Payload)}
-	if rec.Type != app.RecordMessage && rec.Type != app.RecordVenue {
-		return l
-	}
-	session, seqNo, template, block, ok := fixp.ParseMessage(rec.Payload)
-	if !ok {
-		return l
-	}
-	l.Session, l.SeqNo, l.Message = session, seqNo, sbe.TemplateName(template)
-	switch template {
-	case sbe.TemplateNewOrderSingle:
-		l.ClOrdID = sbe.AsNewOrderSingle(block).ClOrdID()
-	case sbe.TemplateOrderCancelRequest:
-		l.ClOrdID = sbe.AsOrderCancelRequest(block).ClOrdID()
-	case sbe.TemplateOrderCancelReplaceRequest:
-		l.ClOrdID = sbe.AsOrderCancelReplaceRequest(block).ClOrdID()
-	case sbe.TemplateExecutionReport:
-		l.ClOrdID = sbe.AsExecutionReport(block).ClOrdID()
-	}
-	return l
-}
-
-// Tail writes the newest count records, oldest first; count 0: all held.
-func (r *Ring) Tail(w io.Writer, count int, asJSON bool) error {
-	from := r.ring.Oldest()
-	if count > 0 {
-		// A first pass finds where the last count records begin.
-		begins, seen := make([]uint64, count), 0
-		_, err := r.ring.Scan(from, r.tail, func(rec *app.Record) bool {
-			begins[seen%count] = rec.Position
-			seen++
-			return true
-		})
-		if err != nil {
-			return err
-		}
-		if seen >= count {
-			from = begins[seen%count]
-		}
-	}
-	out := json.NewEncoder(w)
-	var failed error
-	_, err := r.ring.Scan(from, r.tail, func(rec *app.Record) bool {
-		l := lineOf(rec)
-		if asJSON {
-			failed = out.Encode(l)
-		} else {
-			_, failed = fmt.Fprintf(w, "%12d  epoch %-4d %18d ns  %-8s %4d bytes  %s", l.Position, l.Epoch, l.TimeNs, l.Type, l.Bytes, l.about())
-		}
-		return failed == nil
-	})
-	return errors.Join(err, failed)
-}
-
-func (l *Line) about() string {
-	if l.Message == "" {
-		return "\n"
-	}
-	return fmt.Sprintf("session %d seq %d %s ClOrdID %d\n", l.Session, l.SeqNo, l.Message, l.ClOrdID)
-}
 
 // Verified is what Verify found.
 type Verified struct {

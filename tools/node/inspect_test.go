@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"onebeat/bench/lab"
+	"onebeat/mirror/archive"
 	"onebeat/tools/inspect"
 )
 
@@ -25,7 +26,8 @@ func TestRingIsReadFromOutside(t *testing.T) {
 	}
 	r := open()
 	var out bytes.Buffer
-	if err := r.Tail(&out, 3, true); err != nil {
+	print := &inspect.Printer{W: &out, JSON: true}
+	if err := inspect.Newest(r, &inspect.Filter{}, 3, func(*archive.Gap) {}, print.Print); err != nil {
 		t.Fatal(err)
 	}
 	lines := bytes.Split(bytes.TrimSpace(out.Bytes()), []byte("\n"))
