@@ -91,3 +91,70 @@ func TestArbitration(t *testing.T) {
 		t.Errorf("%+v", w)
 	}
 }
+
+// What stands in the example's comments is a configuration too.
+func TestExampleSections(t *testing.T) {
+	path := withKey(t, "example-a.toml")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "witness.key"), []byte(strings.Repeat("c7", KeyBytes)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{ArbitrationWitness, ArbitrationEtcd} {
+		text := strings.Replace(string(b), `arbitration = "pair"`, `arbitration = "`+name+`"`, 1)
+		from := strings.Index(text, "# ["+name+"]")
+		end := from + strings.Index(text[from:], "\n\n")
+		var section []string
+		for _, line := range strings.Split(text[from:end], "\n") {
+			if line = strings.TrimPrefix(line, "# "); !strings.HasSuffix(strings.Fields(line + " x")[0], "_file") || name == ArbitrationWitness {
+				section = append(section, line)
+			}
+		}
+		cfg, err := Parse(path, []byte(text[:from]+strings.Join(section, "\n")+text[end:]))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !cfg.Lanes[0].Registered() {
+			t.Error(name)
+		}
+	}
+}
+
+func TestWitnessFile(t *testing.T) {
+	c, err := LoadWitness(withKey(t, "example-witness.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := c.Witness; w.Listen.String() != "10.98.0.100:7500" || w.Idle != IdleYield || w.Core != -1 || len(c.Groups) != 1 || c.Groups[0].Key[0] != 0xa5 {
+		t.Errorf("%+v", c)
+	}
+	key, other := writeKey(t, "a5"), writeKey(t, "b6")
+	const head = "[witness]\nlisten = \"10.98.0.100:7500\"\n"
+	group := func(name, key string) string {
+		return "[[group]]\nname = \"" + name + "\"\nkey_file = \"" + key + "\"\n"
+	}
+	for _, c := range []struct{ name, doc, want string }{
+		{"two groups", head + group("a", key) + group("b", other), ""},
+		{"no group", head, "group: missing; add at least one [[group]]"},
+		{"no listen", "[witness]\n" + group("a", key), "witness.listen: missing"},
+		{"unknown", head + "colour = 1\n" + group("a", key), "witness.colour: unknown key"},
+		{"one key", head + group("a", key) + group("b", key), "group[1].key_file: holds the key of group[0]"},
+		{"one name", head + group("a", key) + group("a", other), `group[1].name: "a" is already that of group[0]`},
+		{"idle", head + "idle = \"sleep\"\n" + group("a", key), "witness.idle: \"sleep\" is not known"},
+		{"run_dir", head + "run_dir = \"run\"\n" + group("a", key), "witness.run_dir: \"run\" is not an absolute path"},
+		{"name", head + "name = \"a/b\"\n" + group("a", key), "witness.name: \"a/b\" cannot name a file"},
+	} {
+		_, err := ParseWitness("w.toml", []byte(c.doc))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, want %s", c.name, err, c.want)
+		}
+	}
+	if w, err := WitnessOfKeys("10.98.0.100:7500", []string{key, other}); err == nil || !strings.Contains(err.Error(), "already") {
+		t.Errorf("two files of one name: %+v, %v", w, err)
+	}
+	if w, err := WitnessOfKeys("10.98.0.100:7500", []string{key}); err != nil || w.Groups[0].Name != "a" || w.Groups[0].Key[0] != 0xa5 {
+		t.Errorf("%+v, %v", w, err)
+	}
+}
