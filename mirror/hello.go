@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"onebeat/engine/app"
+	"onebeat/mirror/internal/mutant"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/role"
 	"onebeat/mirror/wire"
@@ -52,11 +53,16 @@ func (r *Replica) sendHello() {
 	if r.word.State() == lane.Active || r.word.State() == lane.Standby || r.broken {
 		want = wire.WantNothing
 	}
+	cutAt, known := r.cutFor(&r.hello)
+	cutFor := r.hello.LastEpoch
+	if !known {
+		cutAt, cutFor = wire.NoCut, nobodysEpoch
+	}
 	hello := wire.Hello{
 		Incarnation: r.table.Config.Incarnation, PeerIncarnation: r.helloIncarn,
 		Authority: r.word, Record: r.role.Record(), LastEpoch: r.ring.LastEpoch(),
 		Tail: r.ring.Tail(), Oldest: r.ring.Oldest(), RingBytes: uint64(r.ring.SizeBytes()),
-		CutAt: r.cutFor(&r.hello), CutFor: r.hello.LastEpoch, SchemaVersion: r.cfg.SchemaVersion, PolicyFlags: r.cfg.PolicyFlags,
+		CutAt: cutAt, CutFor: cutFor, SchemaVersion: r.cfg.SchemaVersion, PolicyFlags: r.cfg.PolicyFlags,
 		Want: want, First: r.cfg.First,
 	}
 	if r.second.port != nil {
@@ -68,21 +74,28 @@ func (r *Replica) sendHello() {
 	r.link.submit(b, wire.HelloBytes, &r.link.base)
 }
 
-// cutFor returns where the peer's log must end to be a prefix of this one: at
-// the start of the first epoch it lacks, if it reaches beyond.
-func (r *Replica) cutFor(peer *wire.Hello) uint64 {
+// cutFor returns where a log like the peer's must end to be a prefix of this
+// one: at the start of the first epoch it lacks. That holds for any log that ends
+// in the peer's last epoch, however far the peer has come since it was heard. It
+// is false when this ring no longer holds that place.
+func (r *Replica) cutFor(peer *wire.Hello) (position uint64, known bool) {
 	if peer.Incarnation == 0 || peer.Tail == 0 {
-		return wire.NoCut
+		return wire.NoCut, true
 	}
 	start, found, known := r.ring.FirstAfter(peer.LastEpoch)
-	if found && known && start < peer.Tail {
-		return start
+	switch {
+	case mutant.On(mutant.LengthDecides):
+	case found:
+		return start, known
 	}
 	if peer.Tail > r.ring.Tail() {
-		return r.ring.Tail()
+		return r.ring.Tail(), known
 	}
-	return wire.NoCut
+	return wire.NoCut, known
 }
+
+// nobodysEpoch is no log's last one: a cut worked out for it is nobody's.
+const nobodysEpoch = ^uint32(0)
 
 // onHello learns the peer's ring, sets up the session keys once both know each
 // other's, and serves a standby that asks for what it lacks.
@@ -169,8 +182,9 @@ func (r *Replica) setKeys(peer uint64, fresh bool) {
 // serveCatchUp sends what the standby lacks, a burst per HELLO, and takes it in
 // once it is at the tail.
 func (r *Replica) serveCatchUp(hello *wire.Hello, nowNs int64) {
-	from := min(hello.Tail, r.cutFor(hello))
-	if from != r.ring.Tail() && !r.ring.Holds(from) {
+	cutAt, known := r.cutFor(hello)
+	from := min(hello.Tail, cutAt)
+	if !known || from != r.ring.Tail() && !r.ring.Holds(from) {
 		if r.refusedAt != from {
 			r.refusedAt = from
 			r.Events.push(Event{TimeNs: nowNs, Kind: EventRefused,

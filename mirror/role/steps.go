@@ -180,7 +180,7 @@ func (m *Machine) greatest(h *wire.Hello) bool {
 
 // longer compares the logs of two parked members.
 func (m *Machine) longer(h *wire.Hello) bool {
-	if m.lastEpoch != h.LastEpoch && !mutant.On(mutant.LengthDecides) {
+	if m.lastEpoch != h.LastEpoch {
 		return m.lastEpoch > h.LastEpoch
 	}
 	if m.tail != h.Tail {

@@ -39,7 +39,7 @@ const (
 
 	// Reenters: a parked node becomes a standby again in the epoch it was parked in.
 	Reenters
-	// LengthDecides: of two logs the longer one is the greater.
+	// LengthDecides: a log is cut to another by its length, not by its epochs.
 	LengthDecides
 	// Silently: a new epoch is not opened in the log.
 	Silently
