@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"onebeat/bench/lab"
 	"onebeat/engine/app"
@@ -135,5 +136,49 @@ func TestArchiveIsCutWithTheLog(t *testing.T) {
 	kept, err := filepath.Glob(filepath.Join(dir, "*", fmt.Sprintf("cut-*-%d-*.log", cut.From)))
 	if err != nil || len(kept) != 1 {
 		t.Error(kept, err)
+	}
+}
+
+// The gateway's state is rebuilt from its archive far faster than orders come.
+// The rate is logged: measured alone on the machine it is the one to quote.
+func TestReplayRate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "archive")
+	w := steadyUDP(t, archived(setting{app: "gateway"}, dir))
+	w.orders(3000)
+	p := w.nodes[lab.NodeA].lanes[0]
+	w.until("archive", func() bool { return p.archive.Archived() == p.mem.table.Tail })
+	cfg := w.config(lab.NodeA)
+	best := 0.0
+	for range 5 {
+		s, err := NewReplay(cfg.Lane(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := archive.OpenReader(disk.OS{}, archive.LaneDir(dir, cfg.Node.Name, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		records, began := 0, time.Now()
+		for {
+			var rec app.Record
+			more, err := r.Next(&rec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !more {
+				break
+			}
+			s.Apply(&rec)
+			records++
+		}
+		rate := float64(records) / time.Since(began).Seconds()
+		best = max(best, rate)
+		t.Logf("%d records, %.0f records/s", records, rate)
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if best < 100_000 {
+		t.Errorf("%.0f records/s", best)
 	}
 }
