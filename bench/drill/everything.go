@@ -6,6 +6,11 @@ import (
 	"slices"
 )
 
+// etcdSlack is how many times longer a lane's budgets are beside an etcd member
+// that starts: it takes both cores of a small machine for many milliseconds,
+// and an engine that stands still for a hang budget is rightly replaced.
+const etcdSlack = 4
+
 // Everything plays all faults, each with the arbitration asked for or, where
 // that does not survive it, with the first that does. A fault that cannot be
 // played is one that failed: the others are played all the same.
@@ -23,6 +28,9 @@ func Everything(o *Options, stop <-chan struct{}) ([]Summary, error) {
 		one.Fault = f.name
 		if !slices.Contains(f.with, o.Arbitration) {
 			one.Arbitration = f.with[0]
+		}
+		if one.Arbitration == Etcd && o.Arbitration != Etcd {
+			one.Heartbeat, one.HangBudget = etcdSlack*o.Heartbeat, etcdSlack*o.HangBudget
 		}
 		s, err := All(&one, stop)
 		if errors.Is(err, ErrStopped) {

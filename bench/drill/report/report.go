@@ -125,7 +125,7 @@ func (r *Report) Total() drill.Summary {
 
 // Histogram draws a fault's outages.
 func (r *Report) Histogram(s *drill.Summary) template.HTML {
-	return histogram(s.Outages, []guide{{r.Settings.HeartbeatNs, "heartbeat"}}, "outages of "+s.Fault)
+	return histogram(s.Outages, []guide{{s.HeartbeatNs, "heartbeat"}}, "outages of "+s.Fault)
 }
 
 // KeepalivedHistogram draws keepalived's outages on the same axis.

@@ -18,9 +18,9 @@ func sample() *Report {
 	if err := o.Defaults(); err != nil {
 		panic(err)
 	}
-	good := drill.Summary{Fault: "kill", What: "SIGKILL", Arbitration: "witness", Runs: 3, OrdersSent: 1_234_567, OrdersAcked: 1_234_567, OK: true,
+	good := drill.Summary{Fault: "kill", What: "SIGKILL", Arbitration: "witness", Runs: 3, HeartbeatNs: 5e6, OrdersSent: 1_234_567, OrdersAcked: 1_234_567, OK: true,
 		Outages: []int64{700_000, 900_000, 4_000_000}, OutageNs: drill.Spread{P50: 900_000, P99: 4_000_000, Max: 4_000_000}, MTTRNs: 1_866_666}
-	bad := drill.Summary{Fault: "power", What: "a <host> & its cables", Arbitration: "witness", Runs: 1, AckedLost: 1,
+	bad := drill.Summary{Fault: "power", What: "a <host> & its cables", Arbitration: "witness", Runs: 1, AckedLost: 1, HeartbeatNs: 20e6,
 		Outages: []int64{50, 6_000_000, 7_000_000_000}, OutageNs: drill.Spread{P50: 6_000_000}, Problems: []string{"run 1: lost <1>"}}
 	r := &Report{Time: time.Unix(0, 0).UTC(), Version: "v", Command: "onebeat drill --all", Settings: SettingsOf(&o), Faults: []drill.Summary{good, bad},
 		Keepalived: &drill.Keepalived{Installed: true, Version: "keepalived 2", Runs: 1, Outages: []int64{42_700_000}, OutageNs: drill.Spread{P50: 42_700_000}}}
@@ -48,7 +48,7 @@ func TestReportFiles(t *testing.T) {
 	}
 	text := string(html)
 	for _, want := range []string{"1 of 2 faults not survived", "1\u202f234\u202f567", "a &lt;host&gt; &amp; its cables", "run 1: lost &lt;1&gt;",
-		"7.1 times", "prefers-color-scheme: dark", "keepalived 2"} {
+		"7.1 times", "heartbeat 20ms", "prefers-color-scheme: dark", "keepalived 2"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not say %q", want)
 		}
