@@ -10,18 +10,23 @@ import (
 	"time"
 )
 
-// seconds is how long the simulator runs: SIM_SECONDS, as `make sim` sets it, or
-// a moment in the tests of everybody.
-func seconds(t *testing.T) time.Duration {
+// lasting reports whether the simulator goes on: for SIM_SECONDS, as `make sim`
+// sets it, or for the same few runs on every machine.
+func lasting(t *testing.T) func(runs int) bool {
 	s := os.Getenv("SIM_SECONDS")
 	if s == "" {
-		return 3 * time.Second
+		few := 256
+		if testing.Short() {
+			few = 32 // the race detector is ten times slower
+		}
+		return func(runs int) bool { return runs < few }
 	}
 	n, err := strconv.ParseFloat(s, 64)
 	if err != nil || n <= 0 {
 		t.Fatalf("SIM_SECONDS=%q: a number of seconds", s)
 	}
-	return time.Duration(n * float64(time.Second))
+	end := time.Now().Add(time.Duration(n * float64(time.Second)))
+	return func(int) bool { return time.Now().Before(end) }
 }
 
 // commit is what a failure is reported with: a seed means nothing without it.
@@ -55,11 +60,11 @@ func TestSimulation(t *testing.T) {
 		return
 	}
 	memory := NewMemory(ringBytes)
-	start, budget := time.Now(), seconds(t)
+	start, goesOn := time.Now(), lasting(t)
 	var total Result
 	modes := map[string]int{}
 	runs := 0
-	for ; time.Since(start) < budget; seed++ {
+	for ; goesOn(runs); seed++ {
 		cfg := Draw(seed)
 		r := memory.Run(cfg)
 		if r.Failure != "" {
