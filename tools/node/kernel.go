@@ -239,7 +239,7 @@ func Cleanup(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{held.Close()}
+	var errs []error
 	if cfg.Node.Transport == config.TransportXDP {
 		errs = append(errs, bpf.Cleanup(cfg.Node.BPFFS))
 	}
@@ -249,7 +249,7 @@ func Cleanup(cfg *config.Config) error {
 	for _, suffix := range []string{".sock", ".lock"} {
 		errs = append(errs, removeIfThere(filepath.Join(cfg.Node.RunDir, cfg.Node.Name+suffix)))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, unlock(held))...)
 }
 
 func removeIfThere(path string) error {

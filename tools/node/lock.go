@@ -40,3 +40,10 @@ func lock(c *config.Config) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// unlock gives the name back. Closing the file alone would leave the lock with
+// every child that was forked a moment ago and has not yet become the check, the
+// hook or the agent it is to be.
+func unlock(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
+}

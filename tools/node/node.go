@@ -96,7 +96,7 @@ func (n *Node) open(ctx context.Context) error {
 	if n.lock, err = lock(n.cfg); err != nil {
 		return err
 	}
-	n.closer = append(n.closer, n.lock.Close)
+	n.closer = append(n.closer, func() error { return unlock(n.lock) })
 	if err := n.openOps(ctx); err != nil {
 		return err
 	}

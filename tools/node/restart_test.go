@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"onebeat/bench/lab"
 	"onebeat/bpf"
 	"onebeat/mirror/lane"
@@ -228,6 +230,20 @@ func TestSecondProcessAndCleanup(t *testing.T) {
 		}
 		w.cleanup(place) // twice is no error
 	}
+}
+
+// A child that was forked and is not yet another program has a copy of the lock's
+// file: a node that ended has given its name back all the same.
+func TestLockIsNotLeftWithChildren(t *testing.T) {
+	w := newUDPWorld(t, setting{app: "book", noPeer: true})
+	copied, err := unix.FcntlInt(w.nodes[lab.NodeA].lock.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(copied)
+	w.kill(lab.NodeA)
+	w.restart(lab.NodeA)
+	w.untilState(lab.NodeA, lane.Active)
 }
 
 // A standby that lost its memory is another one: taken in anew.
