@@ -145,8 +145,8 @@ func (r *Replica) newWord(from, to lane.Word) {
 	if from.State() != lane.Syncing {
 		r.prefixOf = 0
 	}
-	if to.State() == lane.Active {
-		r.activeFrom = r.table.Engine.TxCounter
+	if from.State() == lane.Active && to.State() == lane.Active {
+		r.goneOnFrom = r.table.Engine.TxCounter
 	}
 	r.event(EventWord, uint64(from), uint64(to))
 }

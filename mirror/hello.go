@@ -143,7 +143,7 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
 	r.step(role.Event{Kind: role.PeerHello, Hello: hello, Tail: r.ring.Tail(), Echoed: h.Echo}, nowNs)
 	// Two that both want to join hear of each other at their ticks.
 	if hello.Want == wire.WantJoin && r.word.State() == lane.Active {
-		r.serveCatchUp(&hello, h.Echo > r.activeFrom, nowNs)
+		r.serveCatchUp(&hello, h.Echo > r.goneOnFrom, nowNs)
 		r.sendHello()
 		r.link.kick()
 	}
@@ -180,8 +180,9 @@ func (r *Replica) setKeys(peer uint64, fresh bool) {
 }
 
 // serveCatchUp sends what the standby lacks, a burst per HELLO, and takes it in
-// once it is at the tail and has heard this node in its epoch: over a cable that
-// carries one way only it would be taken in for nothing, and orders would wait.
+// once it is at the tail. One that this writer went on without must have heard
+// it since: over a cable that carries one way only it would be taken in for
+// nothing again and again, and orders would wait each time.
 func (r *Replica) serveCatchUp(hello *wire.Hello, hears bool, nowNs int64) {
 	cutAt, known := r.cutFor(hello)
 	from := min(hello.Tail, cutAt)

@@ -104,7 +104,7 @@ type Replica struct {
 	helloIncarn  uint64
 	peerHello    uint64 // counter of the last HELLO of the ring whose keys are set
 	freshFrom    uint64 // TxCounter when they were set, or the process began
-	activeFrom   uint64 // TxCounter when this node became ACTIVE in its epoch
+	goneOnFrom   uint64 // TxCounter when this writer last went on in a new epoch, mostly alone
 	helloDue     bool
 	helloRefused uint64
 	mismatch     uint64 // incarnation of a peer that was told so
