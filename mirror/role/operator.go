@@ -22,13 +22,28 @@ func (m *Machine) force(e *Event, nowNs int64) {
 	}
 }
 
+const refusedActive = "the peer is ACTIVE: hand the lane over there (onebeat promote), or stop that node first"
+
+// tickForced decides about the operator's word where no HELLO comes. A writer
+// that is heard sends its standby none: the word ends there, and does not lie in
+// wait for some later silence.
+func (m *Machine) tickForced(silent bool, nowNs int64) {
+	switch {
+	case silent:
+		m.goForced(nowNs)
+	case m.word.State() == lane.Standby:
+		m.forced = ""
+		m.refuse(refusedActive)
+	}
+}
+
 // helloForced decides about the operator's word by what the peer is, and
 // reports whether that was all a HELLO is for.
 func (m *Machine) helloForced(peer lane.State, nowNs int64) bool {
 	switch peer {
 	case lane.Active:
 		m.forced = ""
-		m.refuse("the peer is ACTIVE: hand the lane over there (onebeat promote), or stop that node first")
+		m.refuse(refusedActive)
 		return false
 	case lane.Init, lane.Syncing, lane.Fenced:
 		m.goForced(nowNs)

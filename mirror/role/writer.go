@@ -134,8 +134,8 @@ func (m *Machine) tick(e *Event, nowNs int64) {
 	if m.asking && nowNs-m.askedNs >= m.cfg.AgainNs {
 		m.askAgain(nowNs)
 	}
-	if m.forced != "" && e.Silent {
-		m.goForced(nowNs)
+	if m.forced != "" {
+		m.tickForced(e.Silent, nowNs)
 	}
 	if m.cfg.Registered {
 		m.registeredTick(e, nowNs)

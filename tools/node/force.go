@@ -49,7 +49,7 @@ func (n *Node) force(id int, by string) error {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	return fmt.Errorf("lane %d does not go on after %v: its peer serves, or the arbiter does not answer; the node's log says which", id, handoverTimeout)
+	return fmt.Errorf("lane %d does not go on after %v: its peer serves, or its host still speaks for it (power it off, or `onebeat node --cleanup` there), or the arbiter does not answer; the node's log says more", id, handoverTimeout)
 }
 
 // forceAll leaves the word this node was started with at each of its lanes.
