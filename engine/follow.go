@@ -82,7 +82,8 @@ func (l *Loop) startServing(nowNs int64) {
 // ARP (RFC 5227, section 3) makes switches and neighbours forget the old place.
 func (l *Loop) announce() {
 	if b := l.order.Reserve(); b != nil {
-		l.order.Submit(frame.PutGratuitousARP(b, l.out.Local.MAC, l.out.Local.IP))
+		n := frame.PutGratuitousARP(b, l.out.Local.MAC, l.out.Local.IP)
+		l.order.Submit(l.out.VLAN().Tag(b, n))
 		l.order.Kick()
 	}
 }

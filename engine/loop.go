@@ -5,7 +5,6 @@ import (
 	"onebeat/mirror"
 	"onebeat/mirror/lane"
 	"onebeat/xdp"
-	"onebeat/xdp/frame"
 )
 
 // Bounds of one duty cycle, so that a flood of one kind starves no other.
@@ -117,7 +116,7 @@ func (l *Loop) takeFrame(b []byte, nowNs int64) {
 	l.counters.Frames++
 	var ok bool
 	dg := &l.datagram
-	dg.Payload, dg.LocalPort, ok = frame.Parse(b, &dg.From)
+	dg.Payload, dg.LocalPort, ok = l.out.VLAN().Parse(b, &dg.From)
 	if !ok {
 		l.counters.NotUDP++
 		return

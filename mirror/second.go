@@ -17,15 +17,16 @@ type second struct {
 	local    frame.Endpoint
 	remote   frame.Endpoint // its MAC as the peer's HELLO told it
 	template frame.Template
+	vlan     frame.VLAN // of the order network
 	nextNs   int64
 	sent     uint64
 	full     uint64
 }
 
 // UseSecond gives the lane its second path: port sends by the order NIC, from
-// local to remote. Before Start.
-func (r *Replica) UseSecond(port xdp.Port, local, remote frame.Endpoint) {
-	r.second = second{port: port, local: local, remote: remote}
+// local to remote, with this tag. Before Start.
+func (r *Replica) UseSecond(port xdp.Port, local, remote frame.Endpoint, vlan frame.VLAN) {
+	r.second = second{port: port, local: local, remote: remote, vlan: vlan}
 }
 
 // noSecond: the time at which a replica without a second path uses it.
@@ -67,7 +68,7 @@ func (r *Replica) sendSecond(h *wire.Header) {
 	r.link.tx.Seal(b[frame.HeaderBytes:linkHeaderBytes])
 	s.remote.MAC = c.PeerOrderMAC
 	s.template.Put(b, &s.local, s.local.Port, &s.remote, wire.HeaderBytes)
-	s.port.Submit(linkHeaderBytes)
+	s.port.Submit(s.vlan.Tag(b, linkHeaderBytes))
 	s.port.Kick()
 	s.sent++
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
+
+	"onebeat/xdp/frame"
 )
 
 const (
@@ -20,6 +22,7 @@ const (
 
 	// offsets in the frame
 	atEtherType = 12
+	atVLAN      = 14 // of a frame with a tag; what follows moves by it
 	atIPVersion = 14
 	atIPFrag    = 20
 	atIPProto   = 23
@@ -28,6 +31,7 @@ const (
 	headerBytes = 42
 
 	ethIPv4 = 0x0800
+	ethVLAN = 0x8100
 	ipUDP   = 17
 )
 
@@ -45,6 +49,10 @@ type Endpoint struct {
 // NewEndpoint attaches an endpoint program. Where a queue has no socket yet
 // its traffic goes to the kernel.
 func NewEndpoint(iface Interface, mode Mode, ip netip.Addr, ports ...uint16) (*Endpoint, error) {
+	return newEndpoint(iface, mode, 0, ip, ports...)
+}
+
+func newEndpoint(iface Interface, mode Mode, vlan frame.VLAN, ip netip.Addr, ports ...uint16) (*Endpoint, error) {
 	if !ip.Is4() || len(ports) == 0 {
 		return nil, fmt.Errorf("endpoint on %s: want an IPv4 address and at least one port, have %s %v", iface.Name, ip, ports)
 	}
@@ -62,7 +70,7 @@ func NewEndpoint(iface Interface, mode Mode, ip netip.Addr, ports ...uint16) (*E
 	}
 	e.prog, err = ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "ob_endpoint", Type: ebpf.XDP, License: "Dual BSD/GPL",
-		Instructions: endpointProgram(e.sockets.FD(), ip.As4(), ports),
+		Instructions: endpointProgram(e.sockets.FD(), vlan, ip.As4(), ports),
 	})
 	if err != nil {
 		return nil, errors.Join(explainLoad("load endpoint program", err), e.Close())
@@ -114,7 +122,7 @@ func OpenEndpoint(o Options, ip netip.Addr, ports ...uint16) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := NewEndpoint(s.iface, ModeNative, ip, ports...)
+	e, err := newEndpoint(s.iface, ModeNative, o.VLAN, ip, ports...)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -127,29 +135,40 @@ func OpenEndpoint(o Options, ip netip.Addr, ports ...uint16) (*Socket, error) {
 
 // endpointProgram is small enough to be written out; the order and link NICs'
 // programs are C, in bpf/.
-func endpointProgram(mapFD int, ip [4]byte, ports []uint16) asm.Instructions {
+func endpointProgram(mapFD int, vlan frame.VLAN, ip [4]byte, ports []uint16) asm.Instructions {
 	const pass, take = "pass", "take"
+	tag := int16(vlan.Bytes())
 	p := asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadMem(asm.R2, asm.R1, mdData, asm.Word),
 		asm.LoadMem(asm.R3, asm.R1, mdDataEnd, asm.Word),
 		asm.Mov.Reg(asm.R4, asm.R2),
-		asm.Add.Imm(asm.R4, headerBytes),
+		asm.Add.Imm(asm.R4, headerBytes+int32(tag)),
 		asm.JGT.Reg(asm.R4, asm.R3, pass),
-		asm.LoadMem(asm.R5, asm.R2, atEtherType, asm.Half),
+	}
+	if vlan != 0 {
+		p = append(p,
+			asm.LoadMem(asm.R5, asm.R2, atEtherType, asm.Half),
+			asm.JNE.Imm(asm.R5, wire16(ethVLAN), pass),
+			asm.LoadMem(asm.R5, asm.R2, atVLAN, asm.Half),
+			asm.And.Imm(asm.R5, wire16(0x0fff)), // without the priority
+			asm.JNE.Imm(asm.R5, wire16(uint16(vlan)), pass))
+	}
+	p = append(p,
+		asm.LoadMem(asm.R5, asm.R2, tag+atEtherType, asm.Half),
 		asm.JNE.Imm(asm.R5, wire16(ethIPv4), pass),
-		asm.LoadMem(asm.R5, asm.R2, atIPVersion, asm.Byte),
+		asm.LoadMem(asm.R5, asm.R2, tag+atIPVersion, asm.Byte),
 		asm.JNE.Imm(asm.R5, 0x45, pass), // no IP options
-		asm.LoadMem(asm.R5, asm.R2, atIPProto, asm.Byte),
+		asm.LoadMem(asm.R5, asm.R2, tag+atIPProto, asm.Byte),
 		asm.JNE.Imm(asm.R5, ipUDP, pass),
-		asm.LoadMem(asm.R5, asm.R2, atIPFrag, asm.Half),
+		asm.LoadMem(asm.R5, asm.R2, tag+atIPFrag, asm.Half),
 		asm.And.Imm(asm.R5, wire16(0x3fff)), // more fragments, offset
 		asm.JNE.Imm(asm.R5, 0, pass),
-		asm.LoadMem(asm.R5, asm.R2, atIPDst, asm.Word),
+		asm.LoadMem(asm.R5, asm.R2, tag+atIPDst, asm.Word),
 		// 32-bit compare: a 64-bit one would sign-extend the address
 		asm.JNE.Imm32(asm.R5, wire32(ip), pass),
-		asm.LoadMem(asm.R5, asm.R2, atUDPDst, asm.Half),
-	}
+		asm.LoadMem(asm.R5, asm.R2, tag+atUDPDst, asm.Half),
+	)
 	for _, port := range ports {
 		p = append(p, asm.JEq.Imm(asm.R5, wire16(port), take))
 	}

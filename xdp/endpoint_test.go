@@ -14,6 +14,11 @@ import (
 // of the taken branch is patched to another verdict.
 func TestEndpointProgram(t *testing.T) {
 	needRoot(t)
+	t.Run("plain", func(t *testing.T) { testEndpointProgram(t, 0) })
+	t.Run("VLAN", func(t *testing.T) { testEndpointProgram(t, 77) })
+}
+
+func testEndpointProgram(t *testing.T, vlan frame.VLAN) {
 	const taken = 1 // XDP_DROP: the slot is empty, so the fallback shows
 	ip := [4]byte{192, 168, 77, 200}
 	sockets, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: 1})
@@ -21,7 +26,7 @@ func TestEndpointProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sockets.Close()
-	ins := endpointProgram(sockets.FD(), ip, []uint16{4001, 50000})
+	ins := endpointProgram(sockets.FD(), vlan, ip, []uint16{4001, 50000})
 	for i := range ins {
 		if i+1 < len(ins) && ins[i+1].IsBuiltinCall() {
 			ins[i].Constant = taken
@@ -43,6 +48,24 @@ func TestEndpointProgram(t *testing.T) {
 	}
 	arp := make([]byte, 64)
 	frame.PutARPRequest(arp, [6]byte{2}, [4]byte{1, 2, 3, 4}, ip)
+	check := func(name string, b []byte, want uint32) {
+		t.Helper()
+		verdict, err := prog.Run(&ebpf.RunOptions{Data: b})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if verdict != want {
+			t.Errorf("%s: verdict %d, want %d", name, verdict, want)
+		}
+	}
+	in := func(vlan frame.VLAN, b []byte) []byte {
+		tagged := append(append([]byte(nil), b...), make([]byte, vlan.Bytes())...)
+		return tagged[:vlan.Tag(tagged, len(b))]
+	}
+	urgent := in(vlan, datagram(ip, 4001, nil))
+	if vlan != 0 {
+		urgent[14] |= 0xe0
+	}
 	for _, c := range []struct {
 		name    string
 		b       []byte
@@ -62,13 +85,12 @@ func TestEndpointProgram(t *testing.T) {
 		{"truncated", datagram(ip, 4001, nil)[:41], xdpPass},
 		{"headers only", datagram(ip, 4001, nil)[:42], taken},
 	} {
-		verdict, err := prog.Run(&ebpf.RunOptions{Data: c.b})
-		if err != nil {
-			t.Fatalf("%s: %v", c.name, err)
-		}
-		if verdict != c.verdict {
-			t.Errorf("%s: verdict %d, want %d", c.name, verdict, c.verdict)
-		}
+		check(c.name, in(vlan, c.b), c.verdict)
+	}
+	check("another VLAN", in(vlan+1, datagram(ip, 4001, nil)), xdpPass)
+	check("a priority", urgent, taken)
+	if vlan != 0 {
+		check("no tag", datagram(ip, 4001, nil), xdpPass)
 	}
 }
 

@@ -23,6 +23,15 @@ func DestinationKey(frame []byte) (uint32, bool) {
 	return AddressKey([4]byte(frame[atIPDst : atIPDst+4])), true
 }
 
+// TaggedDestinationKey is DestinationKey where every frame has an 802.1Q tag.
+func TaggedDestinationKey(frame []byte) (uint32, bool) {
+	const tagBytes = 4
+	if len(frame) < tagBytes {
+		return 0, false
+	}
+	return DestinationKey(frame[tagBytes:])
+}
+
 // AddressKey is the key of frames to an address.
 func AddressKey(ip [4]byte) uint32 { return binary.BigEndian.Uint32(ip[:]) }
 

@@ -176,6 +176,16 @@ func TestMuxRefusals(t *testing.T) {
 			t.Errorf("%d sharers: %+v", c.sharers, o)
 		}
 	}
+	for _, lengthBytes := range []int{41, 45, 3} {
+		if k, ok := TaggedDestinationKey(make([]byte, lengthBytes)); ok {
+			t.Errorf("a short frame has key %x", k)
+		}
+	}
+	tagged := make([]byte, 46)
+	copy(tagged[34:], []byte{10, 0, 0, 9})
+	if k, ok := TaggedDestinationKey(tagged); !ok || k != AddressKey([4]byte{10, 0, 0, 9}) {
+		t.Errorf("behind a tag: key %x", k)
+	}
 	if k, ok := DestinationKey(make([]byte, 41)); ok {
 		t.Errorf("a short frame has key %x", k)
 	}

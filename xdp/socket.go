@@ -11,6 +11,8 @@ import (
 
 	asavie "github.com/asavie/xdp"
 	"golang.org/x/sys/unix"
+
+	"onebeat/xdp/frame"
 )
 
 // ZeroCopy says whether a socket shares its memory with the NIC.
@@ -47,6 +49,8 @@ type Options struct {
 	TxFrames   int // power of two
 	FrameBytes int // 2048 or 4096
 	ZeroCopy   ZeroCopy
+	// VLAN is the tag of the frames that OpenEndpoint takes.
+	VLAN frame.VLAN
 }
 
 // Socket is an AF_XDP socket bound to one queue. It is a Port.

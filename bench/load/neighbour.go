@@ -6,12 +6,25 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+
+	"onebeat/xdp"
 )
 
 // watchNeighbour follows the kernel's neighbour entry of the lane address. The
 // answers of a new primary already carry its address; this is for a primary
 // that announces itself when nothing reaches the old one any more.
-func (r *runner) watchNeighbour(ifindex int, lane netip.Addr, known [6]byte) error {
+func (r *runner) watchNeighbour(nic xdp.Interface, lane netip.Addr, known [6]byte) error {
+	if r.vlan != 0 {
+		// The kernel's table need not know the VLAN.
+		r.unwatch = make(chan struct{})
+		last := packMAC(known[:])
+		return xdp.WatchTagged(nic, r.vlan, lane, r.unwatch, func(mac [6]byte) {
+			if m := packMAC(mac[:]); m != last {
+				last = m
+				r.mac.Store(m)
+			}
+		})
+	}
 	updates := make(chan netlink.NeighUpdate, 16)
 	end := make(chan struct{})
 	if err := netlink.NeighSubscribe(updates, end); err != nil {
@@ -24,7 +37,7 @@ func (r *runner) watchNeighbour(ifindex int, lane netip.Addr, known [6]byte) err
 		last := packMAC(known[:])
 		for u := range updates {
 			ip, ok := netip.AddrFromSlice(u.IP.To4())
-			if !ok || ip != lane || u.LinkIndex != ifindex || len(u.HardwareAddr) != len(known) {
+			if !ok || ip != lane || u.LinkIndex != nic.Index || len(u.HardwareAddr) != len(known) {
 				continue
 			}
 			if mac := packMAC(u.HardwareAddr); mac != last {

@@ -126,23 +126,30 @@ func (r *runner) openXDP(o *Options) error {
 	setDefault(&port, clientPort)
 	// First the program, then ARP: on a veth the answer, an XDP_TX of the
 	// node, only wakes an end that has a program.
-	s, err := xdp.OpenEndpoint(xdp.Options{Interface: o.Interface, Queue: o.Queue}, local, port)
+	s, err := xdp.OpenEndpoint(xdp.Options{Interface: o.Interface, Queue: o.Queue, VLAN: o.VLAN}, local, port)
 	if err != nil {
 		return err
 	}
-	r.port = s
+	r.port, r.vlan = s, o.VLAN
 	// Only the ACTIVE node answers for the lane address, so this also waits
 	// until there is one.
-	mac, err := xdp.Resolve(o.Interface, o.Targets[0].Addr(), o.Connect)
+	mac, err := resolve(nic, o)
 	if err != nil {
 		return errors.Join(fmt.Errorf("%w: %w", ErrConnect, err), s.Close())
 	}
 	r.local = frame.Endpoint{MAC: nic.MAC, Port: port, IP: local.As4()}
 	r.targets = []frame.Endpoint{{MAC: mac, Port: o.Targets[0].Port(), IP: o.Targets[0].Addr().As4()}}
-	if err := r.watchNeighbour(nic.Index, o.Targets[0].Addr(), mac); err != nil {
+	if err := r.watchNeighbour(nic, o.Targets[0].Addr(), mac); err != nil {
 		return errors.Join(err, s.Close())
 	}
 	return nil
+}
+
+func resolve(nic xdp.Interface, o *Options) ([6]byte, error) {
+	if o.VLAN != 0 {
+		return xdp.ResolveTagged(nic, o.VLAN, o.Targets[0].Addr(), o.Connect)
+	}
+	return xdp.Resolve(o.Interface, o.Targets[0].Addr(), o.Connect)
 }
 
 func (r *runner) openUDP(o *Options) error {

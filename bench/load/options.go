@@ -8,7 +8,10 @@ import (
 
 	"onebeat/engine/fixp"
 	"onebeat/engine/sbe"
+	"onebeat/xdp/frame"
 )
+
+const maxVLAN = 4094
 
 // Transports of the load client.
 const (
@@ -34,6 +37,7 @@ type Options struct {
 	Transport string           // default xdp
 	Interface string           // transport xdp
 	Queue     int              // transport xdp
+	VLAN      frame.VLAN       // transport xdp: tag of the order network; 0: none
 	Local     netip.AddrPort   // transport udp: address to bind; xdp: only the port counts
 	Targets   []netip.AddrPort // the lane; transport udp: of every node, tried in turn
 	Session   sbe.UUID
@@ -80,6 +84,9 @@ func (o *Options) defaults() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	switch o.Transport {
 	case TransportXDP:
+		if o.VLAN > maxVLAN {
+			bad("VLAN %d: its number is from 1 to %d", o.VLAN, maxVLAN)
+		}
 		if o.Interface == "" {
 			bad("no interface: name the NIC the client sends from")
 		}
@@ -87,6 +94,9 @@ func (o *Options) defaults() error {
 			bad("%d targets: with xdp give the lane address, one address:port", len(o.Targets))
 		}
 	case TransportUDP:
+		if o.VLAN != 0 {
+			bad("a VLAN has no use with udp: send from an address of a VLAN interface")
+		}
 		if !o.Local.Addr().Is4() {
 			bad("no local address: with udp give the IPv4 address to send from")
 		}

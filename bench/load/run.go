@@ -30,6 +30,7 @@ type runner struct {
 	client  *client.Client
 	headers frame.Template
 	local   frame.Endpoint
+	vlan    frame.VLAN
 	targets []frame.Endpoint
 	target  int
 	idle    string
@@ -81,7 +82,7 @@ func (r *runner) receive() int {
 	n := r.port.Recv(rxBatch)
 	for i := range n {
 		var from frame.Endpoint
-		payload, port, ok := frame.Parse(r.port.Frame(i), &from)
+		payload, port, ok := r.vlan.Parse(r.port.Frame(i), &from)
 		if !ok || port != r.local.Port {
 			r.foreign++
 			continue
@@ -166,14 +167,16 @@ func (r *runner) Buffer() []byte {
 	if r.reserved == nil {
 		return nil
 	}
-	return r.reserved[frame.HeaderBytes:]
+	return r.reserved[r.vlan.Bytes()+frame.HeaderBytes:]
 }
 
 // Send implements client.Out.
 func (r *runner) Send(payloadBytes int) {
 	t := &r.targets[r.target]
-	r.headers.PutSummed(r.reserved, &r.local, r.local.Port, t, payloadBytes)
-	r.port.Submit(frame.HeaderBytes + payloadBytes)
+	tagBytes := r.vlan.Bytes()
+	r.headers.PutSummed(r.reserved[tagBytes:], &r.local, r.local.Port, t, payloadBytes)
+	r.vlan.Put(r.reserved)
+	r.port.Submit(tagBytes + frame.HeaderBytes + payloadBytes)
 	r.submitted++
 }
 

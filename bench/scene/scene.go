@@ -46,6 +46,8 @@ type Scene struct {
 	// NodeLines are further sections of every node's file, LoopLines keys of
 	// [loop], LinkLines of every [[link]] ($PEER in them is its peer's number).
 	NodeLines, LoopLines, LinkLines string
+	// OrderLines are further keys of every [order].
+	OrderLines string
 	// VenueLines are further keys of the venue's [[lane]]s.
 	VenueLines string
 	LogLevel   string // default info

@@ -17,8 +17,8 @@ func (s *Scene) header(b *strings.Builder, place string, number int) {
 	if level == "" {
 		level = "info"
 	}
-	fmt.Fprintf(b, "[node]\nname = %q\nnumber = %d\nbpffs = %q\nrun_dir = %q\nlog_level = %q\n[order]\ninterface = %q\n[loop]\n%s\n",
-		place, number, s.Lab.BPFFS(place), s.Lab.RunDir, level, lab.OrderNIC, s.LoopLines)
+	fmt.Fprintf(b, "[node]\nname = %q\nnumber = %d\nbpffs = %q\nrun_dir = %q\nlog_level = %q\n[order]\ninterface = %q\n%s\n[loop]\n%s\n",
+		place, number, s.Lab.BPFFS(place), s.Lab.RunDir, level, lab.OrderNIC, s.OrderLines, s.LoopLines)
 }
 
 // NodeText is a node's configuration file.

@@ -15,7 +15,7 @@ const (
 
 // Slot is one output: a whole Ethernet frame and what its release depends on.
 type Slot struct {
-	Frame       [frame.HeaderBytes + MaxDatagramBytes]byte
+	Frame       [frame.TagBytes + frame.HeaderBytes + MaxDatagramBytes]byte
 	LengthBytes int // of the whole frame
 	Remote      Endpoint
 	LocalPort   uint16
@@ -53,14 +53,29 @@ type Outbox struct {
 	// sealed: outputs below it may not grow any more
 	sealed uint64
 	ip     frame.Template
+	// vlan is every output's; what it makes of a slot: its header begins behind
+	// the tag, its payload at startBytes and ends at endBytes at the latest.
+	vlan                           frame.VLAN
+	tagBytes, startBytes, endBytes int
 }
 
 // NewOutbox returns an empty outbox whose first output has the given number.
 func NewOutbox(local Endpoint, firstOutput uint64) *Outbox {
 	o := &Outbox{Local: local, slots: make([]Slot, SlotCount+1)}
+	o.UseVLAN(0)
 	o.Reset(firstOutput)
 	return o
 }
+
+// UseVLAN gives every output this tag. Before the first one.
+func (o *Outbox) UseVLAN(vlan frame.VLAN) {
+	o.vlan, o.tagBytes = vlan, vlan.Bytes()
+	o.startBytes = o.tagBytes + frame.HeaderBytes
+	o.endBytes = o.startBytes + MaxDatagramBytes
+}
+
+// VLAN is the tag of every output, and so that of the order network.
+func (o *Outbox) VLAN() frame.VLAN { return o.vlan }
 
 // Reset drops all outputs and continues with the given number.
 func (o *Outbox) Reset(firstOutput uint64) {
@@ -103,7 +118,7 @@ func (o *Outbox) Open(remote Endpoint, localPort uint16, flow uint64) []byte {
 	s := o.next()
 	s.Remote, s.LocalPort, s.Flow = remote, localPort, flow
 	s.RecordEnd, s.Echo, s.NextSeqNo = o.RecordEnd, 0, 0
-	return s.Frame[frame.HeaderBytes:]
+	return s.Frame[o.startBytes:o.endBytes]
 }
 
 // Close ends the output that Open started: payloadBytes were written, the next
@@ -115,7 +130,7 @@ func (o *Outbox) Close(payloadBytes int, nextSeqNo uint64) {
 	s := o.next()
 	o.freeCount--
 	o.at[o.tail&(SlotCount-1)] = o.free[o.freeCount]
-	s.LengthBytes = frame.HeaderBytes + payloadBytes
+	s.LengthBytes = o.startBytes + payloadBytes
 	s.NextSeqNo = nextSeqNo
 	o.tail++
 }
@@ -130,7 +145,7 @@ func (o *Outbox) Grow(flow, seqNo uint64) []byte {
 	if s.Flow != flow || s.NextSeqNo != seqNo {
 		return nil
 	}
-	return s.Frame[s.LengthBytes:]
+	return s.Frame[s.LengthBytes:o.endBytes]
 }
 
 // Grown adds messageBytes to the newest output; its flow's next message has
@@ -147,7 +162,8 @@ func (o *Outbox) Grown(messageBytes int, nextSeqNo uint64) {
 func (o *Outbox) Seal() {
 	for ; o.sealed != o.tail; o.sealed++ {
 		s := o.At(o.sealed)
-		o.ip.PutSummed(s.Frame[:], &o.Local, s.LocalPort, &s.Remote, s.LengthBytes-frame.HeaderBytes)
+		o.ip.PutSummed(s.Frame[o.tagBytes:], &o.Local, s.LocalPort, &s.Remote, s.LengthBytes-o.startBytes)
+		o.vlan.Put(s.Frame[:])
 	}
 }
 

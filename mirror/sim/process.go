@@ -84,7 +84,7 @@ func (h *host) start() {
 		panic(err)
 	}
 	if w.cfg.TwoPaths {
-		p.r.UseSecond(&p.second, frame.Endpoint{MAC: orderMAC(h.i), IP: c.OrderIP, Port: linkPort}, frame.Endpoint{IP: c.PeerOrderIP, Port: linkPort})
+		p.r.UseSecond(&p.second, frame.Endpoint{MAC: orderMAC(h.i), IP: c.OrderIP, Port: linkPort}, frame.Endpoint{IP: c.PeerOrderIP, Port: linkPort}, 0)
 	}
 	h.dropQueue()
 	h.p, h.pausedNs = p, 0

@@ -78,6 +78,9 @@ func (k *checker) nics() {
 			k.fail("order.interface", "missing", "name the NIC that faces clients, or set node.transport = \"udp\"")
 		}
 	case TransportUDP:
+		if k.c.Order.VLAN != 0 {
+			k.fail("order.vlan", "has no use with transport udp", "give the address of a VLAN interface, and no vlan")
+		}
 		if k.c.Order.Address.IsZero() {
 			k.fail("order.address", "missing with transport udp", "give the address to listen on")
 		}

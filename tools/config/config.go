@@ -88,6 +88,9 @@ type Order struct {
 	Queue     int    `toml:"queue" default:"0" range:"0..63"`
 	Mode      string `toml:"mode" default:"native" oneof:"native|generic"`
 	Address   IP     `toml:"address"` // transport udp: the address to listen on
+	// VLAN is the 802.1Q tag of the order network as this NIC sees it; 0: frames
+	// carry none.
+	VLAN int `toml:"vlan" default:"0" range:"0..4094"`
 	// AddressProbe is how long a starting node listens whether a stranger has
 	// one of its lane addresses (transport xdp); 0s: it does not.
 	AddressProbe Duration `toml:"address_probe" default:"150ms" range:"0s..10s"`

@@ -28,7 +28,7 @@ func (n *Node) findClaimants() (*xdp.Claimants, error) {
 	for i := range n.cfg.Lanes {
 		ips = append(ips, n.cfg.Lanes[i].Address)
 	}
-	return xdp.FindClaimants(n.order.Interface, ips, wait)
+	return xdp.FindClaimants(n.order.Interface, n.vlan(), ips, wait)
 }
 
 // refuseStrangers ends the look. The peer may have a lane's address: it serves
@@ -66,6 +66,6 @@ func (n *Node) peerOrderMAC(l *config.Lane) (mac [6]byte, known bool) {
 	if link == nil {
 		return mac, false
 	}
-	mac, err := xdp.Resolve(n.order.Name, link.PeerOrderAddress.Addr(), claimantResolve)
+	mac, err := n.resolveOrder(link.PeerOrderAddress.Addr(), claimantResolve)
 	return mac, err == nil
 }

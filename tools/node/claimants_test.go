@@ -64,7 +64,7 @@ func TestClaimantsWait(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		c, err := xdp.FindClaimants(nic, [][4]byte{{10, 10, 0, 77}, lab.LaneIP, lab.NodeBIP}, 60*time.Millisecond)
+		c, err := xdp.FindClaimants(nic, 0, [][4]byte{{10, 10, 0, 77}, lab.LaneIP, lab.NodeBIP}, 60*time.Millisecond)
 		if err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func TestClaimantsWait(t *testing.T) {
 	if len(found) != 2 || found[lab.LaneIP] != [6]byte(lab.OrderMAC(lab.NodeA)) || found[lab.NodeBIP] != [6]byte(lab.OrderMAC(lab.NodeB)) {
 		t.Errorf("found %v", found)
 	}
-	if _, err := xdp.FindClaimants(xdp.Interface{Name: "none", Index: 1 << 20}, nil, time.Millisecond); err == nil {
+	if _, err := xdp.FindClaimants(xdp.Interface{Name: "none", Index: 1 << 20}, 0, nil, time.Millisecond); err == nil {
 		t.Error("an interface that is not there")
 	}
 }

@@ -45,7 +45,7 @@ func blankClient(w *world) *testClient {
 func newTestClient(w *world) *testClient {
 	c := blankClient(w)
 	err := w.lab.Do(lab.Client, func() error {
-		s, err := xdp.OpenEndpoint(xdp.Options{Interface: lab.OrderNIC}, netip.AddrFrom4(lab.ClientIP), clientPort)
+		s, err := xdp.OpenEndpoint(xdp.Options{Interface: lab.OrderNIC, VLAN: w.set.vlan}, netip.AddrFrom4(lab.ClientIP), clientPort)
 		if err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func (c *testClient) step() {
 	n := c.port.Recv(64)
 	for i := range n {
 		var from frame.Endpoint
-		if payload, _, ok := frame.Parse(c.port.Frame(i), &from); ok {
+		if payload, _, ok := c.w.set.vlan.Parse(c.port.Frame(i), &from); ok {
 			c.remote.MAC = from.MAC
 			c.servers[from.MAC]++
 			c.heardNs = nowNs
@@ -109,12 +109,14 @@ func (c *testClient) Buffer() []byte {
 	if c.buffer = c.port.Reserve(); c.buffer == nil {
 		return nil
 	}
-	return c.buffer[frame.HeaderBytes:]
+	return c.buffer[c.w.set.vlan.Bytes()+frame.HeaderBytes:]
 }
 
 func (c *testClient) Send(payloadBytes int) {
-	c.template.Put(c.buffer, &c.local, c.local.Port, &c.remote, payloadBytes)
-	c.port.Submit(frame.HeaderBytes + payloadBytes)
+	vlan := c.w.set.vlan
+	c.template.Put(c.buffer[vlan.Bytes():], &c.local, c.local.Port, &c.remote, payloadBytes)
+	vlan.Put(c.buffer)
+	c.port.Submit(vlan.Bytes() + frame.HeaderBytes + payloadBytes)
 }
 
 func (c *testClient) OnReport(_ *client.Answer, r *sbe.ExecutionReport) {

@@ -15,6 +15,7 @@ import (
 	"onebeat/mirror/lane"
 	"onebeat/tools/config"
 	"onebeat/xdp"
+	"onebeat/xdp/frame"
 )
 
 const clientPort = 40000 // of lane 0's client; that of lane n has n more
@@ -41,7 +42,8 @@ type setting struct {
 	app, policy, release string
 	extra                string // lines of [[lane]]
 	noPeer               bool
-	link                 string // lines of [[link]]
+	link                 string     // lines of [[link]]
+	vlan                 frame.VLAN // of everybody on the order network
 	wrap                 map[string]func(xdp.Port) xdp.Port
 	witness              bool   // arbitration witness
 	etcd                 string // endpoint of a member: arbitration etcd
@@ -278,5 +280,9 @@ func sceneOf(l *lab.Lab, s setting) *scene.Scene {
 	if s.noPeer {
 		lanes[0].Standby = ""
 	}
-	return &scene.Scene{Lab: l, Lanes: lanes, LinkLines: s.link, NodeLines: sections, VenueLines: `ring_size = "1MiB"`}
+	order := ""
+	if s.vlan != 0 {
+		order = fmt.Sprintf("vlan = %d", s.vlan)
+	}
+	return &scene.Scene{Lab: l, Lanes: lanes, LinkLines: s.link, OrderLines: order, NodeLines: sections, VenueLines: `ring_size = "1MiB"`}
 }

@@ -75,6 +75,9 @@ func (n *Node) openXDP(ctx context.Context) error {
 	return n.attach()
 }
 
+// vlan is the tag of the order network.
+func (n *Node) vlan() frame.VLAN { return frame.VLAN(n.cfg.Order.VLAN) }
+
 // inspect refuses NICs that cannot do what the configuration wants of them.
 func (n *Node) inspect() error {
 	order, err := inspectNIC("[order]", n.cfg.Order.Interface, n.cfg.Order.Mode)
@@ -88,7 +91,7 @@ func (n *Node) inspect() error {
 	}
 	n.order, n.links = order, map[int]nic{}
 	// A frame that is too long for the link vanishes while XDP counts success.
-	longest := order.MTU + 14 + forwardOverhead
+	longest := order.MTU + 14 + n.vlan().Bytes() + forwardOverhead
 	for i := range n.cfg.Links {
 		l := &n.cfg.Links[i]
 		section := fmt.Sprintf("[[link]] to node %d", l.Peer)
@@ -99,7 +102,9 @@ func (n *Node) inspect() error {
 		if err := errors.Join(link.Check(xdp.Need{Queue: l.Queue, MinFrameBytes: longest}), link.CheckAddress(l.Address.Addr())); err != nil {
 			return fmt.Errorf("%s: %w", section, err)
 		}
-		if l.TwoPaths() {
+		// With a tag the steering program alone must know the address, and what
+		// is on the NIC itself belongs to another network.
+		if l.TwoPaths() && n.cfg.Order.VLAN == 0 {
 			if err := order.CheckAddress(l.OrderAddress.Addr()); err != nil {
 				return fmt.Errorf("%s: order_address: %w", section, err)
 			}
@@ -125,7 +130,7 @@ func inspectNIC(section, name, mode string) (nic, error) {
 }
 
 func (n *Node) loadKernel() error {
-	o := bpf.Options{Dir: n.cfg.Node.BPFFS}
+	o := bpf.Options{Dir: n.cfg.Node.BPFFS, OrderVLAN: uint16(n.cfg.Order.VLAN)}
 	for i := range n.cfg.Lanes {
 		l := &n.cfg.Lanes[i]
 		if o.RingBytes != 0 && o.RingBytes != uint64(l.RingSize) {

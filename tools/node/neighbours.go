@@ -53,11 +53,20 @@ func (n *Node) resolvePeers(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// resolve waits for a neighbour to answer: the other host may boot later.
-func resolve(ctx context.Context, iface string, ip netip.Addr) ([6]byte, error) {
+// resolveOrder finds who has an address on the order network.
+func (n *Node) resolveOrder(ip netip.Addr, timeout time.Duration) ([6]byte, error) {
+	if vlan := n.vlan(); vlan != 0 {
+		return xdp.ResolveTagged(n.order.Interface, vlan, ip, timeout)
+	}
+	return xdp.Resolve(n.order.Name, ip, timeout)
+}
+
+// awaitOrder waits for a neighbour on the order network to answer: the other
+// host may boot later.
+func (n *Node) awaitOrder(ctx context.Context, ip netip.Addr) ([6]byte, error) {
 	deadline := time.Now().Add(resolveFor)
 	for {
-		mac, err := xdp.Resolve(iface, ip, resolveEvery)
+		mac, err := n.resolveOrder(ip, resolveEvery)
 		if err == nil {
 			return mac, nil
 		}
@@ -71,7 +80,7 @@ func (n *Node) venueMAC(ctx context.Context, l *config.Lane) ([6]byte, error) {
 	if l.Venue == nil {
 		return [6]byte{}, nil
 	}
-	mac, err := resolve(ctx, n.order.Name, l.Venue.Address.Addr())
+	mac, err := n.awaitOrder(ctx, l.Venue.Address.Addr())
 	if err != nil {
 		return [6]byte{}, fmt.Errorf("venue: %w", err)
 	}

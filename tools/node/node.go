@@ -144,6 +144,7 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 		return m
 	}
 	out := app.NewOutbox(p.local, mem.Table.NextOutput)
+	out.UseVLAN(n.vlan())
 	p.loop = engine.NewLoop(p.order, p.link, p.replica, makeMachine, out)
 	if p.cfg.Peer != 0 {
 		p.watch = newLaneWatch(n.cfg)

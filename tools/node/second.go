@@ -63,5 +63,5 @@ func (n *Node) useSecond(p *laneParts) {
 	if p.second != nil {
 		port, local.MAC = p.second, xdp.StandInMAC(link.OrderAddress)
 	}
-	p.replica.UseSecond(port, local, remote)
+	p.replica.UseSecond(port, local, remote, n.vlan())
 }

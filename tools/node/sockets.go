@@ -38,9 +38,13 @@ func (n *Node) openSockets(lanes []*laneParts) error {
 		}
 	}
 	// Orders are told apart by the lane's address, link frames by its id.
+	destination := xdp.DestinationKey
+	if n.vlan() != 0 {
+		destination = xdp.TaggedDestinationKey
+	}
 	for _, q := range orders {
 		key := func(p *laneParts) uint32 { return xdp.AddressKey(p.cfg.Address) }
-		ports, fd, err := n.openQueue(q, xdp.DestinationKey, key)
+		ports, fd, err := n.openQueue(q, destination, key)
 		if err != nil {
 			return fmt.Errorf("order socket: %w", err)
 		}

@@ -62,6 +62,7 @@ func newLoad() *cobra.Command {
 	f.StringVar(&o.Transport, "transport", load.TransportXDP, "xdp or udp")
 	f.StringVar(&o.Interface, "interface", "", "NIC to send from (xdp)")
 	f.IntVar(&o.Queue, "queue", 0, "queue of the NIC (xdp)")
+	f.Uint16Var((*uint16)(&o.VLAN), "vlan", 0, "802.1Q tag of the order network (xdp); 0: none")
 	f.StringVar(&local, "local", "", "own address:port (udp; with xdp the NIC's address is the default)")
 	f.StringSliceVar(&targets, "target", nil, "lane address:port; with udp that of every node")
 	f.StringVar(&session, "session", "", "session id, a UUID of the node's configuration")
