@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync/atomic"
 
+	"onebeat/mirror/internal/mutant"
 	"onebeat/mirror/policy"
 )
 
@@ -11,7 +12,8 @@ import (
 // set may go on while the standby is known to have heard it within T. The
 // standby, which counts the same silence, then cannot have gone on yet. It is
 // counted from when an answered frame was sent, not from when its ACK came: of
-// two directions one may be cut.
+// two directions one may be cut. It is an eighth shorter than T: clocks drift, and
+// what was let out still has to leave.
 type lease struct {
 	leaseUntilNs int64  // noLease: none needed
 	leaseSentNs  int64  // when the frame that is waited for was sent, at the earliest
@@ -21,12 +23,14 @@ type lease struct {
 
 const noLease = math.MaxInt64
 
+func (r *Replica) leaseNs() int64 { return r.cfg.HeartbeatNs - r.cfg.HeartbeatNs/8 }
+
 // startLease begins with the epoch that takes a standby in: it claims nothing
 // before it has heard that epoch's record.
 func (r *Replica) startLease(nowNs int64) {
 	r.leaseOut, r.leaseUntilNs = false, noLease
 	if _, none := r.policy.(policy.None); none && r.inSync {
-		r.leaseUntilNs = nowNs + r.cfg.HeartbeatNs
+		r.leaseUntilNs = nowNs + r.leaseNs()
 		r.leaseSentNs, r.leaseCounter = nowNs, r.table.Engine.TxCounter+1
 	}
 }
@@ -37,7 +41,7 @@ func (r *Replica) renewLease(nowNs int64) bool {
 		return true
 	}
 	if atomic.LoadUint64(&r.table.Peer.Echo) >= r.leaseCounter {
-		r.leaseUntilNs = r.leaseSentNs + r.cfg.HeartbeatNs
+		r.leaseUntilNs = r.leaseSentNs + r.leaseNs()
 		r.leaseSentNs, r.leaseCounter = nowNs, r.table.Engine.TxCounter+1
 	}
 	return nowNs < r.leaseUntilNs
@@ -49,11 +53,18 @@ func (r *Replica) keepLease(nowNs int64) {
 		r.leaseOut = false
 		return
 	}
-	out := !r.renewLease(nowNs)
+	out := !r.renewLease(nowNs) && !mutant.On(mutant.Unleased)
 	if out && !r.leaseOut {
 		r.event(EventLease, uint64(r.word.Epoch()), 0)
 	}
 	r.leaseOut = out
+}
+
+// leaseLasts looks at the clock: whoever paused this process since the cycle began
+// may have let the lease end, and its kernel fences no sooner than it takes the
+// engine for hung.
+func (r *Replica) leaseLasts() bool {
+	return r.leaseUntilNs == noLease || mutant.On(mutant.Unleased) || !r.leaseOut && (r.cfg.NowNs() < r.leaseUntilNs || mutant.On(mutant.LeaseUnwatched))
 }
 
 // leavesLease reports whether a writer whose lease is over may ask to go on

@@ -40,6 +40,9 @@ type Config struct {
 	Local, Remote frame.Endpoint // of the link, ports alike
 	// LinkFrameMax is the longest Ethernet frame the link NIC takes.
 	LinkFrameMax int
+	// NowNs is CLOCK_MONOTONIC as it is now, for a look at the lease between two
+	// steps of a cycle.
+	NowNs func() int64
 	// StartWallNs is the wall clock when the node started: where a new lane's
 	// time begins.
 	StartWallNs int64

@@ -187,7 +187,7 @@ func (r *Replica) TakeOutput(n uint64) bool {
 }
 
 // GateOpen reports whether this node still is what it was when the cycle began.
-// Asked before each kick that lets outputs out.
+// Asked before each kick that lets outputs out. A lease may have ended since then.
 func (r *Replica) GateOpen() bool {
-	return lane.Load(r.authority) == r.word && r.word.State() == lane.Active && !r.leaseOut
+	return lane.Load(r.authority) == r.word && r.word.State() == lane.Active && r.leaseLasts()
 }

@@ -16,11 +16,16 @@ const mutantRuns = 192
 // on would be too many. When a change of the code makes other runs of the seeds,
 // MUTANT_RUNS=10000 searches from seed 0 on for as long as it takes.
 var mutantFrom = map[mutant.Rule]uint64{
-	mutant.SeedsBlindly: 2100,
-	mutant.FollowsOlder: 1180,
-	mutant.OldAppends:   400,
-	mutant.OldRides:     200,
+	mutant.SeedsBlindly:   1100,
+	mutant.LeaseUnwatched: 300,
+	mutant.OldAppends:     250,
+	mutant.ActiveAppends:  200,
+	mutant.OldRides:       1000,
 }
+
+// modelled are rules that the replica keeps twice by now: that the role machine
+// keeps them is seen without a replica, by its exploration (TestModelFindsMutants).
+var modelled = map[mutant.Rule]bool{mutant.FollowsOlder: true}
 
 // mutantSeeds returns the seeds that a planted bug is looked for with.
 func mutantSeeds(t *testing.T, rule mutant.Rule) (from, to uint64) {
@@ -45,6 +50,9 @@ func TestMutants(t *testing.T) {
 	for rule := mutant.None + 1; rule < mutant.Count; rule++ {
 		if testing.Short() && rule > mutant.AnyIncarnation {
 			break // the race detector is ten times slower
+		}
+		if modelled[rule] {
+			continue
 		}
 		t.Run(rule.String(), func(t *testing.T) {
 			mutant.Plant(rule)

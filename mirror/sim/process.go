@@ -65,8 +65,11 @@ func (h *host) start() {
 	c, m := &h.table.Config, &w.cfg.Mode
 	cfg := mirror.Config{Node: uint8(c.Node), Peer: uint8(c.PeerNode), First: h.i == 0,
 		Policy: policy.Mirrored{}, Ride: m.Ride, HeartbeatNs: heartbeatNs, WaitNs: policy.Forever, Registered: m.Witness,
-		Authenticate: true, PolicyFlags: wire.PolicyMirrored,
+		NowNs: h.clockNs, Authenticate: true, PolicyFlags: wire.PolicyMirrored,
 		Local: frame.Endpoint{IP: c.LinkIP, Port: linkPort}, Remote: frame.Endpoint{IP: c.PeerLinkIP, Port: linkPort}, LinkFrameMax: linkFrameMax}
+	if m.None {
+		cfg.Policy, cfg.PolicyFlags = policy.None{}, 0
+	}
 	if m.Degrades {
 		cfg.WaitNs, cfg.OnTimeout = waitNs, policy.Degrade
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -75,12 +76,14 @@ func TestSimulation(t *testing.T) {
 		total.Promotions += r.Promotions
 		total.Released += r.Released
 		total.Forced += r.Forced
+		total.Lost += r.Lost
 		modes[cfg.Mode.Name] += r.Failovers
 	}
 	took := time.Since(start).Seconds()
 	fmt.Printf("simulated %d failovers (%d promotions) in %d runs, %d outputs released, %d words of an operator; %.1f s, %.0f failovers a second\n",
 		total.Failovers, total.Promotions, runs, total.Released, total.Forced, took, float64(total.Failovers)/took)
-	for _, m := range Modes {
+	fmt.Printf("  with policy none %d bytes of released records were lost\n", total.Lost)
+	for _, m := range slices.Concat(Modes, leaseModes) {
 		fmt.Printf("  %-16s %d\n", m.Name, modes[m.Name])
 		if modes[m.Name] == 0 {
 			t.Errorf("no failover in mode %s", m.Name)

@@ -26,6 +26,8 @@ type Mode struct {
 	Silence  bool // silence promotes: "links", or the witness decides
 	Degrades bool
 	Ride     bool
+	// None: policy none. Its last records may be lost; two never release at once.
+	None bool
 }
 
 // Modes are what runs draw from.
@@ -36,6 +38,12 @@ var Modes = []Mode{
 	{Name: "pair", Ride: true},
 	{Name: "pair-degrade", Degrades: true, Ride: true},
 	{Name: "witness-user", Witness: true, Silence: true},
+}
+
+// leaseModes are drawn apart, so that the seeds of the others stay what they are.
+var leaseModes = []Mode{
+	{Name: "none-witness", Witness: true, Silence: true, None: true},
+	{Name: "none-links", Silence: true, None: true},
 }
 
 // Config is one run.
@@ -61,6 +69,9 @@ func Draw(seed uint64) Config {
 	if seed%32 == 31 {
 		return Config{Seed: seed, Mode: Modes[3], Gentle: true, Faults: 40, RingBytes: 16 << 10, LazyReader: true}
 	}
+	if n := seed % 32; n >= 29 {
+		return Config{Seed: seed, Mode: leaseModes[n-29], Gentle: true, TwoPaths: seed/32%2 == 0, Faults: 80, RingBytes: ringBytes}
+	}
 	return Config{Seed: seed, Mode: Modes[seed%uint64(len(Modes))], Gentle: seed/uint64(len(Modes))%2 == 0,
 		TwoPaths: seed/uint64(2*len(Modes))%2 == 0,
 		Faults:   80, RingBytes: ringBytes}
@@ -72,6 +83,7 @@ type Result struct {
 	Promotions int // somebody began to serve
 	Released   int // outputs
 	Forced     int // an operator's word was needed
+	Lost       int // bytes of records whose outputs had left, with policy none
 	Failure    string
 	Story      []string // the end of it, for a failed run
 }

@@ -20,7 +20,7 @@ func (n *Node) mirrorConfig(l *config.Lane) (mirror.Config, error) {
 	c := mirror.Config{
 		Lane: uint8(l.ID), Node: uint8(n.cfg.Node.Number), Peer: uint8(l.Peer), First: l.First,
 		Policy: policy.None{}, WaitNs: policy.Forever,
-		HeartbeatNs: l.Heartbeat.Ns(), SchemaVersion: uint32(sbe.SchemaVersion),
+		HeartbeatNs: l.Heartbeat.Ns(), NowNs: n.clock.NowNs, SchemaVersion: uint32(sbe.SchemaVersion),
 		StartWallNs: time.Now().UnixNano(),
 	}
 	if l.Policy == config.PolicyMirrored {

@@ -35,6 +35,11 @@ const (
 	// GateOpen: user space releases without looking at the authority word.
 	GateOpen
 
+	// Unleased: policy none goes on although nobody answers.
+	Unleased
+	// LeaseUnwatched: whether the lease lasts is only looked at when a cycle begins.
+	LeaseUnwatched
+
 	// Of the rules learnt.
 
 	// Reenters: a parked node becomes a standby again in the epoch it was parked in.
@@ -73,7 +78,7 @@ const (
 )
 
 var names = [Count]string{"none", "unasked", "any incarnation", "unseen set", "acks on", "unacked", "seeds blindly",
-	"old proof", "fenced unfenced", "fences anyway", "gate open", "reenters", "length decides", "silently", "keeps tail",
+	"old proof", "fenced unfenced", "fences anyway", "gate open", "unleased", "lease unwatched", "reenters", "length decides", "silently", "keeps tail",
 	"follows older", "parks late", "old appends", "active appends", "old rides", "rides twice", "rides uncovered",
 	"no reader", "frozen accuses", "dead accuses", "time falls"}
 
