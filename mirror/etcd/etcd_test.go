@@ -283,6 +283,9 @@ func TestOneWinsEachEpoch(t *testing.T) {
 
 // What a change costs, beside the witness's ten microseconds.
 func TestLatency(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures: left out by -short, `make test` runs it")
+	}
 	for _, count := range []int{1, 3} {
 		c := startCluster(t, count)
 		a := c.open(0, 1)
@@ -307,6 +310,9 @@ func TestLatency(t *testing.T) {
 }
 
 func TestAskingAllocatesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector allocates: left out by -short, `make test` runs it")
+	}
 	a := &Arbiter{wakeFD: -1}
 	r := arbiter.Request{Self: 1}
 	now := int64(1)

@@ -49,17 +49,15 @@ func nhCopy(dst, src []byte, key *[NHWords]uint32, at int) uint64 {
 // nhSteps is nhStepsAVX2 for machines without it.
 func nhSteps(dst, src, key unsafe.Pointer, steps int) uint64 {
 	var s0, s1 uint64
-	for range steps {
-		m, k := *(*[4]uint64)(src), (*[8]uint32)(key)
+	for off := 0; off < steps*StepBytes; off += StepBytes {
+		m, k := *(*[4]uint64)(unsafe.Add(src, off)), (*[8]uint32)(unsafe.Add(key, off))
 		if dst != nil {
-			*(*[4]uint64)(dst) = m
-			dst = unsafe.Add(dst, StepBytes)
+			*(*[4]uint64)(unsafe.Add(dst, off)) = m
 		}
 		s0 += uint64(uint32(m[0])+k[0])*uint64(uint32(m[0]>>32)+k[1]) +
 			uint64(uint32(m[1])+k[2])*uint64(uint32(m[1]>>32)+k[3])
 		s1 += uint64(uint32(m[2])+k[4])*uint64(uint32(m[2]>>32)+k[5]) +
 			uint64(uint32(m[3])+k[6])*uint64(uint32(m[3]>>32)+k[7])
-		src, key = unsafe.Add(src, StepBytes), unsafe.Add(key, StepBytes)
 	}
 	return s0 + s1
 }
