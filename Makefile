@@ -18,6 +18,9 @@ NEED_ROOT = @if [ -z "$(SUDO)" ]; then echo "make $@ needs root (CAP_SYS_ADMIN, 
 TEST_EXEC = -exec "$(SUDO) -E"
 endif
 
+# Tells the failed tests once more at the end of everything.
+TESTED := .ci/tested
+
 # TESTFLAGS: more flags for go test, like -v or -run. ARGS: more arguments for
 # demo and bench.
 TESTFLAGS ?=
@@ -66,7 +69,7 @@ test: test-all test-race ## all tests; as root, or through sudo
 test-all:
 	$(NEED_ROOT)
 	@echo "== all tests"
-	$(GO) test -count=1 -p=1 -timeout=10m $(TEST_EXEC) $(TESTFLAGS) ./...
+	@$(TESTED) $(GO) test -count=1 -p=1 -timeout=10m $(TEST_EXEC) $(TESTFLAGS) ./...
 
 # The race detector sees what runs in Go. Left out by -short are the tests that
 # need root: there the other side of the shared memory is the kernel, which it
@@ -74,17 +77,17 @@ test-all:
 test-race:
 	@echo "== race detector (tests without root)"
 	@if command -v gcc >/dev/null; then \
-	CGO_ENABLED=1 $(GO) test -race -short -count=1 -timeout=10m $(TESTFLAGS) ./...; \
+	CGO_ENABLED=1 $(TESTED) $(GO) test -race -short -count=1 -timeout=10m $(TESTFLAGS) ./...; \
 	else echo "no gcc: left out (apt-get install gcc libc6-dev)"; [ -z "$$CI" ]; fi
 
 test-unit: ## the tests that need no root
-	$(GO) test -short -count=1 $(TESTFLAGS) ./...
+	@$(TESTED) $(GO) test -short -count=1 $(TESTFLAGS) ./...
 
 # SIM_SECONDS: how long. SIM_SEED: that one run again, told.
 SIM_SECONDS ?= 60
 SIM_SEED ?=
 sim: ## simulate failovers for SIM_SECONDS (60) and look for a lost or doubled order
-	@cd mirror/sim && SIM_SECONDS=$(SIM_SECONDS) SIM_SEED=$(SIM_SEED) $(GO) test -count=1 -timeout=60m -v $(TESTFLAGS) -run '^TestSimulation$$' .
+	@SIM_SECONDS=$(SIM_SECONDS) SIM_SEED=$(SIM_SEED) $(TESTED) $(GO) test -count=1 -timeout=60m -v $(TESTFLAGS) -run '^TestSimulation$$' ./mirror/sim
 
 demo: build ## kill a primary under load and see nothing lost (20,000 orders/s, 10 s)
 	$(NEED_ROOT)

@@ -62,6 +62,9 @@ var (
 	ErrNoLane = errors.New("no such lane")
 	// ErrNoStandby means that a lane cannot be handed over now.
 	ErrNoStandby = errors.New("no standby in sync")
+	// ErrNotGiven means that a handover did not end in time; it is called off, or
+	// ends later.
+	ErrNotGiven = errors.New("not handed over")
 )
 
 func (n *Node) lane(id int) (*laneParts, error) {
@@ -99,7 +102,7 @@ func (n *Node) handover(id int) error {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	return fmt.Errorf("lane %d still has unreleased outputs after %v: the standby does not ACK", id, handoverTimeout)
+	return fmt.Errorf("lane %d: %w within %v: the standby does not ACK, or the in-sync set was just changing; `onebeat status` shows which, then ask again", id, ErrNotGiven, handoverTimeout)
 }
 
 // panicIn makes a lane's loop panic: a drill sees that what runs on the way out

@@ -110,13 +110,7 @@ func TestHandoverRefusesNothing(t *testing.T) {
 		if w.word(lab.NodeB).State() == lane.Active {
 			from, to = to, from
 		}
-		w.nodes[from].lanes[0].replica.Commands.Put(1)
-		for range 50 {
-			w.client.order()
-			w.step()
-		}
-		w.untilState(to, lane.Active)
-		w.untilState(from, lane.Standby)
+		w.giveLane(from, to)
 		w.orders(100)
 	}
 	if resent := w.client.c.Stats().Resent; resent != 0 {

@@ -182,7 +182,8 @@ func (w *world) handOver(place string, ask func(*Node) error) {
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
 		select {
 		case err := <-done:
-			if errors.Is(err, ErrNoStandby) { // this test was off its core for a heartbeat
+			// This test was off its core for a heartbeat, or for a second.
+			if errors.Is(err, ErrNoStandby) || errors.Is(err, ErrNotGiven) {
 				start()
 				continue
 			}
@@ -200,6 +201,19 @@ func (w *world) handOver(place string, ask func(*Node) error) {
 		w.step()
 	}
 	w.t.Fatal("no answer to a handover")
+}
+
+// giveLane hands lane 0 over, and waits until the two have changed places.
+func (w *world) giveLane(from, to string) {
+	w.t.Helper()
+	w.handOver(from, func(n *Node) error {
+		if w.word(from).State() != lane.Active {
+			return nil // an earlier word was heeded late
+		}
+		return n.handover(0)
+	})
+	w.untilState(to, lane.Active)
+	w.untilState(from, lane.Standby)
 }
 
 // inOneState checks that every lane's two logs and states are one.

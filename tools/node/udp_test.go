@@ -13,7 +13,6 @@ import (
 
 	"onebeat/bench/lab"
 	"onebeat/bench/scene"
-	"onebeat/mirror"
 	"onebeat/mirror/lane"
 	"onebeat/xdp"
 	"onebeat/xdp/frame"
@@ -167,9 +166,7 @@ func TestUDPHandover(t *testing.T) {
 		if w.word(lab.NodeB).State() == lane.Active {
 			from, to = to, from
 		}
-		w.nodes[from].lanes[0].replica.Commands.Put(mirror.CommandHandover)
-		w.untilState(to, lane.Active)
-		w.untilState(from, lane.Standby)
+		w.giveLane(from, to)
 		w.orders(100)
 		w.sameState()
 	}

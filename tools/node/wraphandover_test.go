@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"onebeat/bench/lab"
-	"onebeat/mirror/lane"
 )
 
 // A handover works as well once the ring has wrapped.
@@ -14,8 +13,7 @@ func TestHandoverAfterTheRingWrapped(t *testing.T) {
 	for a.mem.table.Tail < 3<<20 {
 		w.orders(100)
 	}
-	a.replica.Commands.Put(1)
-	w.untilState(lab.NodeB, lane.Active)
+	w.giveLane(lab.NodeA, lab.NodeB)
 	w.orders(100)
 	w.checkOnce()
 }
