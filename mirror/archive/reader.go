@@ -271,3 +271,33 @@ func (r *Reader) Starts() []uint64 {
 	}
 	return list
 }
+
+// Raw returns the whole records from the position on as they are in the file,
+// padding too, their checksums right, at most maxBytes of them, and moves behind
+// them. None means what more = false means in Next, or that the next record is
+// longer. The view is valid until the next call.
+func (r *Reader) Raw(maxBytes int) (records []byte, from uint64, err error) {
+	for {
+		b := r.buffer[r.position-r.from : max(r.to, r.position)-r.from]
+		var rec app.Record
+		n := 0
+		for n < len(b) {
+			end, state := ring.Decode(b[n:], r.position+uint64(n), &rec)
+			if state != ring.Found || int(end-r.position) > maxBytes {
+				break
+			}
+			n = int(end - r.position)
+		}
+		from = r.position
+		if n > 0 {
+			r.position += uint64(n)
+			return b[:n:n], from, nil
+		}
+		if _, state := ring.Decode(b, r.position, &rec); state == ring.Found {
+			return nil, from, nil
+		}
+		if more, err := r.advance(); !more || err != nil {
+			return nil, from, err
+		}
+	}
+}
