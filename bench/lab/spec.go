@@ -37,6 +37,9 @@ const (
 const (
 	OrderMTU = 1500
 	LinkMTU  = 1800
+	// PairMTU is the order network's in the topology for measuring: 32 orders fit
+	// into a datagram.
+	PairMTU = 1560
 )
 
 // Topology is how the places are wired.

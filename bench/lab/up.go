@@ -100,12 +100,12 @@ func (l *Lab) wirePair() error {
 	// process plays both.
 	client := end{place: Client, name: OrderNIC, mac: OrderMAC(Client), ips: []string{cidr(ClientIP), cidr(VenueIP)}}
 	nodeA := end{place: NodeA, name: OrderNIC, mac: OrderMAC(NodeA), ips: []string{cidr(NodeAIP)}}
-	if err := l.cable(client, nodeA, OrderMTU); err != nil {
+	if err := l.cable(client, nodeA, PairMTU); err != nil {
 		return err
 	}
 	// The standby needs an order NIC to exist; nothing is at its other end.
 	nodeB := end{place: NodeB, name: OrderNIC, mac: OrderMAC(NodeB), ips: []string{cidr(NodeBIP)}}
-	if err := l.cable(nodeB, end{place: NodeB, name: "nowhere0", pass: true}, OrderMTU); err != nil {
+	if err := l.cable(nodeB, end{place: NodeB, name: "nowhere0", pass: true}, PairMTU); err != nil {
 		return err
 	}
 	if err := l.Do(NodeB, knowClient); err != nil {

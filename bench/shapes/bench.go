@@ -136,6 +136,9 @@ func (b *Bench) run(ctx context.Context, c *scene) (Result, error) {
 	if c.setting.peered() {
 		r.Release, r.Auth = c.setting.Release, c.setting.Auth
 	}
+	if c.setting.Batch > 1 {
+		r.Batch = c.setting.Batch
+	}
 	h := newHistogram()
 	shoot := func(count int) error {
 		endNs := c.clock.NowNs() + b.options.Limit.Nanoseconds()

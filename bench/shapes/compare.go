@@ -39,12 +39,12 @@ type bound struct {
 	max      float64
 }
 
-func order(app string) Setting { return Setting{Order, app, config.ReleaseRide, true} }
+func order(app string) Setting { return Setting{Shape: Order, App: app, Release: config.ReleaseRide, Auth: true} }
 
-func mirrored(app, release string, auth bool) Setting { return Setting{Mirrored, app, release, auth} }
+func mirrored(app, release string, auth bool) Setting { return Setting{Shape: Mirrored, App: app, Release: release, Auth: auth} }
 
 // echoOf is an echo's setting; an app stands in it only to be complete.
-func echoOf(shape string) Setting { return Setting{shape, config.AppBook, config.ReleaseRide, true} }
+func echoOf(shape string) Setting { return Setting{Shape: shape, App: config.AppBook, Release: config.ReleaseRide, Auth: true} }
 
 // compared are the settings of a comparison, in the order of a round.
 var compared = []Setting{
@@ -52,7 +52,7 @@ var compared = []Setting{
 	order(config.AppBook), mirrored(config.AppBook, config.ReleaseRide, true),
 	mirrored(config.AppBook, config.ReleaseRide, false), mirrored(config.AppBook, config.ReleaseUser, true),
 	order(config.AppGateway), mirrored(config.AppGateway, config.ReleaseRide, true),
-	{UDP, config.AppBook, config.ReleaseRide, true},
+	{Shape: UDP, App: config.AppBook, Release: config.ReleaseRide, Auth: true},
 }
 
 // bounds are what onebeat promises of its order path.

@@ -21,8 +21,9 @@ type orderShooter struct {
 	eager bool
 
 	order      client.Order
-	clOrdID    uint64
-	answered   bool
+	clOrdID    uint64 // of the last order sent
+	orders     int    // of a datagram
+	unanswered int    // of them
 	arrivedNs  int64 // when the frames being taken arrived
 	answeredNs int64
 	settled    bool // the venue's report on the order has come through
@@ -30,17 +31,22 @@ type orderShooter struct {
 }
 
 func (o *orderShooter) shoot(h *hdr.Histogram) bool {
-	o.clOrdID++
-	o.order.ClOrdID = o.clOrdID
-	o.order.Side = sbe.SideBuy + sbe.Side(o.clOrdID&1)
-	o.answered, o.settled = false, o.venue == nil
+	o.unanswered, o.settled = o.orders, o.venue == nil
 	nowNs := o.clock.NowNs()
-	if !o.session.SendOrder(&o.order, nowNs) || o.session.Poll(nowNs, o) == 0 {
+	for range o.orders {
+		o.clOrdID++
+		o.order.ClOrdID = o.clOrdID
+		o.order.Side = sbe.SideBuy + sbe.Side(o.clOrdID&1)
+		if !o.session.SendOrder(&o.order, nowNs) {
+			return false
+		}
+	}
+	if o.session.Poll(nowNs, o) == 0 {
 		return false
 	}
 	o.fire()
 	overdue := false
-	for looks := 1; !o.answered; looks++ {
+	for looks := 1; o.unanswered > 0; looks++ {
 		if n := o.port.Recv(rxBatch); n > 0 {
 			o.take(n)
 			continue
@@ -123,13 +129,11 @@ func (o *orderShooter) take(n int) {
 
 // OnReport implements client.Handler.
 func (o *orderShooter) OnReport(a *client.Answer, r *sbe.ExecutionReport) {
-	if r.ClOrdID() != o.clOrdID {
-		return
-	}
 	if a.First {
-		o.answered, o.answeredNs = true, o.arrivedNs
+		o.unanswered--
+		o.answeredNs = o.arrivedNs
 	}
-	if r.ExecType() == sbe.ExecTypeNew {
+	if r.ClOrdID() == o.clOrdID && r.ExecType() == sbe.ExecTypeNew {
 		o.settled = true
 	}
 }

@@ -15,7 +15,9 @@ type Result struct {
 	App     string `json:"app,omitempty"`
 	Release string `json:"release,omitempty"`
 	Auth    bool   `json:"auth"`
-	Count   int64  `json:"count"`
+	Batch   int    `json:"batch,omitempty"` // orders of a datagram, when more than one
+	// Count is that of the datagrams measured.
+	Count int64 `json:"count"`
 	// Lost counts frames that were not answered in time; an order is sent again
 	// then and its answer still counted.
 	Lost    int64 `json:"lost"`
@@ -34,6 +36,9 @@ type Result struct {
 	Rounds   int     `json:"rounds"`
 	Layout   string  `json:"layout"`
 	Machine  Machine `json:"machine"`
+
+	// Histogram is all that was measured, of every round.
+	Histogram *hdr.Histogram `json:"-"`
 }
 
 const (
@@ -45,14 +50,14 @@ func newHistogram() *hdr.Histogram { return hdr.New(1, histogramMaxNs, histogram
 
 // fill takes the percentiles out of a histogram.
 func (r *Result) fill(h *hdr.Histogram) {
-	r.Count = h.TotalCount()
+	r.Histogram, r.Count = h, h.TotalCount()
 	r.P50Ns, r.P90Ns, r.P99Ns = h.ValueAtQuantile(50), h.ValueAtQuantile(90), h.ValueAtQuantile(99)
 	r.P999Ns, r.P9999Ns, r.MaxNs = h.ValueAtQuantile(99.9), h.ValueAtQuantile(99.99), h.Max()
 }
 
 // Name is that of the setting measured.
 func (r *Result) Name() string {
-	s := Setting{r.Shape, r.App, r.Release, r.Auth}
+	s := Setting{r.Shape, r.App, r.Release, r.Auth, r.Batch}
 	return s.Name()
 }
 
@@ -61,6 +66,9 @@ func (r *Result) Name() string {
 func combine(rounds []Result) Result {
 	r := rounds[0]
 	r.Rounds = len(rounds)
+	if r.Histogram != nil {
+		r.Histogram = hdr.Import(r.Histogram.Export())
+	}
 	median := func(of func(*Result) int64) int64 {
 		v := make([]int64, len(rounds))
 		for i := range rounds {
@@ -75,6 +83,9 @@ func combine(rounds []Result) Result {
 	r.P9999Ns = median(func(r *Result) int64 { return r.P9999Ns })
 	for i := range rounds[1:] {
 		o := &rounds[1+i]
+		if r.Histogram != nil && o.Histogram != nil {
+			r.Histogram.Merge(o.Histogram)
+		}
 		r.Count += o.Count
 		r.Lost += o.Lost
 		r.Allocs += o.Allocs

@@ -174,7 +174,7 @@ func TestNamesTellSettingsApart(t *testing.T) {
 			t.Errorf("result %q of setting %q", r.Name(), compared[i].Name())
 		}
 	}
-	for _, bad := range []Setting{{}, {"ECHO", "book", "ride", true}, {Order, "shop", "ride", true}, {Order, "book", "bus", true}} {
+	for _, bad := range []Setting{{}, {"ECHO", "book", "ride", true, 0}, {Order, "shop", "ride", true, 0}, {Order, "book", "bus", true, 0}, {Order, "book", "ride", true, 33}, {Echo, "book", "ride", true, 2}} {
 		if bad.Check() == nil {
 			t.Errorf("%+v accepted", bad)
 		}

@@ -128,9 +128,10 @@ func (c *scene) openOrder(ctx context.Context) error {
 	if c.setting.Shape == UDP {
 		wire.remote = frame.Endpoint{MAC: xdp.StandInMAC(lab.NodeAIP), IP: lab.NodeAIP, Port: lanePort}
 	}
-	o := &orderShooter{wirePort: wire, order: client.Order{PriceTicks: priceTicks, SymbolID: symbolID, QtyLots: 1,
+	o := &orderShooter{wirePort: wire, orders: c.setting.orders(), order: client.Order{PriceTicks: priceTicks, SymbolID: symbolID, QtyLots: 1,
 		OrdType: sbe.OrdTypeLimit, TimeInForce: sbe.TimeInForceDay}}
-	if o.session, err = client.New(client.Config{Session: clientSession, Key: fixp.NewKey(clientKey), ResendNs: overdueNs}, o); err != nil {
+	if o.session, err = client.New(client.Config{Session: clientSession, Key: fixp.NewKey(clientKey), ResendNs: overdueNs,
+		BatchMessages: c.setting.orders(), MaxDatagramBytes: sbe.MaxDatagramBytes}, o); err != nil {
 		return err
 	}
 	if c.setting.App == "gateway" {

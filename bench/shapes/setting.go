@@ -27,7 +27,13 @@ type Setting struct {
 	App     string // book or gateway; echoes have none
 	Release string // mirrored, udp: ride or user
 	Auth    bool   // mirrored, udp: link frames carry a MAC
+	// Batch is how many orders a datagram carries; 0: one. The time measured is
+	// from its send to the last of their answers.
+	Batch int
 }
+
+// batchMax is how many orders fit into a datagram.
+const batchMax = 32
 
 // Check refuses what is not a shape.
 func (s *Setting) Check() error {
@@ -40,8 +46,14 @@ func (s *Setting) Check() error {
 	if s.Release != config.ReleaseRide && s.Release != config.ReleaseUser {
 		return fmt.Errorf("release %q is not known; use %s or %s", s.Release, config.ReleaseRide, config.ReleaseUser)
 	}
+	if s.Batch < 0 || s.Batch > batchMax || s.Batch > 1 && (s.echo() || s.App == config.AppGateway) {
+		return fmt.Errorf("batch %d: 1 to %d orders to a book", s.Batch, batchMax)
+	}
 	return nil
 }
+
+// orders is how many a datagram carries.
+func (s *Setting) orders() int { return max(s.Batch, 1) }
 
 // echo reports whether the shape does nothing but send frames back.
 func (s *Setting) echo() bool {
@@ -64,6 +76,9 @@ func (s *Setting) Name() string {
 		if !s.Auth {
 			name += " noauth"
 		}
+	}
+	if s.Batch > 1 {
+		name += fmt.Sprintf(" x%d", s.Batch)
 	}
 	return name
 }

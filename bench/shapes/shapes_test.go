@@ -29,8 +29,10 @@ func TestEveryShape(t *testing.T) {
 	}()
 	settings := append([]Setting{
 		mirrored(config.AppGateway, config.ReleaseUser, false),
-		{UDP, config.AppGateway, config.ReleaseRide, true},
-		{UDP, config.AppBook, config.ReleaseUser, false},
+		{UDP, config.AppGateway, config.ReleaseRide, true, 0},
+		{UDP, config.AppBook, config.ReleaseUser, false, 0},
+		{Order, config.AppBook, config.ReleaseRide, true, 8},
+		{Mirrored, config.AppBook, config.ReleaseRide, true, batchMax},
 	}, compared...)
 	for _, s := range settings {
 		t.Run(s.Name(), func(t *testing.T) {

@@ -17,8 +17,9 @@ const (
 	// MaxMessageBytes bounds one message, framing included, so that its record
 	// stays far below the longest record and its copy in the server flow fits.
 	MaxMessageBytes = 256
-	// MaxDatagramBytes bounds a payload that Split accepts (Ethernet's MTU).
-	MaxDatagramBytes = 1472
+	// MaxDatagramBytes bounds a payload that Split accepts: 32 orders, which take
+	// an MTU of 1538; below Ethernet's 1500 there is room for 31.
+	MaxDatagramBytes = 1532
 	// MaxMessages bounds the messages of one datagram.
 	MaxMessages = 64
 )
