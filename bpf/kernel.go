@@ -16,7 +16,7 @@ import (
 const (
 	Lanes          = 16
 	Queues         = 64
-	LaneBytes      = 832
+	LaneBytes      = 1024
 	AuthorityBytes = 64
 	RingSlackBytes = 2048
 	NHWords        = 384 + 24

@@ -192,6 +192,35 @@ enum ob_why {
 	OB_WHY_EXITED = 6, /* the engine's thread ended */
 };
 
+/* Written by the one who writes the ring in user space: readers in other
+ * processes learn that the log lost its end. count is odd while bytes are being
+ * taken off.
+ */
+struct ob_lane_cuts {
+	__u64 count;
+	__u64 positions[7]; /* of the last cuts, by number */
+};
+
+/* Written by the engine's thread when its part changes: what of the log every
+ * member of the in-sync set holds, so that no failover cuts it.
+ */
+struct ob_lane_commit {
+	__u64 rule; /* enum ob_commit, and behind it the number of changes */
+	__u64 position; /* at least up to here */
+};
+
+enum ob_commit {
+	OB_COMMIT_POSITION = 0, /* up to position */
+	OB_COMMIT_TAIL = 1, /* up to the tail: alone, or STANDBY */
+	OB_COMMIT_PEER = 2, /* up to what the peer ACKed */
+};
+
+/* Written by whoever archives the ring. */
+struct ob_lane_archive {
+	__u64 position; /* up to which the archive holds this log; 0: not known */
+	__u64 cuts; /* how many of the log's cuts it has followed */
+};
+
 struct ob_lane {
 	struct ob_lane_config cfg OB_LINE;
 	struct ob_lane_engine engine OB_LINE;
@@ -208,6 +237,9 @@ struct ob_lane {
 	__u64 steer_counter OB_LINE;
 	struct ob_lane_second second OB_LINE;
 	struct ob_lane_watch watch OB_LINE;
+	struct ob_lane_cuts cuts OB_LINE;
+	struct ob_lane_commit commit OB_LINE;
+	struct ob_lane_archive archive OB_LINE;
 } OB_LINE;
 
 /* NH key (UMAC's NH, RFC 4418 section 5.2.2): a 32-bit word for each word of the

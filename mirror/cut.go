@@ -119,6 +119,7 @@ func (r *Replica) cutLog(cut Cut) {
 		r.Events.push(Event{TimeNs: r.progressNs, Kind: EventRefused, Reason: err.Error()})
 		return
 	}
+	r.table.CutCommit(cut.From)
 	r.cuts++
 	r.cutSize += cut.To - cut.From
 	r.event(EventCut, cut.From, cut.To-cut.From)

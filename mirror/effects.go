@@ -81,10 +81,12 @@ func (r *Replica) perform(e *role.Effect, nowNs int64) bool {
 		r.inSync, r.mirroring = true, true
 		r.wait.Reset(nowNs)
 		r.startSending(min(r.hello.Tail, r.ring.Tail()), nowNs)
+		r.table.SetCommit(lane.CommitPeer)
 		r.startLease(nowNs)
 		r.event(EventInSync, uint64(r.word.Epoch()), r.sent)
 	case role.GoAlone:
 		r.inSync, r.mirroring = false, false
+		r.table.SetCommit(lane.CommitTail)
 		r.wait.Reset(nowNs)
 		r.startLease(nowNs)
 		r.event(EventAlone, uint64(r.word.Epoch()), 0)
@@ -123,6 +125,9 @@ func (r *Replica) setWord(from, to lane.Word, nowNs int64) bool {
 	if to.State() == lane.Active {
 		r.progress(nowNs) // the kernel must not take the new writer for hung
 		r.untilOutside()
+		if record := r.role.Record(); record.Count() > 1 {
+			r.table.SetCommit(lane.CommitPosition) // until the standby ACKs what is appended from here on
+		}
 	}
 	if to.State() == lane.Standby {
 		// The kernel appends from now on, as far as this reader has got.
@@ -147,6 +152,12 @@ func (r *Replica) newWord(from, to lane.Word) {
 	}
 	if from.State() == lane.Active && to.State() == lane.Active {
 		r.goneOnFrom = r.table.Engine.TxCounter
+	}
+	switch to.State() {
+	case lane.Standby:
+		r.table.SetCommit(lane.CommitTail)
+	case lane.Syncing, lane.Fenced:
+		r.table.SetCommit(lane.CommitPosition)
 	}
 	r.event(EventWord, uint64(from), uint64(to))
 }

@@ -4,7 +4,7 @@ package lane
 const (
 	Lanes      = 16
 	Paths      = 5
-	TableBytes = 832
+	TableBytes = 1024
 )
 
 // Sending paths (enum ob_path): a counter each, so that no two senders share
@@ -126,6 +126,32 @@ type Watch struct {
 	LastSecondHeardNs uint64 // as LastHeardNs, on the order NIC
 }
 
+// CutsKept is how many cuts a reader may miss and still learn each one's
+// position.
+const CutsKept = 7
+
+// Cuts tells readers, also in other processes, that the log lost its end: Tail
+// alone does not when it has grown again before they look. It is written by the
+// one who writes the ring in user space; Count is odd while bytes are being taken
+// off.
+type Cuts struct {
+	Count     uint64
+	Positions [CutsKept]uint64 // by number of the cut
+}
+
+// Commit is written by the engine's thread when its part in the lane changes. It
+// says what of the log every member of the in-sync set holds.
+type Commit struct {
+	Rule     uint64 // CommitRule, and behind it the number of changes
+	Position uint64 // at least up to here
+}
+
+// Archive is written by whoever archives the ring.
+type Archive struct {
+	Position uint64 // up to which the archive holds this log; 0: not known
+	Cuts     uint64 // how many of the log's cuts it has followed: Cuts.Count
+}
+
 // Table is struct ob_lane. Fields that several threads touch are accessed with
 // sync/atomic; the padding keeps each writer's fields on lines of their own.
 type Table struct {
@@ -154,4 +180,9 @@ type Table struct {
 	_            [40]byte
 	Watch        Watch
 	_            [24]byte
+	Cuts         Cuts
+	Commit       Commit
+	_            [48]byte
+	Archive      Archive
+	_            [48]byte
 }

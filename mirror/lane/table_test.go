@@ -37,6 +37,9 @@ func TestTableLayout(t *testing.T) {
 		{"watch", unsafe.Offsetof(x.Watch), 704},
 		{"watch.stuck_ticks", unsafe.Offsetof(x.Watch.StuckTicks), 32},
 		{"watch.candidate_why", unsafe.Offsetof(x.Watch.CandidateWhy), 72},
+		{"cuts", unsafe.Offsetof(x.Cuts), 832},
+		{"commit", unsafe.Offsetof(x.Commit), 896},
+		{"archive", unsafe.Offsetof(x.Archive), 960},
 		{"size", unsafe.Sizeof(x), TableBytes},
 	} {
 		if c.got != c.want {

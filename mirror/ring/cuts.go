@@ -1,44 +1,52 @@
 package ring
 
-import "sync/atomic"
+import (
+	"sync/atomic"
 
-// cutsKept is how many cuts a reader may miss and still learn each one's
-// position.
-const cutsKept = 8
+	"onebeat/mirror/lane"
+)
 
-// cuts tells readers in other threads that the log lost its end: Tail alone
-// does not when it has grown again before they look. count is odd while bytes
-// are being taken off.
-type cuts struct {
-	count     atomic.Uint64
-	positions [cutsKept]atomic.Uint64
+// ShareCuts makes the ring count its cuts in shared memory, where readers in
+// other processes see them. It comes first, before any reading or writing.
+func (r *Ring) ShareCuts(c *lane.Cuts) { r.cuts = c }
+
+// EndCut ends a cut during which the writing process died: the tail was set
+// first, so the log is cut; what lies behind it is zeroed when it is written. It
+// belongs to the process that takes the ring over.
+func (r *Ring) EndCut() {
+	if atomic.LoadUint64(&r.cuts.Count)%2 != 0 {
+		r.endCut()
+	}
 }
 
-// begin belongs to the writer, as does end.
-func (c *cuts) begin(position uint64) {
-	n := c.count.Load()
-	c.positions[n/2%cutsKept].Store(position)
-	c.count.Store(n + 1)
+// beginCut belongs to the writer, as does endCut.
+func (r *Ring) beginCut(position uint64) {
+	n := atomic.LoadUint64(&r.cuts.Count)
+	if n%2 != 0 {
+		n++ // one that failed half way
+	}
+	atomic.StoreUint64(&r.cuts.Positions[n/2%lane.CutsKept], position)
+	atomic.StoreUint64(&r.cuts.Count, n+1)
 }
 
-func (c *cuts) end() { c.count.Add(1) }
+func (r *Ring) endCut() { atomic.AddUint64(&r.cuts.Count, 1) }
 
 // Cuts returns a number that changes with every Cut and Reset. A reader that
 // copies records out of the ring asks before and after: the bytes are the log's
 // only if the number is even and still the same.
-func (r *Ring) Cuts() uint64 { return r.cuts.count.Load() }
+func (r *Ring) Cuts() uint64 { return atomic.LoadUint64(&r.cuts.Count) }
 
 // CutSince returns the lowest position that the log was cut at since Cuts
 // returned seen; 0 if that cannot be told any more. It is meaningful while now,
 // the number of now, is even.
 func (r *Ring) CutSince(seen, now uint64) (position uint64) {
 	first, last := seen/2, now/2
-	if last-first > cutsKept-1 {
+	if last-first > lane.CutsKept-1 {
 		return 0
 	}
 	position = ^uint64(0)
 	for n := first; n < last; n++ {
-		position = min(position, r.cuts.positions[n%cutsKept].Load())
+		position = min(position, atomic.LoadUint64(&r.cuts.Positions[n%lane.CutsKept]))
 	}
 	return position
 }

@@ -6,6 +6,8 @@ import (
 	"hash/crc32"
 	"math"
 	"sync/atomic"
+
+	"onebeat/mirror/lane"
 )
 
 const (
@@ -55,7 +57,7 @@ type Ring struct {
 	// older behind it.
 	epochFloor uint32
 	start      uint64 // nothing lies before it: where Reset began the log
-	cuts       cuts
+	cuts       *lane.Cuts
 	index      index
 	header     [HeaderBytes]byte // of the record being appended; as a local variable it would escape
 }
@@ -78,7 +80,7 @@ func New(mem []byte, sizeBytes int, tail *uint64) (*Ring, error) {
 	return &Ring{
 		mem:  mem[: sizeBytes+SlackBytes : sizeBytes+SlackBytes],
 		size: uint64(sizeBytes), mask: uint64(sizeBytes) - 1,
-		tail: tail, limit: NoLimit,
+		tail: tail, limit: NoLimit, cuts: &lane.Cuts{},
 	}, nil
 }
 

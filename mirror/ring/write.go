@@ -78,12 +78,12 @@ func (r *Ring) Reset(position uint64) {
 	if position%AlignBytes != 0 {
 		panic(fmt.Sprintf("ring reset to %d, not a multiple of %d", position, AlignBytes))
 	}
-	r.cuts.begin(0)
+	r.beginCut(0)
 	clear(r.mem)
 	r.epochFloor, r.start = 0, position
 	r.index = index{}
 	atomic.StoreUint64(r.tail, position)
-	r.cuts.end()
+	r.endCut()
 }
 
 // Cut ends the log at position, a record's start in what the ring holds. The
@@ -98,14 +98,14 @@ func (r *Ring) Cut(position uint64) error {
 		return fmt.Errorf("%w: cannot cut the log at %d: %s", ErrPosition, position, state)
 	}
 	tail := r.Tail()
-	r.cuts.begin(position)
+	r.beginCut(position)
 	atomic.StoreUint64(r.tail, position)
 	for from := position; from < tail; {
 		b := r.Bytes(from, tail)
 		clear(b)
 		from += uint64(len(b))
 	}
-	r.cuts.end()
+	r.endCut()
 	r.epochFloor = 0
 	r.index.cut(position)
 	return nil

@@ -40,7 +40,13 @@ func (s *shared) open(ringBytes int) (*ring.Ring, error) {
 		s.table.Config.Incarnation = incarnation
 	}
 	s.clearBusy()
-	return ring.New(s.ringMem, ringBytes, &s.table.Tail)
+	r, err := ring.New(s.ringMem, ringBytes, &s.table.Tail)
+	if err != nil {
+		return nil, err
+	}
+	r.ShareCuts(&s.table.Cuts)
+	r.EndCut()
+	return r, nil
 }
 
 // busyTimeout is far longer than a program is ever inside.
