@@ -12,13 +12,18 @@ import (
 //go:embed cecho.c
 var cechoSource []byte
 
-// Program is the built yardstick. Remove deletes it.
+//go:embed udpecho.c
+var udpechoSource []byte
+
+// Program is the built yardstick, and beside it the UDP echo. Remove deletes
+// them.
 type Program struct {
 	dir  string
 	path string
+	udp  string
 }
 
-// Build compiles the yardstick into a temporary directory. Without a compiler
+// Build compiles the yardsticks into a temporary directory. Without a compiler
 // the error is ErrNoCompiler.
 func Build() (*Program, error) {
 	compiler, err := findCompiler()
@@ -29,16 +34,23 @@ func Build() (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build C echo: %w", err)
 	}
-	p := &Program{dir: dir, path: filepath.Join(dir, "cecho")}
-	source := filepath.Join(dir, "cecho.c")
-	if err := os.WriteFile(source, cechoSource, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("build C echo: %w", err), p.Remove())
-	}
-	out, err := exec.Command(compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", p.path, source).CombinedOutput()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("build C echo with %s: %w\n%s", compiler, err, out), p.Remove())
+	p := &Program{dir: dir, path: filepath.Join(dir, "cecho"), udp: filepath.Join(dir, "udpecho")}
+	if err := errors.Join(compile(compiler, p.path, cechoSource), compile(compiler, p.udp, udpechoSource)); err != nil {
+		return nil, errors.Join(err, p.Remove())
 	}
 	return p, nil
+}
+
+func compile(compiler, path string, text []byte) error {
+	source := path + ".c"
+	if err := os.WriteFile(source, text, 0o600); err != nil {
+		return fmt.Errorf("build %s: %w", filepath.Base(path), err)
+	}
+	out, err := exec.Command(compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", path, source).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("build %s with %s: %w\n%s", filepath.Base(path), compiler, err, out)
+	}
+	return nil
 }
 
 func findCompiler() (string, error) {

@@ -23,7 +23,7 @@ func TestEveryPeerAnswers(t *testing.T) {
 	program := build(t)
 	c := newCable(t)
 	datagram := c.datagram(64)
-	for _, peer := range []Peer{NewCEcho(program), &Own{}, &Asavie{}} {
+	for _, peer := range []Peer{NewCEcho(program), &Own{}, &Asavie{}, &GoUDP{}, NewCUDP(program)} {
 		t.Run(peer.Name(), func(t *testing.T) {
 			for range 2 { // a peer can be started again
 				c.in(1, func() { c.must(peer.Start(env(1))) })

@@ -39,12 +39,18 @@ type bound struct {
 	max      float64
 }
 
-func order(app string) Setting { return Setting{Shape: Order, App: app, Release: config.ReleaseRide, Auth: true} }
+func order(app string) Setting {
+	return Setting{Shape: Order, App: app, Release: config.ReleaseRide, Auth: true}
+}
 
-func mirrored(app, release string, auth bool) Setting { return Setting{Shape: Mirrored, App: app, Release: release, Auth: auth} }
+func mirrored(app, release string, auth bool) Setting {
+	return Setting{Shape: Mirrored, App: app, Release: release, Auth: auth}
+}
 
 // echoOf is an echo's setting; an app stands in it only to be complete.
-func echoOf(shape string) Setting { return Setting{Shape: shape, App: config.AppBook, Release: config.ReleaseRide, Auth: true} }
+func echoOf(shape string) Setting {
+	return Setting{Shape: shape, App: config.AppBook, Release: config.ReleaseRide, Auth: true}
+}
 
 // compared are the settings of a comparison, in the order of a round.
 var compared = []Setting{
@@ -77,7 +83,7 @@ func (b *Bench) Compare(ctx context.Context, rounds int) (*Comparison, error) {
 	for round := range rounds {
 		b.options.Progress = func(line string) { progress(fmt.Sprintf("round %d of %d: %s", round+1, rounds, line)) }
 		for i, s := range compared {
-			if s.Shape == CEcho && !b.HasYardstick() {
+			if s.Compiled() && !b.HasYardstick() {
 				continue
 			}
 			r, err := b.Measure(ctx, s)

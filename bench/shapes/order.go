@@ -24,7 +24,7 @@ type orderShooter struct {
 	clOrdID    uint64 // of the last order sent
 	orders     int    // of a datagram
 	unanswered int    // of them
-	arrivedNs  int64 // when the frames being taken arrived
+	arrivedNs  int64  // when the frames being taken arrived
 	answeredNs int64
 	settled    bool // the venue's report on the order has come through
 	refused    uint64

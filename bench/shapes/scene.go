@@ -65,7 +65,7 @@ func (c *scene) openWire() (wirePort, error) {
 	w := wirePort{clock: c.clock, local: frame.Endpoint{IP: lab.ClientIP, Port: clientPort}}
 	err := c.lab.Do(lab.Client, func() error {
 		ip := netip.AddrFrom4(lab.ClientIP)
-		if c.setting.Shape == UDP {
+		if c.setting.sockets() {
 			u, err := xdp.ListenUDP(ip, clientPort, venuePort)
 			if err != nil {
 				return err
@@ -100,11 +100,15 @@ func (c *scene) openEcho(yardstick *peers.Program) error {
 		peer = &peers.Own{}
 	case Asavie:
 		peer = &peers.Asavie{}
-	case CEcho:
+	case GoUDP:
+		peer = &peers.GoUDP{}
+	case CEcho, CUDP:
 		if yardstick == nil {
 			return peers.ErrNoCompiler
 		}
-		peer = peers.NewCEcho(yardstick)
+		if peer = peers.NewCEcho(yardstick); c.setting.Shape == CUDP {
+			peer = peers.NewCUDP(yardstick)
+		}
 	}
 	err = c.lab.Do(lab.NodeA, func() error {
 		return peer.Start(peers.Env{Interface: lab.OrderNIC, IP: netip.AddrFrom4(lab.NodeAIP), Port: lanePort, Core: c.layout.Primary})
@@ -114,6 +118,9 @@ func (c *scene) openEcho(yardstick *peers.Program) error {
 	}
 	c.closers = append(c.closers, peer.Stop)
 	wire.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(lab.NodeA)), IP: lab.NodeAIP, Port: lanePort}
+	if c.setting.sockets() {
+		wire.remote.MAC = xdp.StandInMAC(lab.NodeAIP)
+	}
 	c.shooter = &echoShooter{wirePort: wire}
 	return nil
 }

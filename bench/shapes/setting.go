@@ -16,10 +16,12 @@ const (
 	Order    = "order"    // an order to one node, policy none, no peer
 	Mirrored = "mirrored" // an order to a pair of nodes, policy mirrored
 	UDP      = "udp"      // the same over UDP sockets, without kernel programs
+	GoUDP    = "goudp"    // an echo on a kernel UDP socket in Go
+	CUDP     = "cudp"     // the same in C
 )
 
 // All lists the shapes in the order they are measured.
-var All = []string{CEcho, Echo, Asavie, Order, Mirrored, UDP}
+var All = []string{CEcho, Echo, Asavie, Order, Mirrored, UDP, GoUDP, CUDP}
 
 // Setting is what is measured.
 type Setting struct {
@@ -57,8 +59,14 @@ func (s *Setting) orders() int { return max(s.Batch, 1) }
 
 // echo reports whether the shape does nothing but send frames back.
 func (s *Setting) echo() bool {
-	return s.Shape == Echo || s.Shape == CEcho || s.Shape == Asavie
+	return s.Shape == Echo || s.Shape == CEcho || s.Shape == Asavie || s.Shape == GoUDP || s.Shape == CUDP
 }
+
+// sockets reports whether the client sends over a kernel socket.
+func (s *Setting) sockets() bool { return s.Shape == UDP || s.Shape == GoUDP || s.Shape == CUDP }
+
+// Compiled reports whether the shape needs a C compiler.
+func (s *Setting) Compiled() bool { return s.Shape == CEcho || s.Shape == CUDP }
 
 // peered reports whether a second node holds what the first has.
 func (s *Setting) peered() bool { return s.Shape == Mirrored || s.Shape == UDP }

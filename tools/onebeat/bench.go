@@ -36,6 +36,8 @@ Shapes
   order     an order to one node, policy none
   mirrored  an order to a pair of nodes, answered once the standby's kernel holds it
   udp       the same over UDP sockets, without kernel programs
+  goudp     an echo on a kernel UDP socket in Go
+  cudp      the same in C (needs a C compiler)
   all       each of them in turn
 
 All shapes are measured by the same client: its clock is read right before the
@@ -94,8 +96,8 @@ func (b *benchFlags) run(c *cobra.Command) (err error) {
 	}
 	var results []shapes.Result
 	for _, s := range settings {
-		if s.Shape == shapes.CEcho && !bench.HasYardstick() && len(settings) > 1 {
-			fmt.Fprintln(os.Stderr, "no C compiler: cecho is left out")
+		if s.Compiled() && !bench.HasYardstick() && len(settings) > 1 {
+			fmt.Fprintf(os.Stderr, "no C compiler: %s is left out\n", s.Shape)
 			continue
 		}
 		r, err := bench.Measure(c.Context(), s)
