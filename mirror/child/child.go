@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -56,7 +57,12 @@ func Run(ctx context.Context, s Spec) (Result, error) {
 	c.Dir = "/"
 	c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(s.Stdin), &stdout, &stderr
 	c.Env = append(environment(), s.Env...)
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// It dies with this process: an agent that outlived its node could take a
+	// power that nobody wants gone any more. The kernel takes the death of the
+	// thread that started it for that (prctl(2), PR_SET_PDEATHSIG), so the thread stays.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
 	c.WaitDelay = pipesWait
 	began := time.Now()

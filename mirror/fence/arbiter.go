@@ -4,7 +4,24 @@ import (
 	"fmt"
 
 	"onebeat/mirror/arbiter"
+	"onebeat/mirror/internal/mutant"
 )
+
+// Switch takes a peer's power for those who wish it: a Target, or a simulator's.
+// None of its methods blocks.
+type Switch interface {
+	// Node is the peer's number.
+	Node() uint8
+	// Want wishes the peer to be off and returns the number of the wish.
+	Want() uint64
+	// Covered reports whether the peer was seen off after the wish was made.
+	Covered(wish uint64) bool
+	// Leave ends a wish, fulfilled or not. An off that is under way is not called
+	// back.
+	Leave()
+	// Sent reports whether an off is under way.
+	Sent() bool
+}
 
 // Signs are what tells that a peer lives. Both only rise.
 type Signs struct {
@@ -18,10 +35,10 @@ const lifeFrames = 3
 // Arbiter puts a fence agent before a Pair. What Pair would decide by silence,
 // and a writer's wish to go on without its standby, is answered only once the
 // peer has no power: until then there is no answer, so the lane's CANDIDATE
-// waits. It belongs to the loop's thread; the agents run in Target's worker.
+// waits. It belongs to the loop's thread; the agents run in the Switch's worker.
 type Arbiter struct {
 	*arbiter.Pair
-	target *Target
+	target Switch
 	signs  func() Signs
 	// staleNs: a wish that the role machine has not repeated for so long is not
 	// its wish any more.
@@ -39,7 +56,7 @@ const leastStaleNs = 1_000_000_000
 
 // NewArbiter returns the arbiter of one lane. A request is repeated every
 // againNs.
-func NewArbiter(pair *arbiter.Pair, target *Target, signs func() Signs, againNs int64) *Arbiter {
+func NewArbiter(pair *arbiter.Pair, target Switch, signs func() Signs, againNs int64) *Arbiter {
 	return &Arbiter{Pair: pair, target: target, signs: signs, staleNs: max(leastStaleNs, 4*againNs)}
 }
 
@@ -71,7 +88,7 @@ func (a *Arbiter) Swap(r arbiter.Request, nowNs int64) {
 	}
 	a.forget()
 	a.asked, a.waiting, a.before = r, true, a.signs()
-	a.wish = a.target.want()
+	a.wish = a.target.Want()
 }
 
 // Poll answers once the peer is off, or shows life before its power is taken:
@@ -80,16 +97,16 @@ func (a *Arbiter) Poll(nowNs int64) (arbiter.Answer, bool) {
 	switch {
 	case !a.waiting:
 		return a.Pair.Poll(nowNs)
-	case a.target.covered(a.wish):
+	case a.target.Covered(a.wish) || mutant.On(mutant.Unfenced):
 		a.forget()
 		a.Pair.Swap(withProof(a.asked), nowNs)
 		return a.Pair.Poll(nowNs)
 	case nowNs-a.askedNs > a.staleNs:
 		a.forget()
-	case !a.target.busy.Load() && a.lives():
+	case !a.target.Sent() && a.lives():
 		a.forget()
 		return arbiter.Answer{Record: a.asked.Current,
-			Reason: fmt.Sprintf("node %d lives and was not fenced: the lane stays as it was", a.target.node)}, true
+			Reason: fmt.Sprintf("node %d lives and was not fenced: the lane stays as it was", a.target.Node())}, true
 	}
 	return arbiter.Answer{}, false
 }
@@ -107,6 +124,6 @@ func (a *Arbiter) lives() bool {
 func (a *Arbiter) forget() {
 	if a.waiting {
 		a.waiting = false
-		a.target.leave()
+		a.target.Leave()
 	}
 }

@@ -246,7 +246,7 @@ func TestLanesShareOneTarget(t *testing.T) {
 func TestCloseEndsARun(t *testing.T) {
 	j := new(journal)
 	target := NewTarget(1, []Device{newFakeDevice()}, 0, 0, j.logger())
-	target.want()
+	target.Want()
 	time.Sleep(20 * time.Millisecond)
 	began := time.Now()
 	if err := target.Close(); err != nil || time.Since(began) > time.Second {

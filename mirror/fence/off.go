@@ -43,13 +43,17 @@ func (a *Agent) offOnce(ctx context.Context) error {
 		}
 		return err
 	}
+	var trial Trial
+	if trial.Off() {
+		return nil
+	}
 	for deadline := time.Now().Add(min(settleFor, a.cfg.Timeout)); ; {
 		power, err := a.Status(ctx)
+		if trial.Status(power) {
+			return nil
+		}
 		if power == PowerOff {
-			power, err = a.Status(ctx)
-			if power == PowerOff {
-				return nil
-			}
+			continue
 		}
 		if err == nil && time.Now().After(deadline) {
 			return fmt.Errorf("%w: %s off succeeded, but status says %v", ErrLied, a.Name(), power)

@@ -94,9 +94,13 @@ func (t *Target) Status() Status {
 	return t.status
 }
 
-// want asks for the peer to be off and returns the number of this wish. It does
-// not block.
-func (t *Target) want() uint64 {
+var _ Switch = (*Target)(nil)
+
+// Node implements Switch.
+func (t *Target) Node() uint8 { return t.node }
+
+// Want implements Switch.
+func (t *Target) Want() uint64 {
 	t.waiting.Add(1)
 	n := t.wanted.Add(1)
 	select {
@@ -106,12 +110,14 @@ func (t *Target) want() uint64 {
 	return n
 }
 
-// covered reports whether the peer was seen off after the wish was made.
-func (t *Target) covered(wish uint64) bool { return t.off.Load() >= wish }
+// Covered implements Switch.
+func (t *Target) Covered(wish uint64) bool { return t.off.Load() >= wish }
 
-// leave ends a wish, fulfilled or not. An off that is under way is not called
-// back.
-func (t *Target) leave() { t.waiting.Add(-1) }
+// Leave implements Switch.
+func (t *Target) Leave() { t.waiting.Add(-1) }
+
+// Sent implements Switch.
+func (t *Target) Sent() bool { return t.busy.Load() }
 
 // open reports whether somebody waits for more than was done.
 func (t *Target) open() bool { return t.waiting.Load() > 0 && t.wanted.Load() > t.off.Load() }

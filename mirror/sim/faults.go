@@ -43,7 +43,7 @@ func (w *World) fault() {
 	case n < 76:
 		w.noise(w.between(2*ms, 20*ms))
 	case n < 84:
-		w.losePower(h)
+		w.reboot(h)
 	case n < 87:
 		w.tell("both processes die")
 		for _, h := range w.hosts {
@@ -81,7 +81,7 @@ func (w *World) restartNs() int64 {
 }
 
 func (h *host) revive() {
-	if h.p == nil {
+	if h.p == nil && !h.off {
 		h.w.tell("host %d's process starts", h.i)
 		h.start()
 	}
@@ -120,13 +120,16 @@ func (w *World) noise(spanNs int64) {
 	w.undo(spanNs, func() { w.net.noisy, w.second.noisy, w.witness.noisy = false, false, false })
 }
 
-// losePower takes a host's memory, of a lane that is in order: while one ring
+// reboot takes a host's memory, of a lane that is in order: while one ring
 // holds it all, that one is spared.
-func (w *World) losePower(h *host) {
+func (w *World) reboot(h *host) {
 	if w.cfg.Gentle || w.fragile || !w.settled || w.cfg.Mode.Degrades {
 		return
 	}
 	other := w.hosts[1-h.i]
+	if other.p == nil || other.p.shooter.sent || h.p.shooter.sent {
+		return // a second host would lose its memory
+	}
 	if w.cfg.Mode.Witness && w.witness.last.Epoch != lane.Load(&h.word).Epoch() || other.p.r.Draining() || h.p.r.Draining() {
 		return
 	}

@@ -31,6 +31,7 @@ type host struct {
 	diskFullNs  int64
 	bootedNs    int64
 	tickPending bool
+	off         bool       // no power
 	busy        bool       // in the middle of a cycle while time passes
 	reply       [2048]byte // what the kernel answers
 }
@@ -119,7 +120,7 @@ func (h *host) tick() {
 	if h.frozen(event{kind: evTick}) {
 		return
 	}
-	if h.kernel.Tick(h.clockNs()) {
+	if !h.off && h.kernel.Tick(h.clockNs()) {
 		h.w.judge.accuses(h)
 	}
 	late := int64(0)
@@ -132,6 +133,10 @@ func (h *host) tick() {
 // receive is the link NIC: the kernel's program sees a frame first.
 func (h *host) receive(b []byte) {
 	if h.frozen(event{kind: evFrame, frame: b}) {
+		return
+	}
+	if h.off {
+		h.w.drop(b)
 		return
 	}
 	before, was := h.table.Peer.Frames, lane.Load(&h.word)
@@ -161,6 +166,10 @@ func (h *host) receiveSecond(b []byte) {
 	if h.frozen(event{kind: evSecond, frame: b}) {
 		return
 	}
+	if h.off {
+		h.w.drop(b)
+		return
+	}
 	before := h.table.Second.Frames
 	if verdict, n, _ := h.kernel.Steer(b, h.clockNs(), h.reply[:]); verdict == recv.Answer {
 		h.w.second.send(h.w, 1-h.i, h.reply[:n])
@@ -175,7 +184,7 @@ func (h *host) receiveSecond(b []byte) {
 // is where the switch last saw it, and that may be either.
 func (w *World) order() {
 	for _, h := range w.hosts {
-		if w.nowNs < h.frozenNs {
+		if w.nowNs < h.frozenNs || h.off {
 			continue
 		}
 		var b [frame.HeaderBytes + 16]byte

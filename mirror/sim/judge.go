@@ -99,6 +99,9 @@ func (j *judge) holds(h *host) bool {
 
 // begins: a writer is about to take orders.
 func (j *judge) begins(h *host) {
+	if other := j.w.hosts[1-h.i]; j.w.cfg.Mode.Fence && !other.off && lane.Load(&other.word).State() == lane.Active {
+		j.w.fail("host %d serves as %v, beside host %d, which has power and is %v", h.i, lane.Load(&h.word), other.i, lane.Load(&other.word))
+	}
 	if !j.w.cfg.LazyReader && !j.holds(h) {
 		same := 0
 		for same < min(len(j.truth), int(h.table.Tail)) && h.mem[same] == j.truth[same] {
@@ -128,6 +131,14 @@ func (j *judge) serves(h *host, epoch uint32) {
 	j.served[epoch] = h.i
 	if r, ok := j.records[epoch]; w.cfg.Mode.Witness && (!ok || int(r.Writer) != h.i+1) {
 		w.fail("host %d serves in epoch %d, which the witness granted as %v", h.i, epoch, r)
+	}
+}
+
+// alone: a writer goes on without its standby, which had its power taken.
+func (j *judge) alone(h *host, epoch uint32) {
+	other := j.w.hosts[1-h.i]
+	if s := lane.Load(&other.word); j.w.cfg.Mode.Fence && !other.off && s.Epoch()+1 == epoch && (s.State() == lane.Standby || s.State() == lane.Candidate) {
+		j.w.fail("host %d goes on alone in epoch %d, and host %d, which is %v, has power", h.i, epoch, other.i, s)
 	}
 }
 

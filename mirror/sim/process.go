@@ -7,6 +7,7 @@ import (
 	"onebeat/engine/app"
 	"onebeat/mirror"
 	"onebeat/mirror/arbiter"
+	"onebeat/mirror/fence"
 	"onebeat/mirror/internal/mutant"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/policy"
@@ -20,6 +21,7 @@ type process struct {
 	gen     uint64
 	r       *mirror.Replica
 	client  client
+	shooter shooter
 	port    port
 	second  port // to the order network
 	out     *app.Outbox
@@ -61,7 +63,7 @@ func (h *host) start() {
 	h.out.Muted = true
 	h.gens++
 	p := &process{gen: h.gens, out: h.out, port: port{h: h, net: &w.net}, second: port{h: h, net: &w.second}}
-	p.client = client{h: h, gen: p.gen}
+	p.client, p.shooter = client{h: h, gen: p.gen}, shooter{h: h, gen: p.gen, delayNs: int64(h.i) * w.cfg.Mode.DelayNs}
 	c, m := &h.table.Config, &w.cfg.Mode
 	cfg := mirror.Config{Node: uint8(c.Node), Peer: uint8(c.PeerNode), First: h.i == 0,
 		Policy: policy.Mirrored{}, Ride: m.Ride, HeartbeatNs: heartbeatNs, WaitNs: policy.Forever, Registered: m.Witness,
@@ -73,10 +75,7 @@ func (h *host) start() {
 	if m.Degrades {
 		cfg.WaitNs, cfg.OnTimeout = waitNs, policy.Degrade
 	}
-	arb, err := arbiter.Arbiter(&p.client), error(nil)
-	if !m.Witness {
-		arb, err = arbiter.NewPair(arbiter.PairConfig{SilencePromotes: m.Silence, Degrades: m.Degrades}, lane.Record{})
-	}
+	arb, err := h.arbiter(p)
 	if err == nil {
 		p.r, err = mirror.New(cfg, mirror.Memory{Table: h.table, Authority: &h.word, Ring: h.ring(), SetNHKey: func(key *[wire.NHWords]uint32) error {
 			h.kernel.Rekey(key)
@@ -95,6 +94,20 @@ func (h *host) start() {
 	p.r.Start(h.clockNs())
 	h.events()
 	w.plan(event{atNs: w.nowNs, kind: evCycle, host: h.i, gen: p.gen})
+}
+
+// arbiter is who decides, by the run's mode.
+func (h *host) arbiter(p *process) (arbiter.Arbiter, error) {
+	m := &h.w.cfg.Mode
+	if m.Witness {
+		return &p.client, nil
+	}
+	pair, err := arbiter.NewPair(arbiter.PairConfig{SilencePromotes: m.Silence && !m.Fence, Degrades: m.Degrades}, lane.Record{})
+	if err != nil || !m.Fence {
+		return pair, err
+	}
+	peer := &h.table.Peer
+	return fence.NewArbiter(pair, &p.shooter, func() fence.Signs { return fence.Signs{Frames: peer.Frames, Acked: peer.Tail} }, heartbeatNs), nil
 }
 
 // die ends the process; its kernel notes the end of the engine's thread.
@@ -188,6 +201,9 @@ func (h *host) events() {
 			h.w.judge.serves(h, uint32(e.A))
 		case mirror.EventAlone, mirror.EventInSync:
 			h.w.judge.sets[uint32(e.A)] = h.p.r.Record()
+			if e.Kind == mirror.EventAlone {
+				h.w.judge.alone(h, uint32(e.A))
+			}
 		}
 		if h.w.telling {
 			h.w.tell("host %d: %v %v", h.i, e.Kind, e)

@@ -106,7 +106,7 @@ func (w *World) makePeace() {
 	w.witness.cut, w.witness.noisy = [2][2]bool{}, false
 	quietNs := w.nowNs
 	for _, h := range w.hosts {
-		h.diskFullNs = 0
+		h.diskFullNs, h.off = 0, false
 		h.revive()
 		quietNs = max(quietNs, h.pausedNs, h.frozenNs)
 	}

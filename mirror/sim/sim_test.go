@@ -77,17 +77,21 @@ func TestSimulation(t *testing.T) {
 		total.Released += r.Released
 		total.Forced += r.Forced
 		total.Lost += r.Lost
+		total.Shots += r.Shots
 		modes[cfg.Mode.Name] += r.Failovers
 	}
 	took := time.Since(start).Seconds()
 	fmt.Printf("simulated %d failovers (%d promotions) in %d runs, %d outputs released, %d words of an operator; %.1f s, %.0f failovers a second\n",
 		total.Failovers, total.Promotions, runs, total.Released, total.Forced, took, float64(total.Failovers)/took)
-	fmt.Printf("  with policy none %d bytes of released records were lost\n", total.Lost)
-	for _, m := range slices.Concat(Modes, leaseModes) {
+	fmt.Printf("  with policy none %d bytes of released records were lost; %d hosts had their power taken\n", total.Lost, total.Shots)
+	for _, m := range slices.Concat(Modes, leaseModes, fenceModes) {
 		fmt.Printf("  %-16s %d\n", m.Name, modes[m.Name])
 		if modes[m.Name] == 0 {
 			t.Errorf("no failover in mode %s", m.Name)
 		}
+	}
+	if total.Shots == 0 {
+		t.Error("no host had its power taken")
 	}
 }
 

@@ -26,6 +26,9 @@ type Mode struct {
 	Silence  bool // silence promotes: "links", or the witness decides
 	Degrades bool
 	Ride     bool
+	// Fence: a peer's power is taken before its lane is, or its ACKs are done without.
+	Fence   bool
+	DelayNs int64 // of host 1's agents
 	// None: policy none. Its last records may be lost; two never release at once.
 	None bool
 }
@@ -44,6 +47,12 @@ var Modes = []Mode{
 var leaseModes = []Mode{
 	{Name: "none-witness", Witness: true, Silence: true, None: true},
 	{Name: "none-links", Silence: true, None: true},
+}
+
+// fenceModes, too.
+var fenceModes = []Mode{
+	{Name: "fence", Fence: true, Silence: true, Ride: true},
+	{Name: "fence-degrade", Fence: true, Silence: true, Degrades: true, DelayNs: 15 * ms},
 }
 
 // Config is one run.
@@ -69,6 +78,9 @@ func Draw(seed uint64) Config {
 	if seed%32 == 31 {
 		return Config{Seed: seed, Mode: Modes[3], Gentle: true, Faults: 40, RingBytes: 16 << 10, LazyReader: true}
 	}
+	if n := seed % 32; n >= 27 && n < 29 {
+		return Config{Seed: seed, Mode: fenceModes[n-27], TwoPaths: seed/32%2 == 0, Faults: 80, RingBytes: ringBytes}
+	}
 	if n := seed % 32; n >= 29 {
 		return Config{Seed: seed, Mode: leaseModes[n-29], Gentle: true, TwoPaths: seed/32%2 == 0, Faults: 80, RingBytes: ringBytes}
 	}
@@ -83,6 +95,7 @@ type Result struct {
 	Promotions int // somebody began to serve
 	Released   int // outputs
 	Forced     int // an operator's word was needed
+	Shots      int // hosts that their peer took the power from
 	Lost       int // bytes of records whose outputs had left, with policy none
 	Failure    string
 	Story      []string // the end of it, for a failed run

@@ -39,6 +39,11 @@ const (
 	Unleased
 	// LeaseUnwatched: whether the lease lasts is only looked at when a cycle begins.
 	LeaseUnwatched
+	// Unfenced: where a peer's power is to be taken first, it is not waited for.
+	Unfenced
+	// BelievesOff: a fence agent that says that its off succeeded is not asked what
+	// the host's power is.
+	BelievesOff
 
 	// Of the rules learnt.
 
@@ -78,7 +83,8 @@ const (
 )
 
 var names = [Count]string{"none", "unasked", "any incarnation", "unseen set", "acks on", "unacked", "seeds blindly",
-	"old proof", "fenced unfenced", "fences anyway", "gate open", "unleased", "lease unwatched", "reenters", "length decides", "silently", "keeps tail",
+	"old proof", "fenced unfenced", "fences anyway", "gate open", "unleased", "lease unwatched",
+	"unfenced", "believes off", "reenters", "length decides", "silently", "keeps tail",
 	"follows older", "parks late", "old appends", "active appends", "old rides", "rides twice", "rides uncovered",
 	"no reader", "frozen accuses", "dead accuses", "time falls"}
 
