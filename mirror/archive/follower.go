@@ -59,6 +59,7 @@ func NewFollower(o Options, r *ring.Ring) (*Follower, error) {
 	f.o.Note = f.noted
 	f.status.note = o.Note
 	f.status.s.Dir = o.Dir
+	f.share(0)
 	return f, nil
 }
 

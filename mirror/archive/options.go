@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"onebeat/mirror/disk"
+	"onebeat/mirror/lane"
 )
 
 // Sync says when records are brought to the disk.
@@ -51,6 +52,10 @@ type Options struct {
 	RetainNs     int64 // age of a segment's last record; 0: no bound
 	RetryNs      int64 // after a failure [1 s]
 
+	// Shared tells other processes how far the archive holds the ring's log; nil:
+	// nobody.
+	Shared *lane.Archive
+
 	// Wall is the wall clock in ns, for headers, notes and ages.
 	Wall func() int64
 	// Note hears what an operator has to know. It is called by the goroutine of
@@ -67,6 +72,9 @@ func (o *Options) fill() error {
 	o.RetryNs = cmp.Or(o.RetryNs, 1_000_000_000)
 	if o.SegmentBytes < MinSegmentBytes || o.SegmentBytes > MaxSegmentBytes || o.SegmentBytes%disk.PageBytes != 0 {
 		return fmt.Errorf("archive: segments of %d bytes: use a multiple of %d from %d to %d", o.SegmentBytes, disk.PageBytes, MinSegmentBytes, int64(MaxSegmentBytes))
+	}
+	if o.Shared == nil {
+		o.Shared = &lane.Archive{}
 	}
 	if o.Wall == nil {
 		return fmt.Errorf("archive: no clock")

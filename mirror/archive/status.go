@@ -1,6 +1,9 @@
 package archive
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Status is what a follower says about its archive.
 type Status struct {
@@ -84,13 +87,15 @@ func (f *Follower) publish() {
 	w := f.w
 	if w == nil {
 		f.archived.Store(0)
+		f.share(0)
 		return
 	}
-	archived := w.Durable()
+	archived, held := w.Durable(), w.End()
 	if !f.aligned {
-		archived = min(archived, f.checked)
+		archived, held = min(archived, f.checked), min(held, f.checked)
 	}
 	f.archived.Store(archived)
+	f.share(held)
 	s.Archived, s.Begin, s.End = archived, w.Begin(), w.End()
 	s.Segments, s.FileBytes = w.Segments(), w.FileBytes()
 	link, at := w.link, w.end
@@ -98,4 +103,16 @@ func (f *Follower) publish() {
 		link, at = w.seg.chain.link, w.seg.chain.b.position
 	}
 	s.LinkAt, s.Link = at, link.String()
+}
+
+// share tells other processes up to where the files hold the ring's log. The
+// number of cuts comes last: a reader believes a position only with the number
+// that the ring has.
+func (f *Follower) share(position uint64) {
+	s := f.o.Shared
+	if s.Position == position && s.Cuts == f.seen {
+		return
+	}
+	atomic.StoreUint64(&s.Position, position)
+	atomic.StoreUint64(&s.Cuts, f.seen)
 }

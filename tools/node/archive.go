@@ -34,7 +34,7 @@ func (n *Node) addArchive(p *laneParts, r *ring.Ring) error {
 	if err != nil {
 		return err
 	}
-	o.Incarnation = p.mem.table.Config.Incarnation
+	o.Incarnation, o.Shared = p.mem.table.Config.Incarnation, &p.mem.table.Archive
 	o.Note = func(note archive.Note) {
 		n.log.Log(context.Background(), archiveLevel(note.Kind), "archive: "+string(note.Kind), "lane", p.cfg.ID, "detail", note.String())
 	}
