@@ -170,6 +170,7 @@ func newLink(cfg *Config, table *lane.Table, port xdp.Port) *Link {
 func (r *Replica) Start(nowNs int64) {
 	r.progress(nowNs)
 	r.word = lane.Load(r.authority)
+	r.table.SetCommit(lane.CommitPosition)
 	record, epoch := r.newestRecord()
 	r.newest = record
 	hollow := r.ring.Oldest() != 0
