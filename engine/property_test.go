@@ -14,7 +14,7 @@ import (
 )
 
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	r        *rand.Rand
 	net      *network
 	lane     *simLane
@@ -27,7 +27,7 @@ type world struct {
 	losesMax int // records that may be lost with a primary (policy none)
 }
 
-func newWorld(t *testing.T, seed uint64, clients int) *world {
+func newWorld(t testing.TB, seed uint64, clients int) *world {
 	w := &world{t: t, r: rand.New(rand.NewPCG(seed, 7)), accepted: map[uint64]int{}, nowNs: 1_000_000_000}
 	w.net = &network{r: w.r, lossPct: w.r.IntN(25), dupPct: w.r.IntN(25), jitterNs: w.r.Int64N(4) * 70_000}
 	w.deathIn = 100 + w.r.IntN(1500)

@@ -171,9 +171,19 @@ func (l *simLane) promote(r *replica, nowNs int64) {
 	r.m.Promote(nowNs, r.out)
 }
 
+// restored is a replica that starts from the state after so many records.
+func (l *simLane) restored(t testing.TB, records int) *replica {
+	from, r := l.build(), l.build()
+	from.out.Muted, r.out.Muted = true, true
+	l.catchUp(from, records)
+	reload(t, from.m, r.m)
+	r.applied = records
+	return r
+}
+
 // trader is a client with a naive model of what it was told.
 type trader struct {
-	t        *testing.T
+	t        testing.TB
 	c        *client.Client
 	at       app.Endpoint
 	next     uint64

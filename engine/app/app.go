@@ -47,6 +47,12 @@ type App interface {
 	Digest() uint64
 	// Counters calls visit for every counted reason.
 	Counters(visit func(name string, count uint64))
+	// Save writes the whole state: what Apply and Digest depend on.
+	Save(w *StateWriter)
+	// Load takes a saved state into a fresh application of the same configuration.
+	// It believes nothing: what it refuses leaves the application unusable, not
+	// the program. Afterwards it does what the saved one would have done.
+	Load(r *StateReader) error
 }
 
 // Warmer is what an App may implement: Warm touches what its next input will

@@ -61,4 +61,11 @@ type Machine interface {
 	Diverged() bool
 	// Counters calls visit for every counted reason with its name and count.
 	Counters(visit func(name string, count uint64))
+	// Save writes the replicated state as of the last record applied. What is
+	// local to a primary is not in it: Promote starts that anew.
+	Save(w *StateWriter)
+	// Load takes a saved state into a fresh machine of the same configuration;
+	// its Digest is then the saved one's, and so is everything it does with the
+	// records that follow. A machine that refused a state is of no more use.
+	Load(r *StateReader) error
 }

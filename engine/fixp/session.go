@@ -104,8 +104,11 @@ func (s *session) keptSlot(seqNo uint64) []byte {
 // keptMessage returns message seqNo as it stands on the wire.
 func (s *session) keptMessage(seqNo uint64) []byte {
 	b := s.keptSlot(seqNo)
-	return b[:int(b[3])|int(b[2])<<8]
+	return b[:keptLength(b)]
 }
+
+// keptLength reads a message's length off its framing.
+func keptLength(b []byte) int { return int(b[3]) | int(b[2])<<8 }
 
 func (s *session) answerOf(seqNo uint64) *answer {
 	return &s.answers[seqNo&uint64(len(s.answers)-1)]
