@@ -34,6 +34,9 @@ func (l *Loop) follow(nowNs int64) int {
 	if l.replica.TakeRebuild() {
 		l.machine = l.newMachine()
 	}
+	if a := l.adoption.Load(); a != nil {
+		l.adopt(a, nowNs)
+	}
 	applied := 0
 	for applied < applyBatch && l.replica.NextRecord(&l.record) {
 		l.machine.Apply(&l.record, l.out)

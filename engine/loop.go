@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"sync/atomic"
+
 	"onebeat/engine/app"
 	"onebeat/mirror"
 	"onebeat/mirror/lane"
@@ -37,6 +39,7 @@ type Loop struct {
 	room     bool // for another batch, as of the last cycle
 	polledNs int64
 	serving  bool // the machine was promoted in the replica's present epoch
+	adoption atomic.Pointer[Adoption]
 	clock    laneClock
 	digestIn int // records until the next digest
 	counters Counters

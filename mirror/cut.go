@@ -131,9 +131,10 @@ func (r *Replica) cutLog(cut Cut) {
 func (r *Replica) rewind(position uint64) {
 	if position < r.applied {
 		if r.ring.Oldest() != 0 {
-			r.broken = true
-			r.Events.push(Event{TimeNs: r.progressNs, Kind: EventRefused,
-				Reason: "the log's beginning is overwritten, so its state cannot be rebuilt: restart this node with `onebeat node --cleanup` first"})
+			// The machine has applied what is gone, and the ring holds no beginning to
+			// start another one from.
+			r.lackState("the log was cut below what was applied, and the ring no longer holds its beginning", r.progressNs)
+			r.lost = true
 			return
 		}
 		r.applied, r.rebuild = 0, true

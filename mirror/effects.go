@@ -235,12 +235,12 @@ func (r *Replica) sendFenced(successor uint8) {
 // Quarantine takes a standby whose state is not the writer's out of service: it
 // ACKs no more and cannot be promoted.
 func (r *Replica) Quarantine() {
-	if r.broken {
+	if r.diverged {
 		return
 	}
-	r.broken = true
+	r.broken, r.diverged, r.lost = true, true, true
 	r.event(EventDiverged, r.applied, 0)
-	if r.word.State() == lane.Standby {
+	if s := r.word.State(); s == lane.Standby || s == lane.Candidate || s == lane.Active {
 		lane.Swap(r.authority, r.word, r.word.With(lane.Syncing))
 	}
 }

@@ -25,10 +25,12 @@ const (
 	EventCut                         // records were cut off the log and are kept in a file: A position, B bytes
 	EventLease                       // the standby is not heard, and policy none waits for it: A epoch
 	EventForced                      // went on by an operator's word: A epoch, Reason who and why
+	EventNoHistory                   // the state must come from elsewhere: A oldest position of the ring, B its tail, Reason
+	EventAdopted                     // it came: A position, B records before it
 )
 
 var eventNames = [...]string{"word", "serving", "peer", "in-sync", "alone", "refused", "log-broken",
-	"diverged", "handover", "rebuild", "ack-timeout", "cut", "lease", "forced"}
+	"diverged", "handover", "rebuild", "ack-timeout", "cut", "lease", "forced", "no-history", "adopted"}
 
 func (k EventKind) String() string { return eventNames[k] }
 
@@ -42,8 +44,10 @@ type Event struct {
 
 func (e Event) String() string {
 	switch e.Kind {
-	case EventRefused, EventForced:
+	case EventRefused, EventForced, EventNoHistory:
 		return e.Reason
+	case EventAdopted:
+		return fmt.Sprintf("at %d, behind %d records", e.A, e.B)
 	case EventWord:
 		return fmt.Sprintf("%v -> %v", lane.Word(e.A), lane.Word(e.B))
 	case EventPeer:

@@ -63,6 +63,7 @@ type Replica struct {
 	Events   Events
 	Commands Commands
 	Cuts     Cuts
+	History  History
 
 	cfg       Config
 	table     *lane.Table
@@ -100,6 +101,8 @@ type Replica struct {
 	// it would escape to the heap.
 	epochRecord [lane.RecordBytes]byte
 	broken      bool
+	lost        bool // the role machine is to be told that this node has no state
+	diverged    bool // broken for good: its state is not the writer's
 	rebuild     bool
 
 	hello        wire.Hello // the peer's last
@@ -175,9 +178,7 @@ func (r *Replica) Start(nowNs int64) {
 	r.newest = record
 	hollow := r.ring.Oldest() != 0
 	if hollow {
-		r.broken = true
-		r.Events.push(Event{TimeNs: nowNs, Kind: EventRefused,
-			Reason: "the ring no longer holds the beginning of its log, from which a restarted node rebuilds its state: it can neither serve nor stand by; `onebeat node --cleanup` empties it, a larger ring_size keeps more"})
+		r.lackState("the ring no longer holds the beginning of its log", nowNs)
 	}
 	r.step(role.Event{Kind: role.Start, Word: r.word, Why: lane.Why(r.table.Watch.CandidateWhy),
 		Record: record, Tail: r.ring.Tail(), LastEpoch: epoch, Hollow: hollow}, nowNs)
@@ -189,6 +190,10 @@ func (r *Replica) Observe(nowNs int64) lane.State {
 	if w := lane.Load(r.authority); w != r.word {
 		r.newWord(r.word, w)
 		r.step(role.Event{Kind: role.WordChanged, Word: w, Why: lane.Why(atomic.LoadUint64(&r.table.Watch.CandidateWhy))}, nowNs)
+	}
+	if r.lost {
+		r.lost = false
+		r.step(role.Event{Kind: role.StateLost}, nowNs)
 	}
 	if r.Commands.waiting() {
 		r.command(nowNs)

@@ -315,7 +315,7 @@ func forge(t testing.TB, file []byte, first uint64) {
 		}
 		n := uint64(ring.PaddedBytes(len(rec.Payload)))
 		if len(rec.Payload) > 8 {
-			r.Reset(first + at)
+			r.Reset(first+at, 0)
 			payload := bytes.Clone(rec.Payload)
 			payload[0] ^= 1
 			if _, _, ok := r.Append(rec.Type, rec.Epoch, rec.TimeNs, payload); !ok {

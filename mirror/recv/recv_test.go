@@ -235,7 +235,7 @@ func TestBusyFullAndCross(t *testing.T) {
 		t.Error(v, r)
 	}
 	n.table.Busy = 0
-	n.ring.Reset(testRing - 64)
+	n.ring.Reset(testRing-64, 0)
 	n.table.Engine.Applied = testRing - 64
 	h := n.header(wire.Mirror, active)
 	h.Position = testRing - 64

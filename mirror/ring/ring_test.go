@@ -267,7 +267,7 @@ func TestEpochsCutAndReset(t *testing.T) {
 	if err := r.Cut(start[4]); err != nil || r.Tail() != start[4] || r.LastEpoch() != 3 {
 		t.Error(err, r.Tail(), r.LastEpoch())
 	}
-	r.Reset(1 << 20)
+	r.Reset(1<<20, 0)
 	if _, _, state := r.Read(1 << 20); state != AtTail || r.Oldest() != 1<<20 || r.LastEpoch() != 0 {
 		t.Error(state)
 	}

@@ -2,6 +2,7 @@ package ring
 
 import (
 	"fmt"
+	"math"
 	"sync/atomic"
 
 	"onebeat/engine/app"
@@ -72,16 +73,23 @@ func (r *Ring) check(position uint64, records []byte) (uint32, error) {
 	return epoch, nil
 }
 
-// Reset makes the ring an empty log that starts at position, a multiple of
-// AlignBytes: where a snapshot or a peer's oldest record begins.
-func (r *Ring) Reset(position uint64) {
+// Reset makes the ring an empty log that goes on at position, a multiple of
+// AlignBytes, behind a record of the given epoch, 0: at the log's beginning: where
+// a state that came from elsewhere ends.
+func (r *Ring) Reset(position uint64, epoch uint32) {
 	if position%AlignBytes != 0 {
 		panic(fmt.Sprintf("ring reset to %d, not a multiple of %d", position, AlignBytes))
 	}
-	r.beginCut(0)
+	r.beginCut(position)
 	clear(r.mem)
-	r.epochFloor, r.start = 0, position
+	r.epochFloor, r.start = epoch, position
 	r.index = index{}
+	if epoch != 0 {
+		// Where that epoch began is not known: a log that ends before it cannot be
+		// told where to cut.
+		r.index = index{from: position, next: position, valid: true,
+			epochs: []epochStart{{epoch, position, math.MaxUint32}}}
+	}
 	atomic.StoreUint64(r.tail, position)
 	r.endCut()
 }

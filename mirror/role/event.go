@@ -46,11 +46,17 @@ const (
 	// Forced: an operator says that this node shall go on from the log it has.
 	// By: who and why.
 	Forced
+	// StateLost: this node's machine is not what its log says, and no other can be
+	// made here. It claims nothing until Restored.
+	StateLost
+	// Restored: a machine came from elsewhere. Record is the newest epoch record,
+	// Tail and LastEpoch the log's end.
+	Restored
 	eventCount
 )
 
 var eventNames = [eventCount]string{"Start", "PeerHello", "WordChanged", "SwapFailed", "Answered", "CaughtUp",
-	"StandbyReady", "AckTimeout", "HandoverRequested", "Drained", "PeerTookOver", "Tick", "Forced"}
+	"StandbyReady", "AckTimeout", "HandoverRequested", "Drained", "PeerTookOver", "Tick", "Forced", "StateLost", "Restored"}
 
 func (k EventKind) String() string { return eventNames[k] }
 

@@ -112,6 +112,10 @@ func (m *Machine) Step(e Event, nowNs int64) []Effect {
 		m.tick(&e, nowNs)
 	case Forced:
 		m.force(&e, nowNs)
+	case StateLost:
+		m.hollow = true
+	case Restored:
+		m.restored(&e, nowNs)
 	default:
 		panic(fmt.Sprintf("role: event %d", e.Kind))
 	}

@@ -242,3 +242,15 @@ func (m *Machine) wordChanged(e *Event, nowNs int64) {
 		m.parked()
 	}
 }
+
+// restored: this node has a state again, and may be what its log allows. What it
+// heard meanwhile it could not follow: it is said anew.
+func (m *Machine) restored(e *Event, nowNs int64) {
+	m.hollow = false
+	m.record, m.tail, m.lastEpoch = e.Record, e.Tail, e.LastEpoch
+	m.syncWith, m.syncFrom = 0, 0
+	if m.word.State() == lane.Syncing && !m.asking && !m.cfg.Registered && m.record.Has(m.cfg.Self) &&
+		m.record.Count() == 1 && m.record.Writer == m.cfg.Self.Node {
+		m.claim(arbiter.Sole, nowNs)
+	}
+}

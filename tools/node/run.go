@@ -98,7 +98,7 @@ func eventLevel(k mirror.EventKind) slog.Level {
 	case mirror.EventLogBroken, mirror.EventDiverged:
 		return slog.LevelError
 	case mirror.EventAlone, mirror.EventRefused, mirror.EventRebuild, mirror.EventAckTimeout,
-		mirror.EventCut, mirror.EventLease, mirror.EventForced:
+		mirror.EventCut, mirror.EventLease, mirror.EventForced, mirror.EventNoHistory:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo
