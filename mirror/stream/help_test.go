@@ -18,7 +18,6 @@ import (
 type world struct {
 	t         *testing.T
 	authority *Authority
-	tail      uint64
 	table     lane.Table
 	word      uint64
 	ring      *ring.Ring

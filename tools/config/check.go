@@ -62,6 +62,7 @@ func (k *checker) check() {
 	k.threads()
 	k.ops()
 	k.archive()
+	k.stream()
 }
 
 func linkPath(i int) string { return fmt.Sprintf("link[%d]", i) }

@@ -62,6 +62,8 @@ type Config struct {
 	Lanes []Lane `toml:"lane" required:"true"`
 	// Archive is nil when logs are kept in memory only.
 	Archive *Archive `toml:"archive"`
+	// Stream is nil when this node's logs and snapshots go to nobody.
+	Stream *Stream `toml:"stream"`
 
 	Fences  []Fence  `toml:"fence"`
 	Tracks  []Track  `toml:"track"`
@@ -114,6 +116,10 @@ type Link struct {
 	// order network, the second path to the peer; zero: there is only one.
 	OrderAddress     IP `toml:"order_address"`
 	PeerOrderAddress IP `toml:"peer_order_address"`
+	// PeerStream is the peer's [stream] address, PeerMirrord that of the mirror
+	// daemon on its host; not valid: there is none.
+	PeerStream  Endpoint `toml:"peer_stream"`
+	PeerMirrord Endpoint `toml:"peer_mirrord"`
 
 	// Key is what KeyFile holds; zero when Auth is false.
 	Key [KeyBytes]byte `toml:"-"`
