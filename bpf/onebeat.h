@@ -142,7 +142,6 @@ struct ob_lane_engine {
 	__u64 records; /* appended or applied by this engine */
 	__u64 outputs; /* released by user space */
 	__u64 tx_order_counter; /* OB_PATH_ENGINE_ORDER */
-	__u64 held; /* position up to which every member of the set held the log */
 };
 
 /* Written by the link program, under busy. */

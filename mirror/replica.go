@@ -292,24 +292,10 @@ func (r *Replica) progress(nowNs int64) {
 	e := &r.table.Engine
 	publish.Uint64(&e.ProgressNs, uint64(nowNs))
 	publish.Uint64(&e.Records, r.records)
-	publish.Uint64(&e.Held, r.held())
 	if r.following {
 		r.following = false
 		publish.Uint64(&e.Applied, r.applied)
 	}
-}
-
-// held returns the position up to which every member of the in-sync set holds the
-// log, as far as this node knows: what copies may have, and no more.
-func (r *Replica) held() uint64 {
-	tail := r.ring.Tail()
-	switch {
-	case r.word.State() == lane.Active && !r.inSync, r.word.State() == lane.Standby:
-		return tail
-	case r.word.State() == lane.Active:
-		return min(tail, atomic.LoadUint64(&r.table.Peer.Tail))
-	}
-	return min(tail, r.table.Engine.Held)
 }
 
 // Append writes one input to the log and fills in the record it became. Its

@@ -84,9 +84,6 @@ type Engine struct {
 	Outputs    uint64 // released by user space
 	// TxOrderCounter is PathEngineOrder's.
 	TxOrderCounter uint64
-	// Held is the position up to which every member of the in-sync set held the log
-	// when progress was last published: copies may have it.
-	Held uint64
 }
 
 // Peer is written by the link program, under busy.
@@ -158,6 +155,7 @@ type Table struct {
 	Config Config
 	_      [48]byte
 	Engine Engine
+	_      [8]byte
 	// Tail is the kernel's in STANDBY, user space's in every other state.
 	Tail uint64
 	_    [56]byte

@@ -64,6 +64,9 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) setWord(word lane.Word) { atomic.StoreUint64(&w.word, uint64(word)) }
 
+// commit says how far the whole set holds the log.
+func (w *world) commit(position uint64) { atomic.StoreUint64(&w.table.Commit.Position, position) }
+
 // append writes records of an epoch and says that the whole set holds them.
 func (w *world) append(count int, epoch uint32) {
 	w.t.Helper()
@@ -75,7 +78,7 @@ func (w *world) append(count int, epoch uint32) {
 			w.t.Fatal("the ring is full")
 		}
 	}
-	atomic.StoreUint64(&w.table.Engine.Held, w.ring.Tail())
+	w.commit(w.ring.Tail())
 }
 
 // archiveAll brings everything to the archive.

@@ -49,13 +49,12 @@ type Lane struct {
 func TableView(table *lane.Table, authority *uint64) func() View {
 	return func() View {
 		w := lane.Load(authority)
-		v := View{Word: w, Safe: min(atomic.LoadUint64(&table.Engine.Held), atomic.LoadUint64(&table.Tail))}
+		v := View{Word: w, Safe: min(table.Committed(), atomic.LoadUint64(&table.Tail))}
 		switch w.State() {
 		case lane.Active, lane.Fenced:
 			v.Writer = uint8(table.Config.Node)
 		case lane.Standby:
 			v.Writer = uint8(table.Config.PeerNode)
-			v.Safe = atomic.LoadUint64(&table.Tail) // the writer has it, and this one
 		}
 		return v
 	}

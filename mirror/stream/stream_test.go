@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,7 +68,7 @@ func TestLogEndsAtWhatIsSafe(t *testing.T) {
 	w.append(100, 1)
 	safe := w.ring.Tail()
 	w.append(50, 1)
-	atomic.StoreUint64(&w.table.Engine.Held, safe)
+	w.commit(safe)
 	w.archiveAll()
 	w.serve(nil)
 	got, _, err := read(t, w.dial(2), LogRequest{Lane: 3})
@@ -263,7 +262,7 @@ func TestSalvage(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.append(50, 1)
-	atomic.StoreUint64(&w.table.Engine.Held, safe)
+	w.commit(safe)
 	w.setWord(lane.MakeWord(1, lane.Fenced))
 	released := w.ring.Tail()
 	w.append(5, 1)
