@@ -40,6 +40,8 @@ setup: ## fetch the modules and say what is missing on this machine
 	@command -v gcc >/dev/null || echo "no gcc: 'make test-race' and the C yardstick need one (apt-get install gcc libc6-dev)"
 	@for p in fence_ipmilan:fence-agents ipmi_sim:openipmi ipmitool:ipmitool; do command -v $${p%%:*} >/dev/null || \
 		echo "no $${p%%:*}: tests of fencing fail (apt-get install --no-install-recommends $${p##*:})"; done
+	@for p in redis-server:redis-server pg_ctlcluster:postgresql etcd:etcd-server; do command -v $${p%%:*} >/dev/null || \
+		echo "no $${p%%:*}: tests that compare with it or write to it fail (apt-get install $${p##*:})"; done
 	@command -v keepalived >/dev/null || echo "no keepalived: 'make drill' measures it beside onebeat if it is there (apt-get install keepalived)"
 	@[ "$$(id -u)" = 0 ] || command -v sudo >/dev/null || echo "no sudo: 'make test', 'make demo' and 'make bench' must be run as root"
 
