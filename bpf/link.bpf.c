@@ -192,10 +192,17 @@ static __always_inline int ack(struct passage *p, struct ob_link_hdr *h)
 			release = 1;
 	}
 	STORE(l->peer.authority, h->authority);
-	STORE(l->peer.applied, h->applied);
-	STORE(l->peer.flags, h->flags);
+	/* The flags are the link program's; the engine's own ACKs, which say what it
+	 * has applied and archived, come by another path and may overtake its.
+	 */
+	if (h->path == OB_PATH_LINK)
+		STORE(l->peer.flags, h->flags);
 	if (h->tail > l->peer.tail)
 		STORE(l->peer.tail, h->tail);
+	if (h->applied > l->peer.applied)
+		STORE(l->peer.applied, h->applied);
+	if (!h->ride && h->output > l->peer.archived)
+		STORE(l->peer.archived, h->output);
 	if (h->echo > l->peer.echo)
 		STORE(l->peer.echo, h->echo);
 	if (!release)

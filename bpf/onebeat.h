@@ -80,7 +80,7 @@ struct ob_link_hdr {
 	__u64 applied; /* ACK: applied; MIRROR, FENCED, FORWARD: released */
 	__u64 authority; /* the sender's authority word: its state */
 	__u64 incarnation; /* the sender's ring */
-	__u64 output; /* lane output number of the ride */
+	__u64 output; /* lane output number of the ride; ACK without one: archived, or 0 */
 	__u64 echo; /* ACK, LIFE: the counter of the frame it answers */
 	__u64 counter; /* rises by path; a frame that is not above the last is refused */
 	__u64 mac;
@@ -153,6 +153,7 @@ struct ob_lane_peer {
 	__u64 echo; /* highest OB_PATH_ENGINE counter that came back */
 	__u64 flags; /* of the last ACK */
 	__u64 released; /* from FENCED, FORWARD */
+	__u64 archived; /* ACKed by the peer's engine */
 };
 
 /* Written by the steering program for the peer's frames on the order NIC. */

@@ -46,6 +46,7 @@ func (l *Loop) follow(nowNs int64) int {
 		l.replica.Quarantine()
 	}
 	l.replica.PublishApplied(applied)
+	l.replica.TellHeld(nowNs)
 	return applied + l.dropOrders()
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"sync/atomic"
 
+	"onebeat/mirror"
 	"onebeat/mirror/lane"
 )
 
@@ -17,6 +18,7 @@ type Report struct {
 	Word          lane.Word
 	Record        lane.Record
 	InSync        bool
+	Shortage      mirror.Shortage
 	Diverged      bool
 	Digest        uint64
 	Records       uint64 // appended or applied
@@ -66,6 +68,7 @@ func (l *Loop) Report() (*Report, bool) {
 func (r *reporter) fill(l *Loop) {
 	p := &r.report
 	p.Word, p.Record, p.InSync = l.replica.Word(), l.replica.Record(), l.replica.InSync()
+	p.Shortage = l.replica.Shortage()
 	p.Records = l.replica.Records()
 	p.Diverged, p.Digest = l.machine.Diverged(), l.machine.Digest()
 	p.ActiveNs, p.FirstAnswerNs = l.activeNs, l.firstAnswerNs

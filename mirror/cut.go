@@ -138,6 +138,7 @@ func (r *Replica) rewind(position uint64) {
 			return
 		}
 		r.applied, r.rebuild = 0, true
+		r.restartTerms()
 	}
 	r.prefixOf = r.table.Config.PeerIncarnation
 	r.helloDue = true

@@ -62,10 +62,12 @@ func (r *Replica) perform(e *role.Effect, nowNs int64) bool {
 		r.arbiter.Read(nowNs)
 	case role.AppendEpoch:
 		r.appendEpoch(&e.Record)
+		r.sayTerms()
 	case role.AppendOperator:
 		r.appendOperator(e.Reason, nowNs)
 	case role.StartServing:
 		r.stopIntake = false
+		r.view.Degraded = false
 		r.wait.Reset(nowNs)
 		r.event(EventServing, uint64(r.word.Epoch()), 0)
 	case role.StopIntake:
@@ -87,6 +89,9 @@ func (r *Replica) perform(e *role.Effect, nowNs int64) bool {
 	case role.GoAlone:
 		r.inSync, r.mirroring = false, false
 		r.table.SetCommit(lane.CommitTail)
+		if r.more && r.wait.Degrades() {
+			r.goWithoutHolders(nowNs) // they were waited for just as long
+		}
 		r.wait.Reset(nowNs)
 		r.startLease(nowNs)
 		r.event(EventAlone, uint64(r.word.Epoch()), 0)
@@ -238,8 +243,14 @@ func (r *Replica) Quarantine() {
 	if r.diverged {
 		return
 	}
-	r.broken, r.diverged, r.lost = true, true, true
+	r.diverged, r.lost = true, true
 	r.event(EventDiverged, r.applied, 0)
+	r.leaveService()
+}
+
+// leaveService makes this node SYNCING for as long as the process lives.
+func (r *Replica) leaveService() {
+	r.broken = true
 	if s := r.word.State(); s == lane.Standby || s == lane.Candidate || s == lane.Active {
 		lane.Swap(r.authority, r.word, r.word.With(lane.Syncing))
 	}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"onebeat/mirror/lane"
+	"onebeat/mirror/policy"
 )
 
 // EventKind is what happened to a lane on this node.
@@ -27,10 +28,17 @@ const (
 	EventForced                      // went on by an operator's word: A epoch, Reason who and why
 	EventNoHistory                   // the state must come from elsewhere: A oldest position of the ring, B its tail, Reason
 	EventAdopted                     // it came: A position, B records before it
+	EventPolicy                      // another release policy is in force: Reason
+	EventDegraded                    // answers leave before who the policy asks for holds them: A epoch, Reason
+	EventRestored                    // they wait for all of them again: A epoch, Reason
+	EventRefusing                    // orders are refused (on_timeout = reject): A epoch, Reason
+	EventStopped                     // the same, for the operator to decide (on_timeout = stop): A epoch, Reason
+	EventAdmitting                   // orders are taken again: A epoch, Reason
 )
 
 var eventNames = [...]string{"word", "serving", "peer", "in-sync", "alone", "refused", "log-broken",
-	"diverged", "handover", "rebuild", "ack-timeout", "cut", "lease", "forced", "no-history", "adopted"}
+	"diverged", "handover", "rebuild", "ack-timeout", "cut", "lease", "forced", "no-history", "adopted",
+	"policy", "degraded", "restored", "refusing", "stopped", "admitting"}
 
 func (k EventKind) String() string { return eventNames[k] }
 
@@ -43,9 +51,10 @@ type Event struct {
 }
 
 func (e Event) String() string {
-	switch e.Kind {
-	case EventRefused, EventForced, EventNoHistory:
+	if e.Reason != "" {
 		return e.Reason
+	}
+	switch e.Kind {
 	case EventAdopted:
 		return fmt.Sprintf("at %d, behind %d records", e.A, e.B)
 	case EventWord:
@@ -106,6 +115,8 @@ const (
 	// CommandForce makes this node go on from the log it has, on an operator's
 	// word: Force.
 	CommandForce
+	// CommandTerms changes the release policy: ChangeTerms.
+	CommandTerms
 	commandTaken // the mailbox is being filled
 )
 
@@ -116,7 +127,9 @@ const ForceMaxBytes = 200
 // next cycle.
 type Commands struct {
 	pending atomic.Uint32
-	by      string // of CommandForce; handed over by pending
+	by      string // of CommandForce and CommandTerms; handed over by pending
+	terms   policy.Terms
+	answer  atomic.Pointer[string] // to CommandTerms; "": done
 }
 
 // Put leaves a command; false when the last one was not taken yet.
@@ -132,6 +145,27 @@ func (c *Commands) Force(by string) bool {
 	c.by = by
 	c.pending.Store(uint32(CommandForce))
 	return true
+}
+
+// ChangeTerms leaves CommandTerms with who says so and why. Answer tells what
+// became of it.
+func (c *Commands) ChangeTerms(t policy.Terms, by string) bool {
+	if !c.pending.CompareAndSwap(uint32(CommandNone), uint32(commandTaken)) {
+		return false
+	}
+	c.by, c.terms = by, t
+	c.answer.Store(nil)
+	c.pending.Store(uint32(CommandTerms))
+	return true
+}
+
+// Answer returns why the last ChangeTerms was refused, "" if it was not; false
+// while the loop has not looked at it.
+func (c *Commands) Answer() (refusal string, ok bool) {
+	if p := c.answer.Load(); p != nil {
+		return *p, true
+	}
+	return "", false
 }
 
 // waiting is a load of a line that nobody writes between commands.

@@ -4,7 +4,9 @@ import (
 	"sync/atomic"
 
 	"onebeat/engine/app"
+	"onebeat/mirror/lane"
 	"onebeat/mirror/ring"
+	"onebeat/mirror/wire"
 )
 
 // publishEveryBytes is how far a standby reads before it tells the kernel.
@@ -32,6 +34,12 @@ func (r *Replica) NextRecord(rec *app.Record) bool {
 	r.applied = next
 	r.lastTimeNs = rec.TimeNs
 	r.records++
+	if rec.Type == app.RecordOperator {
+		r.noteChange(rec)
+	}
+	if r.observer != nil {
+		r.observer.Observe(rec, next)
+	}
 	return true
 }
 
@@ -47,7 +55,40 @@ func (r *Replica) PublishApplied(newRecords int) {
 		return
 	}
 	r.following = true
-	if r.applied-told >= publishEveryBytes {
+	if r.applied-told >= publishEveryBytes || r.more {
 		atomic.StoreUint64(&r.table.Engine.Applied, r.applied)
 	}
+}
+
+// holding is what a standby's engine last told the writer by an ACK of its own.
+type holding struct {
+	applied, archived uint64
+	tellNs            int64 // when it says the same again: a frame may be lost
+}
+
+// TellHeld makes a standby say at once how far its engine has applied and its
+// archive reaches, where the lane's policy waits for that. The link program's
+// ACKs leave before either.
+func (r *Replica) TellHeld(nowNs int64) {
+	if !r.more || r.word.State() != lane.Standby || r.link == nil {
+		return
+	}
+	tail, archived := r.ring.Tail(), uint64(0)
+	if r.archive != nil {
+		archived, _ = r.archive.Held(r.ring.Cuts())
+		archived = min(archived, tail)
+	}
+	h := &r.holding
+	if h.applied == r.applied && h.archived == archived && nowNs < h.tellNs {
+		return
+	}
+	b := r.link.reserve()
+	if b == nil {
+		return
+	}
+	h.applied, h.archived, h.tellNs = r.applied, archived, nowNs+r.lifeNs
+	r.link.header = wire.Header{Type: wire.Ack, Epoch: r.word.Epoch(), Authority: r.word,
+		Position: tail, Tail: tail, Applied: r.applied, Output: archived}
+	r.link.submit(b, 0, &r.link.tx)
+	r.link.kick()
 }

@@ -68,6 +68,7 @@ func (r *Replica) sendHello() {
 	if r.second.port != nil {
 		hello.OrderMAC = r.second.local.MAC
 	}
+	hello.Release = r.releaseSaid()
 	hello.Put(b[linkHeaderBytes:])
 	r.link.header = wire.Header{Type: wire.HelloFrame, Epoch: r.word.Epoch(), Authority: r.word,
 		RideBytes: wire.HelloBytes, Tail: hello.Tail, Echo: r.helloCounter}
@@ -125,11 +126,11 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
 		r.peerHello = h.Counter
 	}
 	if hello.RingBytes != uint64(r.ring.SizeBytes()) || hello.SchemaVersion != r.cfg.SchemaVersion ||
-		hello.PolicyFlags != r.cfg.PolicyFlags {
+		hello.PolicyFlags != r.cfg.PolicyFlags || !r.sameTerms(&hello.Release) {
 		if r.mismatch != hello.Incarnation {
 			r.mismatch = hello.Incarnation
 			r.Events.push(Event{TimeNs: nowNs, Kind: EventRefused,
-				Reason: "the peer is configured otherwise: ring_size, policy, on_timeout, arbitration, silence and the program's version must be the same on both nodes"})
+				Reason: "the peer is configured otherwise: ring_size, policy, on_timeout, copies, arbitration, silence and the program's version must be the same on both nodes"})
 		}
 		return
 	}
@@ -200,7 +201,7 @@ func (r *Replica) serveCatchUp(hello *wire.Hello, hears bool, nowNs int64) {
 		// go.
 		return
 	}
-	if hears && r.ring.Tail()-from <= readyBytes {
+	if hears && r.ring.Tail()-from <= readyBytes && r.archiveReady(hello, nowNs) {
 		r.step(role.Event{Kind: role.StandbyReady}, nowNs)
 	}
 	for range catchUpBurst {

@@ -19,6 +19,7 @@ type lease struct {
 	leaseSentNs  int64  // when the frame that is waited for was sent, at the earliest
 	leaseCounter uint64 // its counter, or that of a later one
 	leaseOut     bool
+	leaseArms    bool // policy none is in force with the first answer
 }
 
 const noLease = math.MaxInt64
@@ -29,9 +30,23 @@ func (r *Replica) leaseNs() int64 { return r.cfg.HeartbeatNs - r.cfg.HeartbeatNs
 // before it has heard that epoch's record.
 func (r *Replica) startLease(nowNs int64) {
 	r.leaseOut, r.leaseUntilNs = false, noLease
-	if _, none := r.policy.(policy.None); none && r.inSync {
+	if r.leaseArms {
+		r.leaseArms, r.policy = false, policy.None{} // of a new set, or alone
+	}
+	if !r.terms.Waits() && r.inSync {
 		r.leaseUntilNs = nowNs + r.leaseNs()
 		r.leaseSentNs, r.leaseCounter = nowNs, r.table.Engine.TxCounter+1
+	}
+}
+
+// changeLease follows a change of the policy under a standby. To none, nothing
+// is let out for want of its ACK before it answered a frame sent from now on: how
+// long it has not been heard, ACKs do not say.
+func (r *Replica) changeLease(nowNs int64) {
+	r.startLease(nowNs)
+	if r.leaseUntilNs != noLease {
+		r.policy = policy.Mirrored{}
+		r.leaseArms = true
 	}
 }
 
@@ -41,6 +56,9 @@ func (r *Replica) renewLease(nowNs int64) bool {
 		return true
 	}
 	if atomic.LoadUint64(&r.table.Peer.Echo) >= r.leaseCounter {
+		if r.leaseArms {
+			r.leaseArms, r.policy = false, policy.None{}
+		}
 		r.leaseUntilNs = r.leaseSentNs + r.leaseNs()
 		r.leaseSentNs, r.leaseCounter = nowNs, r.table.Engine.TxCounter+1
 	}
@@ -70,5 +88,5 @@ func (r *Replica) leaseLasts() bool {
 // leavesLease reports whether a writer whose lease is over may ask to go on
 // without its standby.
 func (r *Replica) leavesLease() bool {
-	return r.leaseOut && (r.cfg.Registered || r.cfg.WaitNs != policy.Forever && r.cfg.OnTimeout == policy.Degrade)
+	return r.leaseOut && (r.cfg.Registered || r.terms.Degrades())
 }

@@ -23,12 +23,10 @@ type Config struct {
 	Peer  uint8 // 0: no peer
 	First bool  // this node seeds a new lane
 
-	Policy      policy.Policy
-	Ride        bool // outputs ride on mirror frames; not with policy none
+	// Terms are what outputs wait for until the log says otherwise.
+	Terms       policy.Terms
+	Ride        bool // outputs ride on mirror frames, where the terms let the kernel release
 	HeartbeatNs int64
-	// WaitNs is how long an output may wait for the standby, then OnTimeout.
-	WaitNs    int64
-	OnTimeout policy.OnTimeout
 	// Registered: the arbiter keeps the record of the lane (witness, etcd).
 	Registered bool
 
@@ -64,6 +62,8 @@ type Replica struct {
 	Commands Commands
 	Cuts     Cuts
 	History  History
+	// Copies are what further copies of the log hold.
+	Copies Copies
 
 	cfg       Config
 	table     *lane.Table
@@ -82,9 +82,9 @@ type Replica struct {
 	successor
 	cutter
 	lease
-	policy     policy.Policy
-	wait       *policy.Wait
-	ride       bool
+	release
+	holding
+	degrading
 	inSync     bool // the standby is in the set: its ACK counts
 	mirroring  bool // new bytes are sent to the peer
 	lifeNs     int64
@@ -138,7 +138,6 @@ func New(cfg Config, mem Memory, link xdp.Port, arb arbiter.Arbiter) (*Replica, 
 	}
 	r := &Replica{
 		cfg: cfg, table: mem.Table, authority: mem.Authority, ring: mem.Ring, setNHKey: mem.SetNHKey,
-		policy: cfg.Policy, wait: policy.NewWait(cfg.WaitNs, cfg.OnTimeout), ride: cfg.Ride,
 		lifeNs: cfg.HeartbeatNs / 4, arbiter: arb, lease: lease{leaseUntilNs: noLease},
 		role: role.New(role.Config{
 			Self: lane.Member{Node: cfg.Node, Incarnation: incarnation}, PeerNode: cfg.Peer,
@@ -147,6 +146,12 @@ func New(cfg Config, mem Memory, link xdp.Port, arb arbiter.Arbiter) (*Replica, 
 		}),
 	}
 	r.second.nextNs = noSecond
+	if err := cfg.Terms.Check(); err != nil {
+		return nil, fmt.Errorf("lane %d: %w", cfg.Lane, err)
+	}
+	if err := r.startTerms(0); err != nil {
+		return nil, fmt.Errorf("lane %d: %w", cfg.Lane, err)
+	}
 	if cfg.Peer != 0 {
 		r.link = newLink(&cfg, mem.Table, link)
 		r.freshFrom = mem.Table.Engine.TxCounter
@@ -216,6 +221,9 @@ func (r *Replica) command(nowNs int64) {
 		r.step(role.Event{Kind: role.HandoverRequested}, nowNs)
 	case CommandForce:
 		r.step(role.Event{Kind: role.Forced, By: by}, nowNs)
+	case CommandTerms:
+		refusal := r.setTerms(&r.Commands.terms, by)
+		r.Commands.answer.Store(&refusal)
 	case CommandPanic:
 		panic("mirror: asked to panic, for a drill")
 	}
@@ -230,13 +238,21 @@ func (r *Replica) tick(nowNs int64) {
 	if r.cutting {
 		r.stepCut(nowNs)
 	}
+	if r.news && !r.Behind() {
+		r.news = false // an old change that is read again at a start is none
+		r.tell(EventPolicy, nowNs, policy.Change{Terms: r.terms, Revision: r.revision, By: r.by}.String())
+	}
+	if r.word.State() == lane.Active {
+		r.watchStandby(nowNs)
+	} else {
+		r.degrading.lacking = 0
+	}
 	if r.cfg.Peer == 0 {
 		return
 	}
 	r.watchSuccessor(nowNs)
 	switch r.word.State() {
 	case lane.Active:
-		r.watchStandby(nowNs)
 	case lane.Standby:
 		r.sendProbe()
 	default:
@@ -262,19 +278,9 @@ func (r *Replica) watchStandby(nowNs int64) {
 	if tail-r.epochAt > uint64(r.ring.SizeBytes())/2 {
 		record := r.role.Record()
 		r.appendEpoch(&record)
+		r.sayTerms()
 	}
-	if !r.inSync {
-		return
-	}
-	if r.wait.Step(r.Releasable(), tail, nowNs) {
-		r.event(EventAckTimeout, atomic.LoadUint64(&r.table.Peer.Tail), tail)
-	}
-	// Nobody waits for a standby under policy none, until it costs history.
-	behind := tail-atomic.LoadUint64(&r.table.Peer.Tail) > uint64(r.ring.SizeBytes())/2
-	r.renewLease(nowNs)
-	if r.wait.Degrades() || behind && r.Releasable() == tail || r.leavesLease() {
-		r.step(role.Event{Kind: role.AckTimeout}, nowNs)
-	}
+	r.watchHolders(nowNs)
 }
 
 // Progress publishes that the loop is alive, every few microseconds: a store
@@ -309,6 +315,9 @@ func (r *Replica) Append(typ app.RecordType, laneNs int64, payload []byte, rec *
 	r.applied, r.lastTimeNs = end, laneNs
 	r.records++
 	rec.Position, rec.TimeNs, rec.Epoch, rec.Type, rec.Payload = position, laneNs, epoch, typ, payload
+	if r.observer != nil {
+		r.observer.Observe(rec, end)
+	}
 	return end, true
 }
 
@@ -389,6 +398,10 @@ func (r *Replica) Counters(visit func(name string, count uint64)) {
 	visit("mirror_cuts", r.cuts)
 	visit("mirror_cut_bytes", r.cutSize)
 	visit("events_dropped", r.Events.Dropped())
+	visit("policy_changes", uint64(r.revision))
+	visit("policy_timeouts", r.wait.Timeouts())
+	visit("policy_degraded", r.degrading.times)
+	visit("policy_refusing", r.degrading.refusals)
 	if r.link != nil {
 		visit("link_tx_full", r.link.full)
 		visit("second_sent", r.second.sent)

@@ -5,7 +5,6 @@ import (
 
 	"onebeat/engine/app"
 	"onebeat/mirror/lane"
-	"onebeat/mirror/policy"
 	"onebeat/mirror/wire"
 	"onebeat/xdp/publish"
 )
@@ -146,15 +145,9 @@ func (r *Replica) startSending(position uint64, nowNs int64) {
 	r.sender = sender{sent: position, acked: position, waitNs: nowNs,
 		resentAt: r.table.Engine.TxCounter + 1, resends: r.sender.resends, rides: r.sender.rides}
 	atomic.StoreUint64(&r.table.Peer.Tail, position)
+	atomic.StoreUint64(&r.table.Peer.Applied, 0)
+	atomic.StoreUint64(&r.table.Peer.Archived, 0)
 	atomic.StoreUint64(&r.table.Peer.Flags, 0)
-}
-
-// Releasable returns the position up to which outputs may be let go now.
-func (r *Replica) Releasable() uint64 {
-	return r.policy.Releasable(policy.View{
-		Tail: r.ring.Tail(), PeerTail: atomic.LoadUint64(&r.table.Peer.Tail),
-		PeerApplied: atomic.LoadUint64(&r.table.Peer.Applied), PeerInSet: r.inSync,
-	})
 }
 
 // rideLostNs is how long a ride may be under way before user space takes its

@@ -38,8 +38,11 @@ type Follower struct {
 	stopJob atomic.Bool
 	jobNs   int64 // no other job before
 
-	archived atomic.Uint64
-	status   statusBoard
+	archived  atomic.Uint64
+	knownCuts atomic.Uint64 // the cuts that archived is true of; stored behind it
+	fails     atomic.Bool
+	hurried   atomic.Bool // Hurry
+	status    statusBoard
 }
 
 type job struct {
@@ -66,6 +69,21 @@ func NewFollower(o Options, r *ring.Ring) (*Follower, error) {
 // Archived returns the position up to which records are archived, as safe as the
 // sync policy makes them. It falls when the log is cut.
 func (f *Follower) Archived() uint64 { return f.archived.Load() }
+
+// Held is Archived for who asks about the log as of a number of cuts of the ring:
+// 0 as long as the archive does not know of them all. It works while writing does
+// not fail.
+func (f *Follower) Held(cuts uint64) (position uint64, works bool) {
+	works = !f.fails.Load()
+	if f.knownCuts.Load() != cuts {
+		return 0, works
+	}
+	return f.archived.Load(), works // behind knownCuts: publish stores them the other way round
+}
+
+// Hurry makes Run look for new records without a pause worth naming: somebody
+// waits for them to be archived.
+func (f *Follower) Hurry(on bool) { f.hurried.Store(on) }
 
 // Keep protects records from a position on from retention; NoKeep: none.
 func (f *Follower) Keep(position uint64) { f.keepAll.Store(position) }
@@ -269,6 +287,9 @@ func (f *Follower) Pack(s Segment) {
 // idleSleep is how long Run waits when the ring had nothing new.
 const idleSleep = time.Millisecond
 
+// hurriedSleep is how long while somebody waits for it.
+const hurriedSleep = 50 * time.Microsecond
+
 // Run steps until ctx ends, then brings what the ring still has to the disk.
 func (f *Follower) Run(ctx context.Context, nowNs func() int64) error {
 	packing := make(chan struct{})
@@ -290,7 +311,11 @@ func (f *Follower) Run(ctx context.Context, nowNs func() int64) error {
 		if f.Step(nowNs()) > 0 {
 			continue
 		}
-		idle.Reset(idleSleep)
+		if f.hurried.Load() {
+			idle.Reset(hurriedSleep)
+		} else {
+			idle.Reset(idleSleep)
+		}
 		select {
 		case <-ctx.Done():
 		case <-idle.C:

@@ -84,10 +84,12 @@ func (f *Follower) publish() {
 	if !f.failed {
 		s.LastError = ""
 	}
+	f.fails.Store(f.failed)
 	w := f.w
 	if w == nil {
 		f.archived.Store(0)
 		f.share(0)
+		f.knownCuts.Store(f.seen)
 		return
 	}
 	archived, held := w.Durable(), w.End()
@@ -96,6 +98,7 @@ func (f *Follower) publish() {
 	}
 	f.archived.Store(archived)
 	f.share(held)
+	f.knownCuts.Store(f.seen)
 	s.Archived, s.Begin, s.End = archived, w.Begin(), w.End()
 	s.Segments, s.FileBytes = w.Segments(), w.FileBytes()
 	link, at := w.link, w.end

@@ -91,10 +91,11 @@ type Peer struct {
 	Frames    uint64 // authenticated frames of the peer; the timer looks for its change
 	Authority uint64
 	Tail      uint64 // ACKed
-	Applied   uint64 // ACKed
+	Applied   uint64 // ACKed: the highest of this epoch, as are Tail and Archived
 	Echo      uint64 // highest PathEngine counter that came back
 	Flags     uint64 // of the last ACK
 	Released  uint64 // from FENCED, FORWARD
+	Archived  uint64 // ACKed by the peer's engine
 }
 
 // Second is written by the steering program for the peer's frames on the order NIC.
@@ -163,7 +164,6 @@ type Table struct {
 	Busy uint64
 	_    [56]byte
 	Peer Peer
-	_    [8]byte
 	// NextOutput is advanced by compare-and-swap, by kernel or engine.
 	NextOutput uint64
 	_          [56]byte

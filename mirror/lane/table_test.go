@@ -29,6 +29,7 @@ func TestTableLayout(t *testing.T) {
 		{"busy", unsafe.Offsetof(x.Busy), 320},
 		{"peer", unsafe.Offsetof(x.Peer), 384},
 		{"peer.released", unsafe.Offsetof(x.Peer.Released), 48},
+		{"peer.archived", unsafe.Offsetof(x.Peer.Archived), 56},
 		{"next_output", unsafe.Offsetof(x.NextOutput), 448},
 		{"link_counter", unsafe.Offsetof(x.LinkCounter), 512},
 		{"rx_counter", unsafe.Offsetof(x.RxCounter), 520},

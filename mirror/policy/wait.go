@@ -44,7 +44,7 @@ var waitStateNames = [waitStateCount]string{"flowing", "waiting", "expired"}
 
 func (s WaitState) String() string { return waitStateNames[s] }
 
-// Wait watches the ACKs of one standby. Orders are refused before they are
+// Wait watches that what must be waited for moves. Orders are refused before they are
 // appended, never after: an appended order keeps waiting.
 type Wait struct {
 	waitNs   int64
@@ -101,3 +101,9 @@ func (w *Wait) Stopped() bool { return w.state == Expired && w.on == Stop }
 
 // Reset starts anew, at a change of the set.
 func (w *Wait) Reset(nowNs int64) { w.state, w.acked, w.sinceNs = Flowing, 0, nowNs }
+
+// Change starts anew under other terms.
+func (w *Wait) Change(t *Terms, nowNs int64) {
+	w.waitNs, w.on = t.WaitNs, t.OnTimeout
+	w.Reset(nowNs)
+}

@@ -71,9 +71,16 @@ func (x *Receiver) ack(p *passage) (Verdict, int, Reason) {
 		}
 	}
 	atomic.StoreUint64(&peer.Authority, uint64(h.Authority))
-	atomic.StoreUint64(&peer.Applied, h.Applied)
-	atomic.StoreUint64(&peer.Flags, uint64(h.Flags))
+	// The flags are the link program's; the engine's own ACKs, which say what it
+	// has applied and archived, come by another path and may overtake its.
+	if h.Path == lane.PathLink {
+		atomic.StoreUint64(&peer.Flags, uint64(h.Flags))
+	}
 	raise(&peer.Tail, h.Tail)
+	raise(&peer.Applied, h.Applied)
+	if h.RideBytes == 0 {
+		raise(&peer.Archived, h.Output)
+	}
 	raise(&peer.Echo, h.Echo)
 	if !release {
 		return Drop, 0, x.count(Ack)

@@ -66,14 +66,14 @@ func (h *host) start() {
 	p.client, p.shooter = client{h: h, gen: p.gen}, shooter{h: h, gen: p.gen, delayNs: int64(h.i) * w.cfg.Mode.DelayNs}
 	c, m := &h.table.Config, &w.cfg.Mode
 	cfg := mirror.Config{Node: uint8(c.Node), Peer: uint8(c.PeerNode), First: h.i == 0,
-		Policy: policy.Mirrored{}, Ride: m.Ride, HeartbeatNs: heartbeatNs, WaitNs: policy.Forever, Registered: m.Witness,
-		NowNs: h.clockNs, Authenticate: true, PolicyFlags: wire.PolicyMirrored,
+		Terms: policy.Terms{Policy: policy.NameMirrored, WaitNs: policy.Forever}, Ride: m.Ride, HeartbeatNs: heartbeatNs, Registered: m.Witness,
+		NowNs: h.clockNs, Authenticate: true,
 		Local: frame.Endpoint{IP: c.LinkIP, Port: linkPort}, Remote: frame.Endpoint{IP: c.PeerLinkIP, Port: linkPort}, LinkFrameMax: linkFrameMax}
 	if m.None {
-		cfg.Policy, cfg.PolicyFlags = policy.None{}, 0
+		cfg.Terms.Policy = policy.NameNone
 	}
 	if m.Degrades {
-		cfg.WaitNs, cfg.OnTimeout = waitNs, policy.Degrade
+		cfg.Terms.WaitNs, cfg.Terms.OnTimeout = waitNs, policy.Degrade
 	}
 	arb, err := h.arbiter(p)
 	if err == nil {
@@ -148,6 +148,7 @@ func (h *host) cycle(gen uint64) {
 			n++
 		}
 		r.PublishApplied(n)
+		r.TellHeld(h.clockNs())
 	}
 	if h.p != p {
 		return

@@ -64,7 +64,7 @@ type Header struct {
 	Applied     uint64 // ACK: applied; MIRROR, FENCED, FORWARD: released
 	Authority   lane.Word
 	Incarnation uint64
-	Output      uint64
+	Output      uint64 // lane output number of the ride; ACK without one: archived, or 0
 	Echo        uint64
 	Counter     uint64
 }

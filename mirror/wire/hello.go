@@ -23,9 +23,8 @@ func (w Want) String() string { return wantNames[w] }
 
 // Policy flags of a HELLO: what both sides must have configured alike.
 const (
-	PolicyMirrored        = 1
 	PolicySilencePromotes = 2
-	PolicyDegrades        = 4
+	PolicyDegrades        = 4 // where no arbiter keeps the record
 	PolicyWitness         = 8 // the arbiter; none of them: pair
 	PolicyEtcd            = 16
 	PolicyFence           = 32 // pair, and silence promotes once the peer has no power
@@ -55,7 +54,22 @@ type Hello struct {
 	First         bool // configured to seed a new lane
 	// OrderMAC is where the sender takes frames of the second path; zero: it has none.
 	OrderMAC [6]byte
+	Release  Release
 }
+
+// Release is what a HELLO says of the sender's release policy.
+type Release struct {
+	Terms    uint32 // digest of the configured terms
+	Policies uint32 // digest of the policies its program knows
+	Archived uint64 // on its disk
+	Changed  bool   // the log's terms are in force, not the configured ones
+	Archives bool   // it has an archive that works
+}
+
+const (
+	releaseChanged  = 1
+	releaseArchives = 2
+)
 
 // HelloBytes is the encoded length of a Hello, a multiple of StepBytes.
 const HelloBytes = 128
@@ -69,7 +83,8 @@ const (
 	helloFirst     = helloWant + 1
 	helloCutFor    = helloFirst + 1
 	helloOrderMAC  = helloCutFor + 4
-	helloEnd       = helloOrderMAC + 6
+	helloRelease   = helloOrderMAC + 6
+	helloEnd       = helloRelease + 17
 )
 
 // Put encodes h into the first HelloBytes of b.
@@ -94,6 +109,7 @@ func (h *Hello) Put(b []byte) {
 	}
 	le.PutUint32(p[helloCutFor:], h.CutFor)
 	copy(p[helloOrderMAC:], h.OrderMAC[:])
+	h.Release.put(p[helloRelease:])
 	clear(p[helloEnd:])
 }
 
@@ -114,6 +130,7 @@ func (h *Hello) Parse(b []byte) bool {
 	h.SchemaVersion = le.Uint32(p[helloSchema:])
 	h.CutFor = le.Uint32(p[helloCutFor:])
 	h.OrderMAC = [6]byte(p[helloOrderMAC:])
+	h.Release.parse(p[helloRelease:])
 	h.Tail = le.Uint64(p[helloTail:])
 	h.Oldest = le.Uint64(p[helloTail+8:])
 	h.RingBytes = le.Uint64(p[helloTail+16:])
@@ -126,8 +143,26 @@ func (h *Hello) Parse(b []byte) bool {
 			return false
 		}
 	}
-	return p[helloFirst] <= 1 && h.Want < wantEnd && h.Incarnation != 0 &&
+	return p[helloFirst] <= 1 && p[helloEnd-1] <= releaseChanged|releaseArchives && h.Want < wantEnd && h.Incarnation != 0 &&
 		int(h.Authority.State()) < lane.StateCount &&
 		h.Tail%StepBytes == 0 && h.Oldest%StepBytes == 0 && h.Oldest <= h.Tail &&
 		(h.CutAt == NoCut || h.CutAt%StepBytes == 0)
+}
+
+func (r *Release) put(b []byte) {
+	binary.LittleEndian.PutUint32(b, r.Terms)
+	binary.LittleEndian.PutUint32(b[4:], r.Policies)
+	binary.LittleEndian.PutUint64(b[8:], r.Archived)
+	b[16] = 0
+	if r.Changed {
+		b[16] |= releaseChanged
+	}
+	if r.Archives {
+		b[16] |= releaseArchives
+	}
+}
+
+func (r *Release) parse(b []byte) {
+	r.Terms, r.Policies, r.Archived = binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:]), binary.LittleEndian.Uint64(b[8:])
+	r.Changed, r.Archives = b[16]&releaseChanged != 0, b[16]&releaseArchives != 0
 }

@@ -219,7 +219,8 @@ func testHello() Hello {
 		Incarnation: 1, PeerIncarnation: 2, Authority: lane.MakeWord(4, lane.Fenced),
 		Record:    lane.Record{Epoch: 4, Writer: 1, Set: [2]lane.Member{{Node: 1, Incarnation: 1}, {Node: 2, Incarnation: 2}}},
 		LastEpoch: 4, Tail: 4096, Oldest: 1024, RingBytes: 1 << 20, CutAt: NoCut, CutFor: 3, SchemaVersion: 3,
-		PolicyFlags: PolicyMirrored, Want: WantJoin, First: true,
+		PolicyFlags: PolicyWitness, Want: WantJoin, First: true,
+		Release: Release{Terms: 7, Policies: 8, Archived: 960, Changed: true, Archives: true},
 	}
 }
 

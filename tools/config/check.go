@@ -125,12 +125,6 @@ func (k *checker) lane(l *Lane, path string) {
 
 // replication: policy, peer, and what happens without an ACK belong together.
 func (k *checker) replication(l *Lane, at func(string) string) {
-	if l.Policy == "" && k.ok(at("policy")) {
-		l.Policy = PolicyNone
-		if l.Peer != 0 {
-			l.Policy = PolicyMirrored
-		}
-	}
 	if l.Peer != 0 && k.ok(at("peer"), "node.number") && l.Peer == k.c.Node.Number {
 		k.fail(at("peer"), "is this node's own number", "give the other node's")
 	}
@@ -138,24 +132,7 @@ func (k *checker) replication(l *Lane, at func(string) string) {
 		k.fail(at("peer"), fmt.Sprintf("no [[link]] leads to node %d", l.Peer),
 			fmt.Sprintf("add a [[link]] with peer = %d, or remove the peer", l.Peer))
 	}
-	if l.Policy == PolicyMirrored && l.Peer == 0 && k.ok(at("policy"), at("peer")) {
-		k.fail(at("policy"), "mirrored needs a peer to mirror to", "set peer, or policy = \"none\"")
-	}
-	if l.Policy == PolicyNone {
-		for _, name := range []string{"wait", "on_timeout", "release"} {
-			if k.has(at(name)) {
-				k.fail(at(name), "policy none does not wait for an ACK", "remove it, or use policy = \"mirrored\"")
-			}
-		}
-	}
-	if l.Policy == PolicyMirrored && k.ok(at("wait"), at("on_timeout")) {
-		if l.Wait != WaitForever && l.OnTimeout == "" {
-			k.fail(at("on_timeout"), "missing, but wait ends", "say degrade, reject or stop")
-		}
-		if l.Wait == WaitForever && l.OnTimeout != "" {
-			k.fail(at("on_timeout"), "is never reached: wait is forever", "set wait to a duration, or remove it")
-		}
-	}
+	k.policy(l, at)
 	k.arbitration(l, at)
 	if l.Silence == SilenceLinks && l.OnTimeout == OnTimeoutDegrade && l.Arbitration == ArbitrationPair {
 		k.fail(at("silence"), "links together with on_timeout = \"degrade\" lets both nodes serve when the link fails",

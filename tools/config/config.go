@@ -25,11 +25,8 @@ const (
 	AppBook    = "book"
 )
 
-// Release policies, and what follows when the wait for an ACK ends.
+// What follows when a release policy's wait ends, and who releases.
 const (
-	PolicyNone     = "none"
-	PolicyMirrored = "mirrored"
-
 	OnTimeoutDegrade = "degrade"
 	OnTimeoutReject  = "reject"
 	OnTimeoutStop    = "stop"
@@ -154,10 +151,15 @@ type Lane struct {
 	// First: this node seeds the lane when neither node has state of it.
 	First bool `toml:"first" default:"false"`
 	// Peer is the other node's number; 0: unreplicated.
-	Peer   int    `toml:"peer" default:"0" range:"0..255"`
-	App    string `toml:"app" required:"true" oneof:"gateway|book"`
-	Policy string `toml:"policy" oneof:"none|mirrored"` // default: mirrored with a peer, none without
-	// Wait is how long an output may wait for its ACK before OnTimeout.
+	Peer int    `toml:"peer" default:"0" range:"0..255"`
+	App  string `toml:"app" required:"true" oneof:"gateway|book"`
+	// Policy is what an output waits for: none, mirrored, applied, archived, or one
+	// that was registered (mirror/policy).
+	Policy string `toml:"policy"` // default: mirrored with a peer, none without
+	// Copies is how many holders beside the writer a record needs, the standby
+	// counted among them; 0: the standby, while it is in the set.
+	Copies int `toml:"copies" default:"0" range:"0..9"`
+	// Wait is how long an output may wait for its holders before OnTimeout.
 	Wait      Wait   `toml:"wait" default:"forever"`
 	OnTimeout string `toml:"on_timeout" oneof:"degrade|reject|stop"` // empty when Wait is forever
 	Release   string `toml:"release" default:"ride" oneof:"ride|user"`

@@ -56,7 +56,7 @@ func TestExamplesLoad(t *testing.T) {
 	if la.Heartbeat.Ns() != 5_000_000 || la.Tick.Ns() != 1_000_000 || la.RingSize.Bytes() != 16<<20 || la.Wait != WaitForever {
 		t.Errorf("wrong values: %+v", la)
 	}
-	if vl := v.Lanes[0]; vl.Policy != PolicyNone || vl.Tick.Ns() != 1_000_000 || v.Loop.Core != -1 || v.Loop.MaxSleep.Ns() != 500_000 {
+	if vl := v.Lanes[0]; vl.Policy != "none" || vl.Tick.Ns() != 1_000_000 || v.Loop.Core != -1 || v.Loop.MaxSleep.Ns() != 500_000 {
 		t.Errorf("wrong defaults: %+v %+v", vl, v.Loop)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"onebeat/mirror/archive"
 	"onebeat/mirror/fence"
+	"onebeat/mirror/policy"
 	"onebeat/tools/hook"
 	"onebeat/tools/track"
 )
@@ -23,8 +24,9 @@ const (
 	CmdForce   = "force" // an operator's word: go on from the log this node has
 	CmdOrders  = "orders"
 	CmdStop    = "stop"
-	CmdSeed    = "seed"  // of a witness: an operator says what a lane's record is
-	CmdPanic   = "panic" // in the loop of a lane: for drills
+	CmdPolicy  = "policy" // change what a lane's outputs wait for: SetPolicy
+	CmdSeed    = "seed"   // of a witness: an operator says what a lane's record is
+	CmdPanic   = "panic"  // in the loop of a lane: for drills
 )
 
 // Request is one line to a node.
@@ -36,7 +38,41 @@ type Request struct {
 
 	Group  string `json:"group,omitempty"`  // of CmdSeed
 	Record string `json:"record,omitempty"` // of CmdSeed
+
+	SetPolicy *SetPolicy `json:"set_policy,omitempty"` // of CmdPolicy
 }
+
+// SetPolicy changes a lane's release policy. What is empty stays as it is.
+type SetPolicy struct {
+	Lane      int    `json:"lane"`
+	Policy    string `json:"policy,omitempty"`
+	Wait      string `json:"wait,omitempty"` // a duration, or forever
+	OnTimeout string `json:"on_timeout,omitempty"`
+	Copies    *int   `json:"copies,omitempty"`
+	By        string `json:"by"` // who and why
+}
+
+// Release is what a lane's outputs wait for, and how that stands.
+type Release struct {
+	Policy    string `json:"policy"`
+	Wait      string `json:"wait"`
+	OnTimeout string `json:"on_timeout,omitempty"`
+	Copies    int    `json:"copies"`
+	// Revision counts the changes at run time; 0: as configured. Position is that
+	// of the last one's record, By who made it and why.
+	Revision uint32 `json:"revision"`
+	Position uint64 `json:"position,omitempty"`
+	By       string `json:"by,omitempty"`
+
+	PeerApplied  uint64 `json:"peer_applied"`  // as it said in this epoch
+	PeerArchived uint64 `json:"peer_archived"` // the same, where the policy asks for it
+	// Degraded says what answers leave without; empty: nothing.
+	Degraded string `json:"degraded,omitempty"`
+	Refusing bool   `json:"refusing,omitempty"` // orders are refused
+}
+
+// Waits reports whether anybody is waited for.
+func (r *Release) Waits() bool { return r.Policy != policy.NameNone }
 
 // Reply is the line that answers what has no answer of its own. A node that
 // refuses says why, whatever was asked.
@@ -81,8 +117,8 @@ type Memory struct {
 type LaneStatus struct {
 	ID       int    `json:"id"`
 	App      string `json:"app"`
-	Policy   string `json:"policy"`
-	State    string `json:"state"` // of the authority word
+	Policy   string `json:"policy"` // in force, as in Release
+	State    string `json:"state"`  // of the authority word
 	Epoch    uint32 `json:"epoch"`
 	First    bool   `json:"first"`
 	Tail     uint64 `json:"tail"`
@@ -127,6 +163,9 @@ type LaneStatus struct {
 
 	// Health says how fit this node is to serve the lane; nil without a peer.
 	Health *Health `json:"health,omitempty"`
+
+	// Release is what outputs wait for.
+	Release Release `json:"release"`
 
 	// Archive is nil when the log is in memory only.
 	Archive *archive.Status `json:"archive,omitempty"`

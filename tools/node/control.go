@@ -14,7 +14,6 @@ import (
 
 	"onebeat/mirror"
 	"onebeat/mirror/lane"
-	"onebeat/tools/config"
 	"onebeat/tools/control"
 )
 
@@ -48,13 +47,18 @@ func (c *controller) handle(_ context.Context, r control.Request) (any, error) {
 		return nil, c.node.force(r.Lane, r.By)
 	case control.CmdOrders:
 		return nil, c.node.writeOrderLogs()
+	case control.CmdPolicy:
+		if r.SetPolicy == nil {
+			return nil, errors.New("policy: set_policy is missing")
+		}
+		return c.node.setPolicy(r.SetPolicy)
 	case control.CmdStop:
 		c.stop()
 		return nil, nil
 	case control.CmdPanic:
 		return nil, c.node.panicIn(r.Lane)
 	}
-	return nil, fmt.Errorf("unknown command %q: status, promote, force, orders or stop", r.Cmd)
+	return nil, fmt.Errorf("unknown command %q: status, promote, force, policy, orders or stop", r.Cmd)
 }
 
 var (
@@ -216,7 +220,7 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 	w := lane.Load(p.mem.authority)
 	peer := lane.Word(atomic.LoadUint64(&t.Peer.Authority))
 	s := control.LaneStatus{
-		ID: p.cfg.ID, App: p.cfg.App, Policy: p.cfg.Policy, State: w.State().String(), Epoch: w.Epoch(), First: p.cfg.First,
+		ID: p.cfg.ID, App: p.cfg.App, State: w.State().String(), Epoch: w.Epoch(), First: p.cfg.First,
 		Tail: atomic.LoadUint64(&t.Tail), Applied: atomic.LoadUint64(&t.Engine.Applied), Released: atomic.LoadUint64(&t.Engine.Released),
 		Outputs: atomic.LoadUint64(&t.NextOutput), Peer: p.cfg.Peer, PeerTail: atomic.LoadUint64(&t.Peer.Tail),
 		ProgressNs: int64(atomic.LoadUint64(&t.Engine.ProgressNs)), FencedNs: int64(atomic.LoadUint64(&t.Watch.FencedNs)),
@@ -224,6 +228,8 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 		LateTicks: atomic.LoadUint64(&t.Watch.LateTicks), Arbitration: p.cfg.Arbitration, Arbiter: arbiterStatus(p, n.clock.NowNs()),
 		Health: p.watch.health(),
 	}
+	s.Release = releaseStatus(p)
+	s.Policy = s.Release.Policy
 	s.Queue, s.Core = p.cfg.Queue, n.cfg.ThreadCore(p.cfg)
 	for _, t := range n.threads {
 		if slices.Contains(t.lanes, p) {
@@ -260,7 +266,8 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 		if r.Record != (lane.Record{}) {
 			s.Record = r.Record.String()
 		}
-		s.Alone = p.cfg.Policy == config.PolicyMirrored && w.State() == lane.Active && !s.InSync
+		s.Alone = s.Release.Waits() && w.State() == lane.Active && !s.InSync
+		s.Release.Degraded, s.Release.Refusing = degraded(r.Shortage), r.Shortage.Refusing
 		s.ActiveNs, s.FirstAnswerNs, s.Digest = r.ActiveNs, r.FirstAnswerNs, r.Digest
 		s.Records = r.Records
 		s.Diverged = r.Diverged

@@ -7,7 +7,6 @@ import (
 	"onebeat/engine/sbe"
 	"onebeat/mirror"
 	"onebeat/mirror/lane"
-	"onebeat/mirror/policy"
 	"onebeat/mirror/recv"
 	"onebeat/mirror/wire"
 	"onebeat/tools/config"
@@ -19,27 +18,20 @@ import (
 func (n *Node) mirrorConfig(l *config.Lane) (mirror.Config, error) {
 	c := mirror.Config{
 		Lane: uint8(l.ID), Node: uint8(n.cfg.Node.Number), Peer: uint8(l.Peer), First: l.First,
-		Policy: policy.None{}, WaitNs: policy.Forever,
 		HeartbeatNs: l.Heartbeat.Ns(), NowNs: n.clock.NowNs, SchemaVersion: uint32(sbe.SchemaVersion),
 		StartWallNs: time.Now().UnixNano(),
 	}
-	if l.Policy == config.PolicyMirrored {
-		c.Policy, c.Ride = policy.Mirrored{}, l.Release == config.ReleaseRide
-		c.PolicyFlags |= wire.PolicyMirrored
-	}
-	if l.Wait != config.WaitForever {
-		c.WaitNs = l.Wait.Ns()
-		var err error
-		if c.OnTimeout, err = policy.ParseOnTimeout(l.OnTimeout); err != nil {
-			return c, err
-		}
+	c.Ride = l.Release == config.ReleaseRide
+	var err error
+	if c.Terms, err = l.Terms(); err != nil {
+		return c, err
 	}
 	if silencePromotes(l) {
 		c.PolicyFlags |= wire.PolicySilencePromotes
 	}
 	c.Registered = l.Registered()
 	c.PolicyFlags |= arbitrationFlag(l)
-	if l.OnTimeout == config.OnTimeoutDegrade {
+	if !l.Registered() && l.OnTimeout == config.OnTimeoutDegrade {
 		c.PolicyFlags |= wire.PolicyDegrades
 	}
 	if link := n.cfg.Link(l.Peer); link != nil {

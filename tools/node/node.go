@@ -125,6 +125,9 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 	if err := n.addArchive(p, mem.Ring); err != nil {
 		return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
 	}
+	if p.archive != nil {
+		p.replica.UseArchive(p.archive)
+	}
 	if p.cfg.OrderLog != "" {
 		p.orders = newOrderLog(p.cfg.OrderLog)
 	}

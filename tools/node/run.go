@@ -82,6 +82,7 @@ func (n *Node) supervise(ctx context.Context, ended <-chan error) (running int, 
 		case <-ticker.C:
 			n.logEvents()
 			n.keepCuts()
+			n.hurryArchives()
 			for _, p := range n.lanes {
 				if p.replica.Quit() {
 					n.log.Info("a lane asks to stop", "lane", p.cfg.ID)
@@ -95,10 +96,11 @@ func (n *Node) supervise(ctx context.Context, ended <-chan error) (running int, 
 // eventLevel is above info for what an operator has to look at.
 func eventLevel(k mirror.EventKind) slog.Level {
 	switch k {
-	case mirror.EventLogBroken, mirror.EventDiverged:
+	case mirror.EventLogBroken, mirror.EventDiverged, mirror.EventStopped:
 		return slog.LevelError
 	case mirror.EventAlone, mirror.EventRefused, mirror.EventRebuild, mirror.EventAckTimeout,
-		mirror.EventCut, mirror.EventLease, mirror.EventForced, mirror.EventNoHistory:
+		mirror.EventCut, mirror.EventLease, mirror.EventForced, mirror.EventNoHistory,
+		mirror.EventPolicy, mirror.EventDegraded, mirror.EventRefusing:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

@@ -1,0 +1,75 @@
+package config
+
+import (
+	"fmt"
+
+	"onebeat/mirror/policy"
+)
+
+// Terms is what the lane's outputs wait for, as the file says.
+func (l *Lane) Terms() (policy.Terms, error) {
+	t := policy.Terms{Policy: l.Policy, WaitNs: policy.Forever, Copies: uint8(l.Copies)}
+	if l.Wait != WaitForever && t.Waits() {
+		t.WaitNs = l.Wait.Ns()
+		var err error
+		if t.OnTimeout, err = policy.ParseOnTimeout(l.OnTimeout); err != nil {
+			return t, err
+		}
+	}
+	return t, t.Check()
+}
+
+// policy: what a lane's outputs wait for, and what then.
+func (k *checker) policy(l *Lane, at func(string) string) {
+	if l.Policy == "" && k.ok(at("policy")) {
+		l.Policy = policy.NameNone
+		if l.Peer != 0 {
+			l.Policy = policy.NameMirrored
+		}
+	}
+	if !k.ok(at("policy")) {
+		return
+	}
+	if _, err := policy.New(l.Policy); err != nil {
+		k.fail(at("policy"), err.Error(), "the policies that ship are none, mirrored, applied and archived")
+		return
+	}
+	switch l.Policy {
+	case policy.NameNone:
+		for _, name := range []string{"wait", "on_timeout", "release", "copies"} {
+			if k.has(at(name)) {
+				k.fail(at(name), "policy none does not wait for an ACK", "remove it, or use policy = \"mirrored\"")
+			}
+		}
+		return
+	case policy.NameArchived:
+		if k.c.Archive == nil && k.ok("archive") {
+			k.fail(at("policy"), "archived needs an archive, on either node: each is the other's standby", "add [archive], or use policy = \"applied\"")
+		}
+		if a := k.c.Archive; a != nil && k.ok("archive", "archive.sync") && a.Sync == SyncNone {
+			k.fail(at("policy"), "archived with archive.sync = \"none\" would answer before anything is on a disk", "use sync = \"batch\", or \"interval\" and wait for it")
+		}
+	}
+	if l.Peer == 0 && l.Policy != policy.NameArchived && k.ok(at("peer")) {
+		k.fail(at("policy"), l.Policy+" needs a peer to mirror to", "set peer, or policy = \"none\"")
+	}
+	k.waiting(l, at)
+}
+
+func (k *checker) waiting(l *Lane, at func(string) string) {
+	if l.Policy != policy.NameMirrored && k.has(at("release")) && l.Release == ReleaseRide {
+		k.fail(at("release"), fmt.Sprintf("the kernel releases with an ACK, and %s asks for more", l.Policy), "remove it, or use policy = \"mirrored\"")
+	}
+	if l.Copies > 1 && k.has(at("release")) && l.Release == ReleaseRide && l.Policy == policy.NameMirrored {
+		k.fail(at("release"), fmt.Sprintf("the kernel releases with one ACK, and copies = %d asks for more", l.Copies), "remove it")
+	}
+	if !k.ok(at("wait"), at("on_timeout")) {
+		return
+	}
+	if l.Wait != WaitForever && l.OnTimeout == "" {
+		k.fail(at("on_timeout"), "missing, but wait ends", "say degrade, reject or stop")
+	}
+	if l.Wait == WaitForever && l.OnTimeout != "" {
+		k.fail(at("on_timeout"), "is never reached: wait is forever", "set wait to a duration, or remove it")
+	}
+}
