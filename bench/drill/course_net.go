@@ -164,9 +164,7 @@ func (r *run) oneWay() error {
 func (r *run) isolate() error {
 	l := r.lanes[0]
 	writer, _ := l.serving()
-	what := append(bothWays(writer, lab.LinkNIC, bpf.FaultAll), bothWays(writer, lab.WitnessNIC, bpf.FaultAll)...)
-	what = append(what, bothWays(writer, lab.OrderNIC, bpf.FaultLinkKinds)...)
-	c, err := r.openCut(writer, what)
+	c, err := r.openIsolation(writer)
 	if err != nil {
 		return err
 	}

@@ -16,10 +16,13 @@ import (
 
 func (r *run) nothing() error { return nil }
 
-// killNode ends a node's process for good.
+// killNode ends a node's process for good. One that is dead already stays so.
 func (r *run) killNode(place string) error {
-	r.dead[place] = true
-	return r.processes[place].signal(syscall.SIGKILL)
+	if p := r.processes[place]; !p.ended() {
+		r.setDead(place, true)
+		return p.signal(syscall.SIGKILL)
+	}
+	return nil
 }
 
 // restart starts a dead node again and looks at it anew.
@@ -80,7 +83,7 @@ func (r *run) pause() error {
 func (r *run) panicExit() error {
 	l := r.lanes[0]
 	writer, _ := l.serving()
-	r.dead[writer] = true
+	r.setDead(writer, true)
 	m := l.mark(fmt.Sprintf("a panic in %s's engine", writer), Move, 2)
 	// The process ends before it can answer.
 	_ = call(r.lab, writer, l.ID, control.CmdPanic, nil)
@@ -131,6 +134,11 @@ func (r *run) rejoin() error {
 	if err := r.rest(r.o.Asleep / 2); err != nil {
 		return err
 	}
+	if r.o.Fault == FaultRejoinEmpty {
+		if err := r.forget(writer); err != nil {
+			return err
+		}
+	}
 	restartNs := monotonicNs()
 	if err := r.restart(writer); err != nil {
 		return err
@@ -144,6 +152,18 @@ func (r *run) rejoin() error {
 	}
 	_, err = r.killPrimary(l)
 	return err
+}
+
+// forget removes all that a dead node left in its host's memory.
+func (r *run) forget(place string) error {
+	<-r.processes[place].done
+	args := append(r.commandOf(place), "--cleanup")
+	c := r.lab.Command(place, r.o.Program, args...)
+	c.Stdout, c.Stderr = r.o.Log, r.o.Log
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("cleanup of %s: %w", place, err)
+	}
+	return nil
 }
 
 // slowStandby stops the standby's process longer than a heartbeat, again and
@@ -231,7 +251,7 @@ func (r *run) loseNode() error {
 func (r *run) arbiterDown() error {
 	l := r.lanes[0]
 	m := l.mark("the arbiter dies", Stay, 0)
-	r.dead[lab.Witness] = true
+	r.setDead(lab.Witness, true)
 	if err := r.processes[lab.Witness].signal(syscall.SIGKILL); err != nil {
 		return err
 	}

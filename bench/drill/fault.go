@@ -26,6 +26,10 @@ const (
 	FaultFlap         = "flap"
 	FaultHandover     = "handover"
 	FaultRejoin       = "rejoin"
+	FaultRejoinEmpty  = "rejoin-empty"
+	FaultFence        = "fence"
+	FaultFenceHangs   = "fence-hangs"
+	FaultFenceLies    = "fence-lies"
 	FaultActiveActive = "active-active"
 	FaultNPlusOne     = "n-plus-one"
 	FaultNone         = "none"
@@ -48,9 +52,9 @@ type fault struct {
 }
 
 var (
-	always = []string{Pair, Links, Witness, Etcd}
+	always = []string{Pair, Links, Witness, Etcd, Fence}
 	// onSilence are those with which a host that says nothing is replaced.
-	onSilence = []string{Links, Witness, Etcd}
+	onSilence = []string{Links, Witness, Etcd, Fence}
 	// registered are those that decide once when both nodes live.
 	registered = []string{Witness, Etcd}
 )
@@ -95,6 +99,14 @@ var faults = []fault{
 		what: "planned handover: no order may be refused"},
 	{name: FaultRejoin, with: always, course: (*run).rejoin,
 		what: "the primary is killed, comes back, is taken in again, and then the new primary is killed"},
+	{name: FaultRejoinEmpty, with: always, course: (*run).rejoin,
+		what: "as rejoin, but the first one comes back without memory: its ring and its programs are gone"},
+	{name: FaultFence, with: []string{Fence}, box: true, cutOff: true, course: (*run).fence,
+		what: "the primary is cut off from its peer, but clients still reach it: its power is taken first"},
+	{name: FaultFenceHangs, with: []string{Fence}, box: true, cutOff: true, course: (*run).fenceHangs,
+		what: "the primary's host is gone, and the fence agent hangs at first"},
+	{name: FaultFenceLies, with: []string{Fence}, box: true, cutOff: true, course: (*run).fenceLies,
+		what: "the primary is cut off from its peer, whose fence agent says that it took the power, and did not"},
 	{name: FaultActiveActive, with: registered, course: (*run).loseNode, lanes: scene.ActiveActive, topology: lab.Switched,
 		what: "two lanes with opposite primaries; one node is killed, only its lane moves"},
 	{name: FaultNPlusOne, with: registered, course: (*run).loseNode, lanes: scene.NPlusOne, topology: lab.NPlusOne,

@@ -15,6 +15,7 @@ const (
 	Links   = "links"   // pair, and silence on both paths promotes
 	Witness = "witness" // a register in the memory of a third host
 	Etcd    = "etcd"    // the same in an etcd cluster
+	Fence   = "fence"   // pair, and whoever is silent has its power taken
 )
 
 // ErrOptions is wrapped by every refusal of options.
@@ -23,7 +24,7 @@ var ErrOptions = errors.New("drill options")
 // Options of a drill.
 type Options struct {
 	Fault       string
-	Arbitration string // Pair, Links, Witness or Etcd
+	Arbitration string // Pair, Links, Witness, Etcd or Fence
 	Runs        int
 	// Program is the onebeat program that the processes of the lab run.
 	Program string
@@ -32,7 +33,7 @@ type Options struct {
 	Duration      time.Duration // of the load before and after the fault, half each
 	Asleep        time.Duration // from a harm to its repair: SIGSTOP to SIGCONT, cable out to in
 	Percent       float64       // of frames that loss, dup, reorder and corrupt concern
-	Wait          time.Duration // for a standby's ACK before going on alone; not with Pair and Links
+	Wait          time.Duration // for a standby's ACK before going on alone; not with Pair, Links and Fence
 	Heartbeat     time.Duration
 	HangBudget    time.Duration
 	App           string // gateway (with a venue) or book
@@ -75,8 +76,8 @@ func (o *Options) Defaults() error {
 	if !ok {
 		return fmt.Errorf("%w: fault %q is not known; use one of %s", ErrOptions, o.Fault, strings.Join(Names(), " "))
 	}
-	if !slices.Contains([]string{Pair, Links, Witness, Etcd}, o.Arbitration) {
-		return fmt.Errorf("%w: arbitration %q is not known; use pair, links, witness or etcd", ErrOptions, o.Arbitration)
+	if !slices.Contains([]string{Pair, Links, Witness, Etcd, Fence}, o.Arbitration) {
+		return fmt.Errorf("%w: arbitration %q is not known; use pair, links, witness, etcd or fence", ErrOptions, o.Arbitration)
 	}
 	if !slices.Contains(f.with, o.Arbitration) {
 		return fmt.Errorf("%w: fault %s with arbitration %s: use %s", ErrOptions, o.Fault, o.Arbitration, strings.Join(f.with, " or "))

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -50,7 +51,10 @@ type run struct {
 
 	lanes     []*laneRun
 	processes map[string]*process // by place; also the ended ones
-	dead      map[string]bool     // ended by the fault
+	supply    *supply             // nil: no arbitration that takes powers
+
+	mu   sync.Mutex
+	dead map[string]bool // ended by the fault, or by the supply
 }
 
 // Run plays one run in a fresh lab. A closed stop ends it with ErrStopped;
@@ -60,7 +64,7 @@ func Run(o *Options, number int, stop <-chan struct{}) (res *RunResult, err erro
 	if !ok {
 		return nil, fmt.Errorf("%w: fault %q", ErrOptions, o.Fault)
 	}
-	l, err := lab.Up(lab.Spec{Topology: f.topology, FaultBox: f.box, Clients: f.clients()})
+	l, err := lab.Up(lab.Spec{Topology: f.topology, FaultBox: f.box || o.Arbitration == Fence, Clients: f.clients()})
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +74,9 @@ func Run(o *Options, number int, stop <-chan struct{}) (res *RunResult, err erro
 		r.lanes = append(r.lanes, newLaneRun(l))
 	}
 	defer func() {
+		if r.supply != nil {
+			err = errors.Join(err, r.supply.close())
+		}
 		if err != nil || !res.OK() {
 			err = errors.Join(err, r.keep())
 		}
@@ -78,7 +85,25 @@ func Run(o *Options, number int, stop <-chan struct{}) (res *RunResult, err erro
 		}
 		err = errors.Join(err, l.Down())
 	}()
+	if o.Arbitration == Fence {
+		if r.supply, err = startSupply(r); err != nil {
+			return nil, err
+		}
+	}
 	return r.play()
+}
+
+// isDead is whether a place's process was ended on purpose.
+func (r *run) isDead(place string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dead[place]
+}
+
+func (r *run) setDead(place string, dead bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dead[place] = dead
 }
 
 func (r *run) play() (*RunResult, error) {
@@ -125,7 +150,7 @@ func (r *run) say(format string, args ...any) {
 // begin starts the process of a place.
 func (r *run) begin(place string) (err error) {
 	r.processes[place], err = start(r.lab, r.o, place, r.o.Log, r.commandOf(place)...)
-	delete(r.dead, place)
+	r.setDead(place, false)
 	return err
 }
 
@@ -236,7 +261,7 @@ func (r *run) rest(d time.Duration) error {
 		default:
 		}
 		for place, p := range r.processes {
-			if p.ended() && !r.dead[place] {
+			if p.ended() && !r.isDead(place) {
 				return fmt.Errorf("%s ended too early: %w", place, p.why())
 			}
 		}
@@ -296,7 +321,7 @@ func (r *run) stopAll() error {
 	}
 	var errs []error
 	for _, place := range order {
-		if p := r.processes[place]; p != nil && !r.dead[place] {
+		if p := r.processes[place]; p != nil && !r.isDead(place) {
 			errs = append(errs, p.stop())
 		}
 	}

@@ -15,12 +15,15 @@ const maxSleep = 500 * time.Microsecond
 
 // sceneOf is what the lab of a run holds.
 func sceneOf(l *lab.Lab, o *Options, f *fault) *scene.Scene {
-	var lines, node strings.Builder
+	var lines, node, link strings.Builder
 	fmt.Fprintf(&lines, "policy = \"mirrored\"\nrelease = %q\nheartbeat = %q\nhang_budget = %q\nring_size = %q\n",
 		o.Release, o.Heartbeat, o.HangBudget, o.RingSize)
 	switch o.Arbitration {
 	case Links:
 		fmt.Fprintf(&lines, "arbitration = \"pair\"\nsilence = \"links\"\n")
+	case Fence:
+		fmt.Fprintf(&lines, "arbitration = \"fence\"\n")
+		link.WriteString(agentSection(l))
 	case Witness, Etcd:
 		fmt.Fprintf(&lines, "arbitration = %q\nwait = %q\non_timeout = \"degrade\"\n", o.Arbitration, o.Wait)
 		node.WriteString(arbiterSection(o.Arbitration))
@@ -29,7 +32,7 @@ func sceneOf(l *lab.Lab, o *Options, f *fault) *scene.Scene {
 	if f.lanes != nil {
 		lanes = f.lanes
 	}
-	return &scene.Scene{Lab: l, Lanes: lanes(o.App, lines.String()), NodeLines: node.String(),
+	return &scene.Scene{Lab: l, Lanes: lanes(o.App, lines.String()), NodeLines: node.String(), LinkLines: link.String(),
 		LoopLines: fmt.Sprintf("idle = %q\nmax_sleep = %q", o.Idle, min(maxSleep, o.Heartbeat/5)), LogLevel: o.LogLevel}
 }
 

@@ -34,10 +34,10 @@ type cable struct {
 
 func newCable(t *testing.T) *cable {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs root, and cores for itself: left out by -short, `make test` runs it")
+	}
 	if os.Geteuid() != 0 {
-		if testing.Short() {
-			t.Skip("needs root for network namespaces and BPF programs")
-		}
 		t.Fatal("needs root for network namespaces and BPF programs: run with sudo, or with -short to leave the kernel tests out")
 	}
 	runtime.LockOSThread()

@@ -68,7 +68,7 @@ func newDrill() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&o.Fault, "fault", drill.FaultKill, strings.Join(drill.Names(), ", ")+" (steady load, nothing may change)")
-	f.StringVar(&o.Arbitration, "arbitration", drill.Witness, "pair, links, witness or etcd")
+	f.StringVar(&o.Arbitration, "arbitration", drill.Witness, "pair, links, witness, etcd or fence")
 	f.Float64Var(&o.Percent, "percent", 2, "of the frames, for loss, dup, reorder and corrupt")
 	f.IntVar(&o.Runs, "runs", 1, "how often")
 	f.IntVar(&o.RatePerSecond, "rate", 20_000, "orders per second and lane; with --all 10000 by default")
@@ -77,7 +77,7 @@ func newDrill() *cobra.Command {
 	f.StringVar(&dir, "report", "", "write drill.html and drill.json into this directory")
 	f.BoolVar(&noKeepalived, "no-keepalived", false, "do not measure keepalived beside it")
 	f.DurationVar(&o.Asleep, "asleep", 200*time.Millisecond, "from a harm to its repair: SIGSTOP to SIGCONT, cable out to cable in")
-	f.DurationVar(&o.Wait, "wait", 20*time.Millisecond, "for a lost standby's ACK, before going on alone; not with pair and links")
+	f.DurationVar(&o.Wait, "wait", 20*time.Millisecond, "for a lost standby's ACK, before going on alone; not with pair, links and fence")
 	f.DurationVar(&o.Heartbeat, "heartbeat", 5*time.Millisecond, "the lane's heartbeat")
 	f.DurationVar(&o.HangBudget, "hang-budget", 10*time.Millisecond, "how long an engine may show no progress")
 	f.StringVar(&o.App, "app", "gateway", "gateway (with a venue) or book")
