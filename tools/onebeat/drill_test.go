@@ -50,8 +50,11 @@ func TestDrills(t *testing.T) {
 }
 
 func arbitrationOf(fault string) string {
-	if fault == drill.FaultEtcdDown {
+	switch fault {
+	case drill.FaultEtcdDown:
 		return drill.Etcd
+	case drill.FaultFence, drill.FaultFenceHangs, drill.FaultFenceLies:
+		return drill.Fence
 	}
 	return drill.Witness
 }
