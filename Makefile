@@ -42,6 +42,7 @@ setup: ## fetch the modules and say what is missing on this machine
 		echo "no $${p%%:*}: tests of fencing fail (apt-get install --no-install-recommends $${p##*:})"; done
 	@for p in redis-server:redis-server pg_ctlcluster:postgresql etcd:etcd-server; do command -v $${p%%:*} >/dev/null || \
 		echo "no $${p%%:*}: tests that compare with it or write to it fail (apt-get install $${p##*:})"; done
+	@command -v versitygw >/dev/null || echo "no versitygw: tests that ship to an S3 server fail (GOBIN=/usr/local/bin go install github.com/versity/versitygw/cmd/versitygw@v1.8.0)"
 	@command -v keepalived >/dev/null || echo "no keepalived: 'make drill' measures it beside onebeat if it is there (apt-get install keepalived)"
 	@[ "$$(id -u)" = 0 ] || command -v sudo >/dev/null || echo "no sudo: 'make test', 'make demo' and 'make bench' must be run as root"
 
