@@ -451,5 +451,5 @@ func (k *Kernel) closeMaps() {
 
 func (k *Kernel) mapPin(name string) string { return filepath.Join(k.dir, "map_"+name) }
 func (k *Kernel) ringPin(lane int) string {
-	return filepath.Join(k.dir, fmt.Sprintf("ring_%d", lane))
+	return filepath.Join(k.dir, RingPin(lane))
 }

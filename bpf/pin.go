@@ -22,6 +22,9 @@ const (
 // LinkLinkPin names the pin of the program on the link NIC to a peer.
 func LinkLinkPin(peer int) string { return fmt.Sprintf("link_peer%d", peer) }
 
+// RingPin names the pin of a lane's ring.
+func RingPin(lane int) string { return fmt.Sprintf("ring_%d", lane) }
+
 // prepareDir makes the pin directory and refuses one that is not on a bpffs.
 func prepareDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {

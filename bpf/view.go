@@ -32,7 +32,7 @@ func OpenView(dir string, lane int) (*View, error) {
 	for _, p := range []struct {
 		name string
 		mem  *[]byte
-	}{{"map_authority", &v.authority}, {"map_lanes", &v.lanes}, {fmt.Sprintf("ring_%d", lane), &v.Ring}} {
+	}{{"map_authority", &v.authority}, {"map_lanes", &v.lanes}, {RingPin(lane), &v.Ring}} {
 		var err error
 		if *p.mem, err = viewMap(filepath.Join(dir, p.name)); err != nil {
 			return nil, errors.Join(err, v.Close())

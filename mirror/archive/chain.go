@@ -80,8 +80,8 @@ func (c *chain) head() Hash {
 	return h
 }
 
-// identityOf returns the identity of the lane whose log begins with a record.
-func identityOf(record []byte) (id Identity) {
+// IdentityOf returns the identity of the lane whose log begins with a record.
+func IdentityOf(record []byte) (id Identity) {
 	sum := blake3.Sum256(record)
 	copy(id[:], sum[:])
 	return id

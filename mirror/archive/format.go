@@ -53,6 +53,15 @@ type Identity [16]byte
 
 func (i Identity) String() string { return hex.EncodeToString(i[:]) }
 
+// ParseIdentity reads what String wrote.
+func ParseIdentity(text string) (i Identity, err error) {
+	if len(text) != hex.EncodedLen(len(i)) {
+		return i, fmt.Errorf("%q is no identity of a log", text)
+	}
+	_, err = hex.Decode(i[:], []byte(text))
+	return i, err
+}
+
 // Header is the first page of a segment.
 type Header struct {
 	Lane, Node uint8

@@ -69,6 +69,9 @@ func (r *Reader) Begin() uint64 { return r.segments[0].first }
 // Position returns the position of the record that Next returns.
 func (r *Reader) Position() uint64 { return r.position }
 
+// Identity returns whose log it is; zero if the archive began later than the log.
+func (r *Reader) Identity() Identity { return r.segments[0].Header.Identity }
+
 // Segments returns the files as they were last looked at.
 func (r *Reader) Segments() []Segment { return r.segments }
 

@@ -117,7 +117,7 @@ func (w *Writer) begin(position uint64, records []byte) error {
 		return fmt.Errorf("%w at %d: %v", ring.ErrRecord, position, state)
 	}
 	if position == 0 {
-		w.identity = identityOf(records[:end])
+		w.identity = IdentityOf(records[:end])
 	}
 	h := Header{Lane: w.o.Lane, Node: w.o.Node, First: position, PreviousEnd: w.end,
 		DataBytes: uint64(w.o.SegmentBytes - HeaderBytes - SealBytes), Identity: w.identity,

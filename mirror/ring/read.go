@@ -120,6 +120,22 @@ func Decode(b []byte, position uint64, rec *app.Record) (end uint64, state State
 	return decode(b, position, rec)
 }
 
+// RecordBytes returns the space that the record at the start of b takes; 0 if no
+// record can have the length that stands there, or b is shorter.
+func RecordBytes(b []byte) int {
+	if len(b) < HeaderBytes {
+		return 0
+	}
+	n := lengthAt(b)
+	if n < HeaderBytes || n > MaxRecordBytes || padded(int(n)) > len(b) {
+		return 0
+	}
+	return padded(int(n))
+}
+
+// CRC returns the checksum that stands in a raw record's header.
+func CRC(raw []byte) uint32 { return binary.LittleEndian.Uint32(raw[offCRC:]) }
+
 var zeroCRC [4]byte
 
 // checksum is CRC-32C over a record with its checksum field taken as zero. The

@@ -92,12 +92,12 @@ func (n *Node) openUDP() error {
 
 func (n *Node) openLaneUDP(l *config.Lane, links, seconds map[int]xdp.Port) error {
 	p := &laneParts{cfg: l, link: links[l.ID], second: seconds[l.ID]}
-	mem, err := openFile(filePath(n.cfg, l.ID), int(l.RingSize))
+	mem, unmap, err := openFile(n.cfg, l.ID, int(l.RingSize))
 	if err != nil {
 		return err
 	}
-	n.closer = append(n.closer, mem.close)
-	p.mem = mem.shared
+	n.closer = append(n.closer, unmap)
+	p.mem = mem
 	if p.ring, err = p.mem.open(int(l.RingSize)); err != nil {
 		return err
 	}

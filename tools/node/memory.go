@@ -3,18 +3,13 @@ package node
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
-	"github.com/edsrzf/mmap-go"
-
-	"onebeat/bpf"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/ring"
+	"onebeat/mirror/ringfile"
 	"onebeat/tools/config"
 )
 
@@ -73,77 +68,16 @@ func newIncarnation() (uint64, error) {
 	return binary.LittleEndian.Uint64(b[:]) | 1, nil
 }
 
-// fileMemory is a lane's memory on a host without the kernel programs: a mapped
-// file that another process can adopt. It begins with a page that holds the
-// authority word, the boot id and the lane table; the ring follows.
-type fileMemory struct {
-	shared
-	file *os.File
-	mem  mmap.MMap
+// openFile maps a lane's file on a host without the kernel programs.
+func openFile(cfg *config.Config, laneID, ringBytes int) (shared, func() error, error) {
+	m, err := ringfile.Open(filePath(cfg, laneID), ringBytes)
+	if err != nil {
+		return shared{}, nil, err
+	}
+	return shared{table: m.Table, authority: m.Authority, ringMem: m.Ring, fresh: m.Fresh}, m.Close, nil
 }
-
-const (
-	fileHeaderBytes = 4096
-	offBootID       = 64
-	offFileTable    = 1024
-)
 
 // filePath returns where a lane's memory file is.
 func filePath(c *config.Config, laneID int) string {
-	return filepath.Join(c.Node.RunDir, fmt.Sprintf("%s-lane%d.ring", c.Node.Name, laneID))
-}
-
-// openFile maps a lane's file. One of another size, or of another boot, was
-// another ring: it starts empty.
-func openFile(path string, ringBytes int) (*fileMemory, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("ring file: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("ring file: %w", err)
-	}
-	m := &fileMemory{file: f}
-	if err := m.mapFile(ringBytes); err != nil {
-		return nil, errors.Join(fmt.Errorf("ring file %s: %w", path, err), m.close())
-	}
-	return m, nil
-}
-
-func (m *fileMemory) mapFile(ringBytes int) error {
-	want := int64(fileHeaderBytes + ringBytes + bpf.RingSlackBytes)
-	st, err := m.file.Stat()
-	if err != nil {
-		return err
-	}
-	if st.Size() != want {
-		m.fresh = true
-		if err := errors.Join(m.file.Truncate(0), m.file.Truncate(want)); err != nil {
-			return err
-		}
-	}
-	if m.mem, err = mmap.Map(m.file, mmap.RDWR, 0); err != nil {
-		return err
-	}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return err
-	}
-	stored := m.mem[offBootID : offBootID+36]
-	if string(stored) != string(boot[:36]) {
-		m.fresh = true
-		copy(stored, boot)
-	}
-	m.authority = lane.WordAt(m.mem)
-	m.table = lane.At(m.mem[offFileTable:])
-	m.ringMem = m.mem[fileHeaderBytes:]
-	return nil
-}
-
-func (m *fileMemory) close() error {
-	var err error
-	if m.mem != nil {
-		err = m.mem.Unmap()
-	}
-	return errors.Join(err, m.file.Close())
+	return ringfile.Path(c.Node.RunDir, c.Node.Name, laneID)
 }
