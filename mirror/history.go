@@ -95,6 +95,8 @@ func (r *Replica) Adopt(p *Place, nowNs int64) {
 		r.prefixOf = 0
 		r.ring.Reset(p.Position, p.Epoch)
 		r.newest, r.epochAt = p.Record, p.Position
+	} else if p.Record.Epoch > r.newest.Epoch {
+		r.newest = p.Record // the ring holds no epoch's beginning any more
 	}
 	r.applied, r.lastTimeNs, r.records = p.Position, p.TimeNs, p.Records
 	r.broken, r.rebuild = false, false

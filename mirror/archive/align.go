@@ -81,6 +81,7 @@ func (f *Follower) differ(from uint64, n int) error {
 		return fmt.Errorf("%w at %d: %v in the ring, up to %d", ring.ErrRecord, position, state, end)
 	}
 	f.stopKeeping()
+	f.changes.Add(1)
 	switch err := f.w.Cut(position); {
 	case errors.Is(err, ErrCut):
 		return f.aside(nothingCommon)

@@ -31,6 +31,7 @@ type Follower struct {
 	retryNs int64
 	failed  bool
 	keepAll atomic.Uint64 // Keep
+	changes atomic.Uint64 // Changes
 
 	jobs    chan Segment
 	done    chan job
@@ -84,6 +85,11 @@ func (f *Follower) Held(cuts uint64) (position uint64, works bool) {
 // Hurry makes Run look for new records without a pause worth naming: somebody
 // waits for them to be archived.
 func (f *Follower) Hurry(on bool) { f.hurried.Store(on) }
+
+// Changes returns a number that is another one before anything that was archived is
+// taken off: by a cut, or because the lane began anew. Who reads the archive beside
+// its writer looks at it behind each record.
+func (f *Follower) Changes() uint64 { return f.changes.Load() }
 
 // Keep protects records from a position on from retention; NoKeep: none.
 func (f *Follower) Keep(position uint64) { f.keepAll.Store(position) }
@@ -172,6 +178,7 @@ func (f *Follower) cut(position uint64) error {
 		return nil
 	}
 	f.stopKeeping()
+	f.changes.Add(1)
 	switch err := f.w.Cut(position); {
 	case errors.Is(err, ErrCut):
 		return f.aside("the log was cut before the archive's beginning")
@@ -346,6 +353,7 @@ func (f *Follower) Close() error {
 func (f *Follower) aside(why string) error {
 	end, id := f.w.End(), f.w.identity
 	f.stopKeeping()
+	f.changes.Add(1)
 	err := f.w.Close()
 	f.w = nil
 	if err != nil {

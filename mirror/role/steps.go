@@ -41,7 +41,7 @@ func (m *Machine) start(e *Event, nowNs int64) {
 		if m.word.State() == lane.Fenced {
 			m.sendFenced(nowNs)
 		}
-	case m.record == (lane.Record{}) && m.cfg.PeerNode == 0 && !m.cfg.Registered:
+	case m.record == (lane.Record{}) && m.cfg.PeerNode == 0 && !m.cfg.Registered && !m.hollow:
 		m.park(lane.Syncing)
 		m.seed(nowNs)
 	default:

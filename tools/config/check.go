@@ -62,6 +62,7 @@ func (k *checker) check() {
 	k.threads()
 	k.ops()
 	k.archive()
+	k.snapshot()
 	k.stream()
 }
 

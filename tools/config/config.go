@@ -59,6 +59,8 @@ type Config struct {
 	Lanes []Lane `toml:"lane" required:"true"`
 	// Archive is nil when logs are kept in memory only.
 	Archive *Archive `toml:"archive"`
+	// Snapshot is nil when no states are saved.
+	Snapshot *Snapshot `toml:"snapshot"`
 	// Stream is nil when this node's logs and snapshots go to nobody.
 	Stream *Stream `toml:"stream"`
 

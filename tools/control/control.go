@@ -13,6 +13,7 @@ import (
 	"onebeat/mirror/archive"
 	"onebeat/mirror/fence"
 	"onebeat/mirror/policy"
+	"onebeat/mirror/snapshot"
 	"onebeat/tools/hook"
 	"onebeat/tools/track"
 )
@@ -169,6 +170,8 @@ type LaneStatus struct {
 
 	// Archive is nil when the log is in memory only.
 	Archive *archive.Status `json:"archive,omitempty"`
+	// Snapshots is nil when none are kept and the ring told the state.
+	Snapshots *snapshot.Status `json:"snapshots,omitempty"`
 
 	Counters map[string]uint64 `json:"counters,omitempty"`
 }

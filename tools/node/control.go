@@ -255,6 +255,9 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 		a := p.archive.Status()
 		s.Archive = &a
 	}
+	if k := p.keeper.Status(); k.Dir != "" || k.State != "idle" || k.Restored != nil {
+		s.Snapshots = &k
+	}
 	deadline := time.Now().Add(reportTimeout)
 	for p.loop.AskReport(); time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {
 		r, ok := p.loop.Report()

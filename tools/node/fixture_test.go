@@ -35,6 +35,9 @@ type world struct {
 	said   map[string][]string                // a node's log lines
 	wrap   map[string]func(xdp.Port) xdp.Port // ports of a node to come
 	judge  *judge                             // nil: arbitration pair
+	// keeping are the lanes whose keepers work just now; kept hears when one ends.
+	keeping map[*laneParts]bool
+	kept    chan *laneParts
 }
 
 // setting is what a test wants otherwise than by default.
@@ -43,6 +46,8 @@ type setting struct {
 	extra                string // lines of [[lane]]
 	noPeer               bool
 	link                 string     // lines of [[link]]
+	sections             string     // of every node's file
+	calm                 bool       // slow to accuse: nothing is to move by itself
 	vlan                 frame.VLAN // of everybody on the order network
 	wrap                 map[string]func(xdp.Port) xdp.Port
 	witness              bool   // arbitration witness
@@ -141,9 +146,48 @@ func (l testLog) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// keep lets a lane's keeper do a piece of work beside the loops, as in a node: it
+// replays for longer than a hang budget.
+func (w *world) keep(p *laneParts) {
+	if w.keeping == nil {
+		w.keeping, w.kept = map[*laneParts]bool{}, make(chan *laneParts, 64)
+	}
+	if !w.keeping[p] {
+		w.keeping[p] = true
+		go func() {
+			p.keeper.step(w.clock.NowNs())
+			w.kept <- p
+		}()
+	}
+	for w.keepersEnded(false) {
+	}
+}
+
+// keepersEnded takes in a keeper that ended; wait: as long as any works.
+func (w *world) keepersEnded(wait bool) bool {
+	if wait && len(w.keeping) > 0 {
+		delete(w.keeping, <-w.kept)
+		return true
+	}
+	select {
+	case p := <-w.kept:
+		delete(w.keeping, p)
+		return true
+	default:
+		return false
+	}
+}
+
 // kill ends a node's process: its sockets close, its pins stay.
 func (w *world) kill(place string) {
 	w.t.Helper()
+	for w.keepersEnded(true) {
+	}
+	for _, p := range w.nodes[place].lanes {
+		if err := p.keeper.close(); err != nil {
+			w.t.Error(err)
+		}
+	}
 	if err := w.nodes[place].Close(); err != nil {
 		w.t.Error(err)
 	}
@@ -151,6 +195,8 @@ func (w *world) kill(place string) {
 }
 
 func (w *world) close() {
+	for w.keepersEnded(true) {
+	}
 	for place, n := range w.nodes {
 		n.logEvents()
 		n.keepCuts()
@@ -191,6 +237,7 @@ func (w *world) step() {
 			if p.archive != nil {
 				p.archive.Step(w.clock.NowNs())
 			}
+			w.keep(p)
 		}
 	}
 	if w.client != nil {
@@ -260,20 +307,24 @@ func (w *world) untilState(place string, s lane.State) {
 
 // sceneOf describes the lane of a setting.
 func sceneOf(l *lab.Lab, s setting) *scene.Scene {
-	lines := "heartbeat = \"20ms\"\nhang_budget = \"40ms\"\nring_size = \"1MiB\"\n" + s.extra + "\n"
+	lines := "heartbeat = \"20ms\"\nhang_budget = \"40ms\"\n"
+	if s.calm {
+		lines = "heartbeat = \"100ms\"\nhang_budget = \"800ms\"\n"
+	}
+	lines += "ring_size = \"1MiB\"\n" + s.extra + "\n"
 	if s.policy != "" {
 		lines += fmt.Sprintf("policy = %q\n", s.policy)
 	}
 	if s.release != "" {
 		lines += fmt.Sprintf("release = %q\n", s.release)
 	}
-	sections := ""
+	sections := s.sections
 	if s.witness {
-		sections = fmt.Sprintf("[witness]\naddress = \"%s:%d\"\nkey_file = \"witness.key\"\n", netip.AddrFrom4(lab.WitnessIP), witnessPort)
+		sections += fmt.Sprintf("[witness]\naddress = \"%s:%d\"\nkey_file = \"witness.key\"\n", netip.AddrFrom4(lab.WitnessIP), witnessPort)
 		lines += "arbitration = \"witness\"\n"
 	}
 	if s.etcd != "" {
-		sections = fmt.Sprintf("[etcd]\nendpoints = [%q]\nprefix = \"/onebeat/test\"\n", s.etcd)
+		sections += fmt.Sprintf("[etcd]\nendpoints = [%q]\nprefix = \"/onebeat/test\"\n", s.etcd)
 		lines += "arbitration = \"etcd\"\n"
 	}
 	lanes := scene.OneLane(s.app, lines)

@@ -71,6 +71,7 @@ type laneParts struct {
 	orders   *orderLog         // nil: none is kept
 	watch    *laneWatch        // nil: no peer
 	archive  *archive.Follower // nil: the log is in memory only
+	keeper   *keeper
 }
 
 // Open sets a node up. Everything wrong that can be seen now is refused with
@@ -149,6 +150,7 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 	out := app.NewOutbox(p.local, mem.Table.NextOutput)
 	out.UseVLAN(n.vlan())
 	p.loop = engine.NewLoop(p.order, p.link, p.replica, makeMachine, out)
+	n.addKeeper(p)
 	if p.cfg.Peer != 0 {
 		p.watch = newLaneWatch(n.cfg)
 	}

@@ -26,6 +26,8 @@ func (n *Node) run(ctx context.Context) error {
 	}
 	stopArchives := n.runArchives()
 	defer stopArchives()
+	stopKeepers := n.runKeepers()
+	defer stopKeepers()
 	ended := make(chan error, len(n.threads))
 	for _, t := range n.threads {
 		go func() { ended <- t.run() }()
@@ -42,6 +44,7 @@ func (n *Node) run(ctx context.Context) error {
 	<-watched
 	n.handOverAll()
 	err = errors.Join(err, n.stopThreads(running, ended))
+	stopKeepers()
 	stopArchives()
 	n.leave()
 	n.logEvents()

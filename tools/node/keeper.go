@@ -1,0 +1,335 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"onebeat/engine"
+	"onebeat/engine/app"
+	"onebeat/engine/sbe"
+	"onebeat/mirror/archive"
+	"onebeat/mirror/disk"
+	"onebeat/mirror/snapshot"
+	"onebeat/tools/config"
+)
+
+// keeper keeps a lane's states. It has a machine of its own that replays the archive
+// beside the order path, whatever its node is to the lane, and saves it now and then;
+// and it rebuilds the loop's machine when the ring alone cannot. It belongs to one
+// goroutine; status is for any.
+type keeper struct {
+	log   *slog.Logger
+	lane  *laneParts
+	cfg   *config.Snapshot // nil: nothing is saved
+	store *snapshot.Store  // nil: nothing is saved, or its directory failed yet
+	dir   string
+	src   snapshot.Source // FS is to be set by tests before the first step
+	// restores makes the machines that the loop gets.
+	restores func() (app.Machine, error)
+	wallNs   func() int64
+
+	replay   *snapshot.Replay
+	saved    uint64 // records of the newest snapshot
+	savedNs  int64  // when it was made, or this process began
+	retryNs  int64
+	changes  uint64 // of the archive, as of the last look
+	gone     bool   // the replayed state is not the log's: nothing is saved any more
+	adoption *engine.Adoption
+	restored snapshot.Restored
+	told     string
+
+	mu     sync.Mutex
+	status snapshot.Status
+}
+
+// Bounds of one step of a keeper, and its pauses.
+const (
+	keeperBatch   = 4096 // records
+	keeperRetryNs = 1_000_000_000
+	keeperSleep   = 5 * time.Millisecond
+)
+
+// SnapshotDir returns where a node keeps a lane's snapshots; empty: it keeps none.
+func SnapshotDir(cfg *config.Config, laneID int) string {
+	if cfg.Snapshot == nil || cfg.Archive == nil {
+		return ""
+	}
+	if cfg.Snapshot.Dir != "" {
+		return archive.LaneDir(cfg.Snapshot.Dir, cfg.Node.Name, laneID)
+	}
+	return snapshot.Dir(archive.LaneDir(cfg.Archive.Dir, cfg.Node.Name, laneID))
+}
+
+// addKeeper makes a lane's keeper.
+func (n *Node) addKeeper(p *laneParts) {
+	k := &keeper{log: n.log, lane: p, cfg: n.cfg.Snapshot, dir: SnapshotDir(n.cfg, p.cfg.ID), wallNs: func() int64 { return time.Now().UnixNano() }}
+	k.src = snapshot.Source{FS: disk.OS{}, New: func() (app.Machine, error) { return newMachine(p.cfg, p.venueMAC, nil) },
+		Note: func(text string) { k.log.Warn("snapshot", "lane", p.cfg.ID, "detail", text) }}
+	k.restores = func() (app.Machine, error) { return newMachine(p.cfg, p.venueMAC, p.orders) }
+	if p.archive != nil {
+		k.src.Archive = archive.LaneDir(n.cfg.Archive.Dir, n.cfg.Node.Name, p.cfg.ID)
+		k.src.Changes = p.archive.Changes
+		k.changes = p.archive.Changes()
+		if k.cfg != nil {
+			p.archive.Keep(0) // until there is a snapshot
+		}
+	}
+	k.status.State, k.status.Dir = "idle", k.dir
+	p.keeper = k
+}
+
+// runKeepers runs the lanes' keepers, each in a goroutine that no loop waits for.
+func (n *Node) runKeepers() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for _, p := range n.lanes {
+		running.Go(func() { p.keeper.run(ctx, n.clock.NowNs) })
+	}
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+func (k *keeper) run(ctx context.Context, nowNs func() int64) {
+	idle := time.NewTimer(keeperSleep)
+	defer idle.Stop()
+	for {
+		before := nowNs()
+		sleep := keeperSleep
+		if k.step(before) > 0 && !k.restoring() {
+			// Half of a core at most, where the loops have two.
+			sleep = min(sleep, time.Duration(nowNs()-before))
+		} else if k.restoring() {
+			sleep = 0
+		}
+		idle.Reset(sleep)
+		select {
+		case <-ctx.Done():
+			if err := k.close(); err != nil {
+				k.log.Warn("snapshot", "lane", k.lane.cfg.ID, "error", err)
+			}
+			return
+		case <-idle.C:
+		}
+	}
+}
+
+func (k *keeper) close() error {
+	if k.replay == nil {
+		return nil
+	}
+	err := k.replay.Close()
+	k.replay = nil
+	return err
+}
+
+// step does a piece of work and returns how many records it replayed.
+func (k *keeper) step(nowNs int64) int {
+	if k.outcome() {
+		return 0
+	}
+	if need, wanted := k.lane.replica.History.Wanted(); wanted {
+		return k.restore(&need, nowNs)
+	}
+	if k.cfg == nil || k.lane.archive == nil || k.gone || nowNs < k.retryNs {
+		return 0
+	}
+	n, err := k.follow(nowNs)
+	if err != nil {
+		k.failed(err, nowNs)
+	}
+	return n
+}
+
+// follow replays what is archived, and saves the state when it is time.
+func (k *keeper) follow(nowNs int64) (int, error) {
+	if err := k.open(); err != nil {
+		return 0, err
+	}
+	if k.replay == nil {
+		if err := k.start(nowNs); err != nil || k.replay == nil {
+			return 0, err
+		}
+	}
+	n, more, err := k.replay.Step(keeperBatch, k.lane.archive.Archived(), nil)
+	k.publish(more)
+	switch {
+	case errors.Is(err, snapshot.ErrCut):
+		return n, k.close() // the next step starts anew
+	case errors.Is(err, snapshot.ErrDiverged):
+		k.gone = true
+		return n, errors.Join(err, k.close())
+	case err != nil:
+		return n, errors.Join(err, k.close())
+	}
+	if k.due(nowNs) {
+		err = k.save(nowNs)
+	}
+	return n, err
+}
+
+// open opens the directory, and takes away what is not of the log since the archive
+// was cut.
+func (k *keeper) open() error {
+	if k.store == nil {
+		s, err := snapshot.Open(k.src.FS, k.dir, k.cfg.Keep)
+		if err != nil {
+			return err
+		}
+		k.store, k.src.Store = s, s
+	}
+	now := k.lane.archive.Changes()
+	s := k.lane.archive.Status()
+	if now == k.changes || s.State != "following" {
+		return nil
+	}
+	files, err := k.store.List()
+	if err != nil {
+		return err
+	}
+	for i := range files {
+		// A new life's archive begins at 0 again: all of the old one's go.
+		if f := &files[i]; f.Header.Position > s.End || f.Header.Position < s.Begin {
+			k.log.Warn("snapshot removed: the log it was made of was cut", "lane", k.lane.cfg.ID, "file", f.Path)
+			if err := k.store.Remove(f); err != nil {
+				return err
+			}
+		}
+	}
+	k.changes = now
+	return nil
+}
+
+func (k *keeper) start(nowNs int64) error {
+	k.set(func(s *snapshot.Status) { s.State = "replaying" })
+	r, err := k.src.Start(^uint64(0))
+	if errors.Is(err, archive.ErrEmpty) {
+		k.retryNs = nowNs + keeperRetryNs/10
+		return nil
+	}
+	if errors.Is(err, snapshot.ErrNoBeginning) {
+		// Nothing kept would ever be of use.
+		k.lane.archive.Keep(archive.NoKeep)
+	}
+	if err != nil {
+		return err
+	}
+	k.replay, k.savedNs, k.saved = r, nowNs, 0
+	if r.From != nil {
+		k.saved = r.From.Header.Records
+	}
+	k.retain()
+	return nil
+}
+
+// due: enough records since the last snapshot, or enough time and any; of a log that
+// is the ring's.
+func (k *keeper) due(nowNs int64) bool {
+	since := k.replay.Place().Records - k.saved
+	return since > 0 && (since >= uint64(k.cfg.Records) || nowNs-k.savedNs >= k.cfg.Every.Ns()) &&
+		k.lane.archive.Status().State == "following"
+}
+
+func (k *keeper) save(nowNs int64) error {
+	f, err := k.replay.Save(func(h *snapshot.Header) {
+		h.Lane, h.Node, h.Schema = uint8(k.lane.cfg.ID), k.lane.mirror.Node, uint32(sbe.SchemaVersion)
+		h.App, h.WallNs = k.lane.cfg.App, k.wallNs()
+	})
+	if errors.Is(err, snapshot.ErrCut) {
+		return k.close()
+	}
+	if f.Path != "" {
+		k.saved, k.savedNs = f.Header.Records, nowNs
+		k.log.Info("snapshot", "lane", k.lane.cfg.ID, "file", f.Path, "bytes", f.FileBytes, "records", f.Header.Records)
+		k.set(func(s *snapshot.Status) { s.Written++; s.LastError = "" })
+		k.told = ""
+	}
+	k.retain()
+	return err
+}
+
+// retain keeps in the archive what the oldest snapshot needs.
+func (k *keeper) retain() {
+	files, err := k.store.List()
+	if err != nil {
+		return // said by the next save
+	}
+	keep := uint64(0)
+	k.set(func(s *snapshot.Status) {
+		s.Files, s.FileBytes, s.Newest, s.NewestNs, s.Oldest = 0, 0, 0, 0, 0
+		for i := range files {
+			f := &files[i]
+			s.FileBytes += f.FileBytes
+			if f.Damage != nil {
+				continue
+			}
+			if s.Files == 0 {
+				keep, s.Oldest = f.Header.Last, f.Header.Position
+			}
+			s.Files++
+			s.Newest, s.NewestNs = f.Header.Position, f.Header.WallNs
+		}
+	})
+	k.lane.archive.Keep(keep)
+}
+
+// failed says what went wrong, once, and waits a while.
+func (k *keeper) failed(err error, nowNs int64) {
+	k.retryNs = nowNs + keeperRetryNs
+	k.set(func(s *snapshot.Status) {
+		s.State, s.LastError = "failing", err.Error()
+		s.Failures++
+		if k.gone {
+			s.State = "diverged"
+		}
+	})
+	if text := err.Error(); text != k.told {
+		k.told = text
+		k.log.Error("snapshots", "lane", k.lane.cfg.ID, "error", err)
+	}
+}
+
+func (k *keeper) set(change func(*snapshot.Status)) {
+	k.mu.Lock()
+	change(&k.status)
+	k.mu.Unlock()
+}
+
+func (k *keeper) publish(more bool) {
+	position, archived := k.replay.Position(), k.lane.archive.Archived()
+	k.set(func(s *snapshot.Status) {
+		s.Position, s.Behind = position, lead(archived, position)
+		if s.State = "following"; more {
+			s.State = "replaying"
+		}
+	})
+}
+
+// Status returns what the keeper last said.
+func (k *keeper) Status() snapshot.Status {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.status
+}
+
+// newest returns the newest good snapshot, for who sends it.
+func (k *keeper) newest() (*snapshot.File, error) {
+	if k.dir == "" {
+		return nil, errors.New("no [snapshot] in the configuration")
+	}
+	s, err := snapshot.Look(k.src.FS, filepath.Clean(k.dir))
+	if err != nil {
+		return nil, err
+	}
+	f, harmed := s.Newest()
+	if f == nil {
+		return nil, fmt.Errorf("no good snapshot in %s, %d harmed", k.dir, len(harmed))
+	}
+	return f, nil
+}
