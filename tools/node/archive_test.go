@@ -15,6 +15,7 @@ import (
 
 // archived is a setting whose nodes keep archives under a directory.
 func archived(s setting, dir string) setting {
+	s.calm = true // a disk's sync in the one goroutine of a world is no hang
 	s.sections += fmt.Sprintf("\n[archive]\ndir = %q\nsegment_size = \"64KiB\"\nsync = \"batch\"\ncompress = false\n", dir)
 	return s
 }

@@ -16,7 +16,6 @@ import (
 // saving is a setting whose nodes keep archives and, if so, snapshots.
 func saving(s setting, dir string, snapshots bool) setting {
 	s = archived(s, dir)
-	s.calm = true
 	if snapshots {
 		s.sections += "retain_size = \"256KiB\"\n[snapshot]\nrecords = 1000\nkeep = 2\n"
 	}
