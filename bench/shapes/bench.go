@@ -124,6 +124,22 @@ func (b *Bench) Measure(ctx context.Context, s Setting) (Result, error) {
 	return r, errors.Join(err, c.close())
 }
 
+// measuring counts what the whole process allocates.
+type measuring struct{ before runtime.MemStats }
+
+func startMeasuring() *measuring {
+	var m measuring
+	runtime.GC()
+	runtime.ReadMemStats(&m.before)
+	return &m
+}
+
+func (m *measuring) end() (allocs uint64, gcCycles uint32) {
+	var after runtime.MemStats
+	runtime.ReadMemStats(&after)
+	return after.Mallocs - m.before.Mallocs, after.NumGC - m.before.NumGC
+}
+
 // runBatch frames are measured between two looks at the time and at ctx.
 const runBatch = 256
 
@@ -160,12 +176,9 @@ func (b *Bench) run(ctx context.Context, c *scene) (Result, error) {
 	}
 	h.Reset()
 	lostBefore := c.shooter.losses()
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
+	measure := startMeasuring()
 	err := shoot(b.options.Count)
-	runtime.ReadMemStats(&after)
-	r.Allocs, r.GCCycles = after.Mallocs-before.Mallocs, after.NumGC-before.NumGC
+	r.Allocs, r.GCCycles = measure.end()
 	r.Lost = c.shooter.losses() - lostBefore
 	r.RSSBytes = residentBytes()
 	r.fill(h)

@@ -5,7 +5,9 @@ import (
 
 	"onebeat/engine"
 	"onebeat/engine/client"
+	"onebeat/engine/fixp"
 	"onebeat/engine/sbe"
+	"onebeat/tools/config"
 	"onebeat/xdp/frame"
 )
 
@@ -13,6 +15,7 @@ import (
 // the book stays small.
 type orderShooter struct {
 	wirePort
+	gateway bool
 	session *client.Client
 	venue   *venue       // nil: the lane is the book itself
 	standby *engine.Loop // nil: there is none, or it has a thread of its own
@@ -28,6 +31,39 @@ type orderShooter struct {
 	answeredNs int64
 	settled    bool // the venue's report on the order has come through
 	refused    uint64
+}
+
+func newOrderShooter(s *Setting) *orderShooter {
+	return &orderShooter{gateway: s.App == config.AppGateway, orders: s.orders(), order: client.Order{PriceTicks: priceTicks,
+		SymbolID: symbolID, QtyLots: 1, OrdType: sbe.OrdTypeLimit, TimeInForce: sbe.TimeInForceDay}}
+}
+
+// wire implements orderClient.
+func (o *orderShooter) wire(w wirePort) (err error) {
+	o.wirePort = w
+	o.session, err = client.New(client.Config{Session: clientSession, Key: fixp.NewKey(clientKey), ResendNs: overdueNs,
+		BatchMessages: o.orders, MaxDatagramBytes: sbe.MaxDatagramBytes}, o)
+	if err != nil || !o.gateway {
+		return err
+	}
+	venueAt := w.local
+	venueAt.Port = venuePort
+	o.venue, err = newVenue(venueAt, o.clock.NowNs())
+	return err
+}
+
+// follow implements orderClient.
+func (o *orderShooter) follow(standby *engine.Loop, eager bool) { o.standby, o.eager = standby, eager }
+
+// ready implements orderClient.
+func (o *orderShooter) ready() bool { return o.session.Ready() }
+
+// turn implements orderClient.
+func (o *orderShooter) turn(nowNs int64) {
+	if n := o.port.Recv(rxBatch); n > 0 {
+		o.take(n)
+	}
+	o.rest(nowNs)
 }
 
 func (o *orderShooter) shoot(h *hdr.Histogram) bool {

@@ -10,9 +10,6 @@ import (
 	"onebeat/bench/lab"
 	"onebeat/bench/peers"
 	"onebeat/engine"
-	"onebeat/engine/client"
-	"onebeat/engine/fixp"
-	"onebeat/engine/sbe"
 	"onebeat/mirror/lane"
 	"onebeat/pin"
 	"onebeat/tools/node"
@@ -33,8 +30,36 @@ type scene struct {
 	closers []func() error
 }
 
-// open builds the scene of a setting. The caller's thread becomes the client's.
+// orderClient is who sends orders in a scene and takes the answers.
+type orderClient interface {
+	// wire gives it its port; the scene's setting is known.
+	wire(w wirePort) error
+	// follow gives it the standby's loop to run beside its own work; eager: an
+	// answer needs it.
+	follow(standby *engine.Loop, eager bool)
+	// turn takes what arrived and does what is due.
+	turn(nowNs int64)
+	// ready reports whether the session is up.
+	ready() bool
+}
+
+// open builds the scene of a setting that is measured frame by frame. The
+// caller's thread becomes the client's.
 func (b *Bench) open(ctx context.Context, s Setting) (*scene, error) {
+	if !s.echo() {
+		o := newOrderShooter(&s)
+		c, err := b.openScene(ctx, s, o)
+		if err == nil {
+			c.shooter = o
+		}
+		return c, err
+	}
+	return b.openScene(ctx, s, nil)
+}
+
+// openScene builds the scene of a setting with a client of its own, which an
+// echo has not.
+func (b *Bench) openScene(ctx context.Context, s Setting, o orderClient) (*scene, error) {
 	clock, err := node.NewClock()
 	if err != nil {
 		return nil, err
@@ -43,7 +68,7 @@ func (b *Bench) open(ctx context.Context, s Setting) (*scene, error) {
 	if s.echo() {
 		err = c.openEcho(b.yardstick)
 	} else {
-		err = c.openOrder(ctx)
+		err = c.openOrder(ctx, o)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", s.Name(), err), c.close())
@@ -126,7 +151,7 @@ func (c *scene) openEcho(yardstick *peers.Program) error {
 }
 
 // openOrder starts the node or nodes and brings the session up.
-func (c *scene) openOrder(ctx context.Context) error {
+func (c *scene) openOrder(ctx context.Context, o orderClient) error {
 	wire, err := c.openWire()
 	if err != nil {
 		return err
@@ -135,18 +160,8 @@ func (c *scene) openOrder(ctx context.Context) error {
 	if c.setting.Shape == UDP {
 		wire.remote = frame.Endpoint{MAC: xdp.StandInMAC(lab.NodeAIP), IP: lab.NodeAIP, Port: lanePort}
 	}
-	o := &orderShooter{wirePort: wire, orders: c.setting.orders(), order: client.Order{PriceTicks: priceTicks, SymbolID: symbolID, QtyLots: 1,
-		OrdType: sbe.OrdTypeLimit, TimeInForce: sbe.TimeInForceDay}}
-	if o.session, err = client.New(client.Config{Session: clientSession, Key: fixp.NewKey(clientKey), ResendNs: overdueNs,
-		BatchMessages: c.setting.orders(), MaxDatagramBytes: sbe.MaxDatagramBytes}, o); err != nil {
+	if err := o.wire(wire); err != nil {
 		return err
-	}
-	if c.setting.App == "gateway" {
-		venueAt := wire.local
-		venueAt.Port = venuePort
-		if o.venue, err = newVenue(venueAt, c.clock.NowNs()); err != nil {
-			return err
-		}
 	}
 	primary, err := c.openNode(ctx, lab.NodeA)
 	if err != nil {
@@ -158,7 +173,7 @@ func (c *scene) openOrder(ctx context.Context) error {
 			return err
 		}
 		if c.layout.Standby == pin.NoCore {
-			o.standby, o.eager = standby, c.setting.Shape == UDP
+			o.follow(standby, c.setting.Shape == UDP)
 		} else if err := c.spin(standby, c.layout.Standby); err != nil {
 			return err
 		}
@@ -166,7 +181,6 @@ func (c *scene) openOrder(ctx context.Context) error {
 	if err := c.spin(primary, c.layout.Primary); err != nil {
 		return err
 	}
-	c.shooter = o
 	return c.untilReady(ctx, o, primary)
 }
 
@@ -204,21 +218,18 @@ const readyWithin = 20 * time.Second
 
 // untilReady runs the client's thread until the session is up and the primary
 // waits for its standby's ACKs.
-func (c *scene) untilReady(ctx context.Context, o *orderShooter, primary *engine.Loop) error {
+func (c *scene) untilReady(ctx context.Context, o orderClient, primary *engine.Loop) error {
 	primary.AskReport()
 	deadline := time.Now().Add(readyWithin)
 	for {
-		if n := o.port.Recv(rxBatch); n > 0 {
-			o.take(n)
-		}
-		o.rest(c.clock.NowNs())
+		o.turn(c.clock.NowNs())
 		if r, ok := primary.Report(); ok {
 			inSync := r.InSync || !c.setting.peered()
-			if r.Word.State() == lane.Active && inSync && o.session.Ready() {
+			if r.Word.State() == lane.Active && inSync && o.ready() {
 				return nil
 			}
 			if time.Now().After(deadline) {
-				return fmt.Errorf("not ready within %v: primary %v, in sync %v, session up %v", readyWithin, r.Word, r.InSync, o.session.Ready())
+				return fmt.Errorf("not ready within %v: primary %v, in sync %v, session up %v", readyWithin, r.Word, r.InSync, o.ready())
 			}
 			primary.AskReport()
 		}
