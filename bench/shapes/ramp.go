@@ -17,8 +17,10 @@ import (
 )
 
 // Step is what a lane did at one rate: an open loop, so that an order's time
-// begins when it was due, however late it could be sent.
+// begins when it was due, however late it could be sent. Of several rounds it
+// has the medians, the sums of what was counted and the longest.
 type Step struct {
+	Rounds int `json:"rounds"`
 	// RatePerSecond is what was offered, AnsweredPerSecond what came back.
 	RatePerSecond     int     `json:"rate_per_second"`
 	AnsweredPerSecond float64 `json:"answered_per_second"`
@@ -43,7 +45,11 @@ const (
 	keptShare = 0.98
 	keptP99Ns = 1_000_000
 
-	floodWindow = 1 << 16
+	// floodWindow bounds what may be lost at once to what the node can send again,
+	// and floodFrames takes all its answers: a client that was kept off its core
+	// for a while goes on where it was.
+	floodWindow = 1 << 12
+	floodFrames = 1 << 12
 	// floodResendNs is longer than any step that keeps up lets an order wait.
 	floodResendNs = 500_000_000
 	// floodTurn bounds the datagrams of one kick.
@@ -51,14 +57,15 @@ const (
 	drainNs   = 2_000_000_000
 )
 
-// Ramp offers the rates one after the other to a lane of the setting, each for
-// a time, and ends two steps behind the first that is not kept up with.
-func (b *Bench) Ramp(ctx context.Context, s Setting, rates []int, each time.Duration) ([]Step, error) {
+// Ramp offers the rates one after the other to a lane of the setting, each some
+// rounds for a time, and ends two steps behind the first that is not kept up
+// with.
+func (b *Bench) Ramp(ctx context.Context, s Setting, rates []int, rounds int, each time.Duration) ([]Step, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	if s.echo() || len(rates) == 0 || each <= 0 {
-		return nil, errors.New("a ramp needs an order shape, rates and a time for each")
+	if s.echo() || len(rates) == 0 || rounds < 1 || each <= 0 {
+		return nil, errors.New("a ramp needs an order shape, rates, rounds and a time for each")
 	}
 	unlock, err := pin.LockThread(b.options.Layout.Client)
 	if err != nil {
@@ -74,18 +81,49 @@ func (b *Bench) Ramp(ctx context.Context, s Setting, rates []int, each time.Dura
 	late := 0
 	for _, rate := range rates {
 		b.options.Progress(fmt.Sprintf("%s at %d orders/s", s.Name(), rate))
-		step, err := f.step(ctx, rate, each)
-		if err != nil {
-			return steps, errors.Join(fmt.Errorf("%s at %d orders/s: %w", s.Name(), rate, err), c.close())
+		var all []Step
+		for range rounds {
+			step, err := f.step(ctx, rate, each)
+			if err != nil {
+				return steps, errors.Join(fmt.Errorf("%s at %d orders/s: %w", s.Name(), rate, err), c.close())
+			}
+			all = append(all, step)
 		}
-		steps = append(steps, step)
-		if !step.Keeps() {
+		steps = append(steps, combineSteps(all))
+		if !steps[len(steps)-1].Keeps() {
 			if late++; late > 2 {
 				break
 			}
 		}
 	}
 	return steps, c.close()
+}
+
+// combineSteps makes one step of the rounds at one rate.
+func combineSteps(rounds []Step) Step {
+	s := rounds[0]
+	s.Rounds = len(rounds)
+	median := func(of func(*Step) int64) int64 {
+		v := make([]int64, len(rounds))
+		for i := range rounds {
+			v[i] = of(&rounds[i])
+		}
+		return medianOf(v)
+	}
+	s.P50Ns = median(func(s *Step) int64 { return s.P50Ns })
+	s.P99Ns = median(func(s *Step) int64 { return s.P99Ns })
+	s.P999Ns = median(func(s *Step) int64 { return s.P999Ns })
+	s.AnsweredPerSecond = float64(median(func(s *Step) int64 { return int64(s.AnsweredPerSecond) }))
+	for i := range rounds[1:] {
+		o := &rounds[1+i]
+		s.Orders += o.Orders
+		s.Unanswered += o.Unanswered
+		s.Resent += o.Resent
+		s.Allocs += o.Allocs
+		s.GCCycles += o.GCCycles
+		s.MaxNs = max(s.MaxNs, o.MaxNs)
+	}
+	return s
 }
 
 // flood is a client that sends orders when they are due, whatever is answered.

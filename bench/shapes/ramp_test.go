@@ -27,7 +27,7 @@ func TestRamp(t *testing.T) {
 	}()
 	s := mirrored(config.AppBook, config.ReleaseRide, true)
 	s.Batch = batchMax
-	steps, err := b.Ramp(context.Background(), s, []int{20_000, 50_000}, 300*time.Millisecond)
+	steps, err := b.Ramp(context.Background(), s, []int{20_000, 50_000}, 2, 200*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestRamp(t *testing.T) {
 		t.Errorf("%d steps", len(steps))
 	}
 	for _, bad := range []Setting{echoOf(Echo), {}} {
-		if _, err := b.Ramp(context.Background(), bad, []int{1}, time.Second); err == nil {
+		if _, err := b.Ramp(context.Background(), bad, []int{1}, 1, time.Second); err == nil {
 			t.Errorf("%+v accepted", bad)
 		}
 	}

@@ -98,7 +98,11 @@ func (c *scene) openWire() (wirePort, error) {
 			w.port, w.local.MAC = u, u.Local().MAC
 			return nil
 		}
-		s, err := xdp.OpenEndpoint(xdp.Options{Interface: lab.OrderNIC}, ip, clientPort, venuePort)
+		o := xdp.Options{Interface: lab.OrderNIC}
+		if c.setting.Batch > 1 {
+			o.RxFrames = floodFrames // one datagram brings many answers
+		}
+		s, err := xdp.OpenEndpoint(o, ip, clientPort, venuePort)
 		if err != nil {
 			return err
 		}
