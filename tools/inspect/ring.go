@@ -10,17 +10,17 @@ import (
 	"onebeat/mirror/archive"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/ring"
+	"onebeat/mirror/ringfile"
 )
 
 // Ring is a lane's ring as it stood when it was opened: its tail does not
-// move, unless it is followed; its memory may be overwritten by a living node.
+// move; its memory may be overwritten by a living node. Package reader follows.
 type Ring struct {
-	view     *bpf.View
+	unmap    func() error
 	ring     *ring.Ring
 	tail     uint64
 	live     *ring.Ring // of the moving tail
-	follow   bool
-	position uint64 // of Next
+	position uint64     // of Next
 	Word     lane.Word
 }
 
@@ -30,19 +30,33 @@ func OpenRing(bpffs string, laneID int) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Ring{view: v, tail: atomic.LoadUint64(&lane.At(v.Lane).Tail), Word: lane.Load(lane.WordAt(v.Authority))}
-	if r.ring, err = ring.New(v.Ring, v.RingSize(), &r.tail); err != nil {
-		return nil, errors.Join(err, v.Close())
+	return newRing(lane.At(v.Lane), lane.WordAt(v.Authority), v.Ring, v.RingSize(), v.Close)
+}
+
+// OpenRingFile opens the ring in a lane's ring file.
+func OpenRingFile(path string) (*Ring, error) {
+	v, err := ringfile.View(path)
+	if err != nil {
+		return nil, err
 	}
-	if r.live, err = ring.New(v.Ring, v.RingSize(), &lane.At(v.Lane).Tail); err != nil {
-		return nil, errors.Join(err, v.Close())
+	return newRing(v.Table, v.Authority, v.Ring, v.RingSize(), v.Close)
+}
+
+func newRing(table *lane.Table, authority *uint64, mem []byte, sizeBytes int, unmap func() error) (*Ring, error) {
+	r := &Ring{unmap: unmap, tail: atomic.LoadUint64(&table.Tail), Word: lane.Load(authority)}
+	var err error
+	if r.ring, err = ring.New(mem, sizeBytes, &r.tail); err != nil {
+		return nil, errors.Join(err, unmap())
+	}
+	if r.live, err = ring.New(mem, sizeBytes, &table.Tail); err != nil {
+		return nil, errors.Join(err, unmap())
 	}
 	r.position = r.ring.Oldest()
 	return r, nil
 }
 
-// Follow makes Next read what is appended from now on, too.
-func (r *Ring) Follow() { r.follow = true }
+// Position returns the position of the record that Next returns.
+func (r *Ring) Position() uint64 { return r.position }
 
 // Begin implements Source.
 func (r *Ring) Begin() uint64 { return r.ring.Oldest() }
@@ -62,31 +76,31 @@ func (r *Ring) Seek(position uint64) error {
 // SeekTime implements Source.
 func (r *Ring) SeekTime(int64) error { return r.Seek(r.live.Oldest()) }
 
-// Next implements Source. The record's payload is the ring's memory: a copy is
-// checked again, so that a living node cannot change what is printed.
+// Next implements Source. The record's payload is copied out of the ring before
+// it is looked whether a living node has begun to write over it.
 func (r *Ring) Next(rec *app.Record) (more bool, err error) {
-	from := r.ring
-	if r.follow {
-		from = r.live
+	if r.position >= r.tail {
+		return false, nil
 	}
-	found, next, state := from.Read(r.position)
+	found, next, state := r.ring.Read(r.position)
 	if state == ring.AtTail {
 		return false, nil
 	}
-	if state == ring.Overwritten || !r.live.Holds(r.position) && r.follow {
+	payload := append([]byte(nil), found.Payload...)
+	if !r.live.Holds(r.position) && r.live.Tail() > r.tail { // overwritten meanwhile
 		oldest := r.live.Oldest()
 		return false, &archive.Gap{From: r.position, To: max(oldest, r.position+1)}
 	}
 	if state != ring.Found {
 		return false, fmt.Errorf("%w at %d: %v", ring.ErrRecord, r.position, state)
 	}
-	found.Payload = append([]byte(nil), found.Payload...)
+	found.Payload = payload
 	*rec, r.position = found, next
 	return true, nil
 }
 
 // Close ends the look.
-func (r *Ring) Close() error { return r.view.Close() }
+func (r *Ring) Close() error { return r.unmap() }
 
 // Verified is what Verify found.
 type Verified struct {

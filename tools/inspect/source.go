@@ -7,17 +7,22 @@ import (
 	"onebeat/mirror/archive"
 )
 
-// Source gives a log's records in order: a ring, or an archive.
-type Source interface {
-	Begin() uint64
-	// Starts returns positions that records can be read from, rising.
-	Starts() []uint64
+// Stream gives a log's records in order.
+type Stream interface {
 	Seek(position uint64) error
-	// SeekTime goes to a lane time, or to somewhere before it.
-	SeekTime(timeNs int64) error
 	// Next returns the next record; more is false where the log ends for now. An
 	// *archive.Gap says where records are missing: Seek goes behind it.
 	Next(rec *app.Record) (more bool, err error)
+}
+
+// Source is a log as it is now: a ring, or an archive.
+type Source interface {
+	Stream
+	Begin() uint64
+	// Starts returns positions that records can be read from, rising.
+	Starts() []uint64
+	// SeekTime goes to a lane time, or to somewhere before it.
+	SeekTime(timeNs int64) error
 	Close() error
 }
 
@@ -42,7 +47,7 @@ func start(s Source, f *Filter) error {
 
 // Each calls visit for every wanted record, up to where the log ends for now. A
 // gap is told and passed.
-func Each(s Source, f *Filter, gap func(*archive.Gap), visit func(*app.Record) error) error {
+func Each(s Stream, f *Filter, gap func(*archive.Gap), visit func(*app.Record) error) error {
 	for {
 		var rec app.Record
 		more, err := s.Next(&rec)

@@ -14,8 +14,10 @@ import (
 
 	"onebeat/mirror/archive"
 	"onebeat/mirror/disk"
+	"onebeat/mirror/reader"
 	"onebeat/tools/config"
 	"onebeat/tools/inspect"
+	"onebeat/tools/node"
 )
 
 // ringFlags say which log a command reads: a node's ring, or an archive.
@@ -57,16 +59,27 @@ func (f *ringFlags) archiveDir() (string, error) {
 	return archive.LaneDir(cfg.Archive.Dir, cfg.Node.Name, f.lane), nil
 }
 
-func (f *ringFlags) ring() (*inspect.Ring, error) {
-	dir := f.bpffs
-	if dir == "" {
-		cfg, err := f.config()
-		if err != nil {
-			return nil, err
-		}
-		dir = cfg.Node.BPFFS
+// memory returns where the lane's ring is.
+func (f *ringFlags) memory() (reader.Config, error) {
+	if f.bpffs != "" {
+		return reader.Config{BPFFS: f.bpffs, Lane: f.lane}, nil
 	}
-	return inspect.OpenRing(dir, f.lane)
+	cfg, err := f.config()
+	if err != nil {
+		return reader.Config{}, err
+	}
+	return node.ReaderConfig(cfg, f.lane)
+}
+
+func (f *ringFlags) ring() (*inspect.Ring, error) {
+	c, err := f.memory()
+	if err != nil {
+		return nil, err
+	}
+	if c.File != "" {
+		return inspect.OpenRingFile(c.File)
+	}
+	return inspect.OpenRing(c.BPFFS, c.Lane)
 }
 
 // source opens what the flags name.

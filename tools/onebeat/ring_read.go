@@ -11,6 +11,7 @@ import (
 
 	"onebeat/mirror/archive"
 	"onebeat/mirror/disk"
+	"onebeat/mirror/reader"
 	"onebeat/tools/inspect"
 )
 
@@ -121,7 +122,7 @@ func newRingDump(flags *ringFlags) *cobra.Command {
 
 func newRingTail(flags *ringFlags) *cobra.Command {
 	var want filterFlags
-	var payload, follow bool
+	var payload, follow, committed bool
 	var count int
 	c := &cobra.Command{
 		Use: "tail", Short: "Print the newest records", Args: cobra.NoArgs,
@@ -132,7 +133,7 @@ func newRingTail(flags *ringFlags) *cobra.Command {
 					return err
 				}
 				if r, ok := s.(*inspect.Ring); ok {
-					r.Follow()
+					return followRing(c, flags, committed, r.Position(), f, p)
 				}
 				return followSource(c, s, f, p)
 			})
@@ -140,7 +141,8 @@ func newRingTail(flags *ringFlags) *cobra.Command {
 	}
 	want.register(c)
 	c.Flags().IntVarP(&count, "count", "n", 20, "how many; 0: all there are")
-	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is appended, until interrupted")
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is appended, until interrupted; what the ring has\noverwritten meanwhile comes from the archive")
+	c.Flags().BoolVar(&committed, "committed", false, "follow: only what no failover can take back")
 	c.Flags().BoolVar(&payload, "payload", false, "payloads too, in hexadecimal")
 	return c
 }
@@ -148,10 +150,33 @@ func newRingTail(flags *ringFlags) *cobra.Command {
 // followEvery is how often a log that had nothing new is looked at.
 const followEvery = 5 * time.Millisecond
 
-func followSource(c *cobra.Command, s inspect.Source, f *inspect.Filter, p *inspect.Printer) error {
+// followRing goes on behind a position, whatever becomes of the node.
+func followRing(c *cobra.Command, flags *ringFlags, committed bool, position uint64, f *inspect.Filter, p *inspect.Printer) error {
+	cfg, err := flags.memory()
+	if err != nil {
+		return err
+	}
+	cfg.Uncommitted = !committed
+	r, err := reader.Open(cfg)
+	if err != nil {
+		return err
+	}
+	if err = r.Seek(position); err == nil {
+		err = followSource(c, r, f, p)
+	}
+	return errors.Join(err, r.Close())
+}
+
+func followSource(c *cobra.Command, s inspect.Stream, f *inspect.Filter, p *inspect.Printer) error {
 	out := p.W.(*bufio.Writer)
 	for {
-		if err := errors.Join(inspect.Each(s, f, tellGap(c), p.Print), out.Flush()); err != nil {
+		err := inspect.Each(s, f, tellGap(c), p.Print)
+		var cut *reader.Cut
+		if errors.As(err, &cut) {
+			fmt.Fprintln(c.ErrOrStderr(), "onebeat: "+cut.Error())
+			err = nil
+		}
+		if err := errors.Join(err, out.Flush()); err != nil {
 			return err
 		}
 		select {
