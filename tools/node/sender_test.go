@@ -246,14 +246,18 @@ func TestOutboxBackpressure(t *testing.T) {
 	w.sameState()
 }
 
-// Policy none with a peer: answered at once, mirrored all the same.
+// Policy none with a peer: answered without an ACK, mirrored all the same. When
+// the lease is over, too: the writer goes on alone then.
 func TestPolicyNoneIsMirroredToo(t *testing.T) {
-	w := steady(t, setting{app: "gateway", policy: "none"})
+	w := steady(t, setting{app: "gateway", policy: "none", witness: true})
 	w.sameState()
 	w.carrier(lab.NodeB, lab.LinkNIC, false)
-	w.orders(100) // nobody waits
+	w.orders(100)
 	w.carrier(lab.NodeB, lab.LinkNIC, true)
 	w.orders(100)
+	w.until("in sync", func() bool {
+		return w.word(lab.NodeB) == w.word(lab.NodeA).With(lane.Standby) && w.word(lab.NodeA).State() == lane.Active
+	})
 	w.sameState()
 	w.kill(lab.NodeA)
 	w.orders(100)

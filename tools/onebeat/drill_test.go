@@ -29,8 +29,8 @@ func TestDrills(t *testing.T) {
 	for _, fault := range drill.Names() {
 		t.Run(fault, func(t *testing.T) {
 			o := drill.Options{Fault: fault, Program: os.Args[0], Arbitration: arbitrationOf(fault), RatePerSecond: 4000,
-				Duration: 300 * time.Millisecond, Asleep: 200 * time.Millisecond, Wait: 60 * time.Millisecond,
-				Heartbeat: 25 * time.Millisecond, HangBudget: 50 * time.Millisecond, RingSize: "4MiB", Log: t.Output()}
+				Duration: 300 * time.Millisecond, Asleep: 300 * time.Millisecond, Wait: 150 * time.Millisecond,
+				Heartbeat: 60 * time.Millisecond, HangBudget: 120 * time.Millisecond, RingSize: "4MiB", Log: t.Output()}
 			if err := o.Defaults(); err != nil {
 				t.Fatal(err)
 			}
