@@ -24,17 +24,26 @@ type View struct {
 var ErrNotPinned = errors.New("nothing is pinned there")
 
 // OpenView opens a lane's maps under a node's pin directory.
-func OpenView(dir string, lane int) (*View, error) {
+func OpenView(dir string, lane int) (*View, error) { return openView(dir, lane, unix.PROT_READ) }
+
+// OpenArchiverView is OpenView for the process that archives the ring: it may
+// write to the lane's table.
+func OpenArchiverView(dir string, lane int) (*View, error) {
+	return openView(dir, lane, unix.PROT_READ|unix.PROT_WRITE)
+}
+
+func openView(dir string, lane, tableAccess int) (*View, error) {
 	if lane < 0 || lane >= Lanes {
 		return nil, fmt.Errorf("lane %d: must be 0 to %d", lane, Lanes-1)
 	}
 	v := &View{}
 	for _, p := range []struct {
-		name string
-		mem  *[]byte
-	}{{"map_authority", &v.authority}, {"map_lanes", &v.lanes}, {RingPin(lane), &v.Ring}} {
+		name   string
+		mem    *[]byte
+		access int
+	}{{"map_authority", &v.authority, unix.PROT_READ}, {"map_lanes", &v.lanes, tableAccess}, {RingPin(lane), &v.Ring, unix.PROT_READ}} {
 		var err error
-		if *p.mem, err = viewMap(filepath.Join(dir, p.name)); err != nil {
+		if *p.mem, err = viewMap(filepath.Join(dir, p.name), p.access); err != nil {
 			return nil, errors.Join(err, v.Close())
 		}
 	}
@@ -43,9 +52,9 @@ func OpenView(dir string, lane int) (*View, error) {
 	return v, nil
 }
 
-func viewMap(path string) ([]byte, error) {
+func viewMap(path string, access int) ([]byte, error) {
 	// Opened for writing: the kernel refuses to map what was opened read-only.
-	// The mapping itself is read-only.
+	// The mapping itself is read-only, but for an archiver's table.
 	m, err := ebpf.LoadPinnedMap(path, nil)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w; is node.bpffs right, and did the node ever run?", path, ErrNotPinned)
@@ -56,7 +65,7 @@ func viewMap(path string) ([]byte, error) {
 	defer m.Close() // the mapping keeps the map
 	// Values of mmapable arrays are rounded up to 8 bytes each (array_map.c).
 	lengthBytes := int(m.MaxEntries()) * int((m.ValueSize()+7)&^7)
-	mem, err := unix.Mmap(m.FD(), 0, lengthBytes, unix.PROT_READ, unix.MAP_SHARED)
+	mem, err := unix.Mmap(m.FD(), 0, lengthBytes, access, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", path, err)
 	}

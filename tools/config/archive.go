@@ -18,9 +18,17 @@ const (
 	SyncBatch    = "batch" // each piece before the next
 )
 
+// Who archives the lanes of a node.
+const (
+	ByNode    = "node"    // its own process
+	ByMirrord = "mirrord" // the mirror daemon on its host, also while no node runs
+)
+
 // Archive is where the logs of all lanes go on this node's disk.
 type Archive struct {
 	Dir string `toml:"dir" required:"true"` // each lane gets a directory in it
+	// By says which process writes it; the other one only reads.
+	By string `toml:"by" default:"node" oneof:"node|mirrord"`
 	// SegmentSize is the length of a file. Two nodes' archives are alike file by
 	// file only if theirs is the same.
 	SegmentSize Size     `toml:"segment_size" default:"64MiB" range:"64KiB..4GiB"`
@@ -42,6 +50,15 @@ func (k *checker) archive() {
 	if a == nil {
 		return
 	}
+	k.checkArchive(a)
+	if a.By == ByMirrord && k.c.Mirrord == nil && k.ok("mirrord") {
+		k.fail("archive.by", "is mirrord, but there is no [mirrord]", "add the section, and start `onebeat mirrord` with this file")
+	}
+}
+
+// checkArchive looks at what no single field shows.
+func (d *decoder) checkArchive(a *Archive) {
+	k := d
 	at := func(name string) string { return join("archive", name) }
 	if a.Dir != "" && !filepath.IsAbs(a.Dir) {
 		k.fail(at("dir"), fmt.Sprintf("%q is not an absolute path", a.Dir), "start it with /")

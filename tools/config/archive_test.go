@@ -11,7 +11,7 @@ func TestArchive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := *c.Archive; a != (Archive{Dir: "/a", SegmentSize: 64 << 20, IO: IOBuffered, Sync: SyncInterval, SyncEvery: 10_000_000, Compress: true}) {
+	if a := *c.Archive; a != (Archive{Dir: "/a", By: ByNode, SegmentSize: 64 << 20, IO: IOBuffered, Sync: SyncInterval, SyncEvery: 10_000_000, Compress: true}) {
 		t.Errorf("%+v", a)
 	}
 	if c, err := Parse("x.toml", []byte(base)); err != nil || c.Archive != nil {
@@ -25,7 +25,7 @@ func TestArchive(t *testing.T) {
 		{"dir = \"/a\"\nio = \"mmap\"", "archive.io: \"mmap\" is not known; use one of buffered, direct"},
 		{"dir = \"/a\"\nsync = \"batch\"\nsync_every = \"1ms\"", "archive.sync_every: sync = \"batch\" has no interval"},
 		{"dir = \"/a\"\nretain_size = \"128MiB\"", "archive.retain_size: 128MiB holds less than 4 segments of 64MiB"},
-		{"dir = \"/a\"\nfsync = true", "archive.fsync: unknown key; known here: dir, segment_size"},
+		{"dir = \"/a\"\nfsync = true", "archive.fsync: unknown key; known here: dir, by, segment_size"},
 	} {
 		text := strings.Replace(base, "[[lane]]", "[archive]\n"+bad.lines+"\n[[lane]]", 1)
 		if _, err := Parse("x.toml", []byte(text)); err == nil || !strings.Contains(err.Error(), bad.want) {

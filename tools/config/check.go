@@ -26,16 +26,16 @@ type checker struct {
 
 // ok is whether none of the fields has an error: a rule over them would only
 // repeat it.
-func (k *checker) ok(paths ...string) bool {
+func (d *decoder) ok(paths ...string) bool {
 	for _, p := range paths {
-		if k.failed[p] {
+		if d.failed[p] {
 			return false
 		}
 	}
 	return true
 }
 
-func (k *checker) has(path string) bool { _, ok := k.places[path]; return ok }
+func (d *decoder) has(path string) bool { _, ok := d.places[path]; return ok }
 
 func (k *checker) check() {
 	n := &k.c.Node
@@ -64,6 +64,7 @@ func (k *checker) check() {
 	k.archive()
 	k.snapshot()
 	k.stream()
+	k.mirrord()
 }
 
 func linkPath(i int) string { return fmt.Sprintf("link[%d]", i) }

@@ -61,6 +61,11 @@ type Config struct {
 	Archive *Archive `toml:"archive"`
 	// Snapshot is nil when no states are saved.
 	Snapshot *Snapshot `toml:"snapshot"`
+	// Mirrord is nil when no mirror daemon runs with this file; Stores and Sites are
+	// where it ships to, and who else follows.
+	Mirrord *Mirrord `toml:"mirrord"`
+	Stores  []Store  `toml:"store"`
+	Sites   []Site   `toml:"site"`
 	// Stream is nil when this node's logs and snapshots go to nobody.
 	Stream *Stream `toml:"stream"`
 
