@@ -1,6 +1,9 @@
 package engine
 
-import "onebeat/xdp/frame"
+import (
+	"onebeat/engine/app"
+	"onebeat/xdp/frame"
+)
 
 // drainLink takes the link frames that the kernel leaves to user space: what
 // sets up the mirror goes to the replica, order frames that the peer forwarded
@@ -15,9 +18,12 @@ func (l *Loop) drainLink(nowNs int64) int {
 		if order == nil {
 			continue
 		}
-		if l.serving {
+		switch why := l.replica.Refusing(); {
+		case l.serving && why != app.NotRefused:
+			l.refuseFrame(order, why, nowNs)
+		case l.serving:
 			l.takeFrame(order, nowNs)
-		} else {
+		default:
 			l.counters.NotActive++ // the client sends it again
 		}
 	}

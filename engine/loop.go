@@ -54,6 +54,7 @@ type Loop struct {
 type Counters struct {
 	Cycles, Frames, Messages    uint64
 	NotUDP, NotActive, RingFull uint64
+	Refusals                    uint64
 	ReleasedByUser, GateClosed  uint64
 }
 
@@ -104,7 +105,7 @@ func (l *Loop) serve(nowNs int64) int {
 // takeOrders drains a batch of order frames; afterwards gives them back.
 func (l *Loop) takeOrders(nowNs int64) int {
 	if !l.room || l.replica.IntakeStopped() {
-		return 0
+		return l.refuseOrders(nowNs)
 	}
 	n := l.order.Recv(orderBatch)
 	for i := range n {

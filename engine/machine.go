@@ -58,6 +58,7 @@ type Machine struct {
 	in        app.Input
 	timeNs    int64 // of the record being applied
 	fromVenue bool  // the opened datagram
+	toServer  bool  // the same
 	epoch     uint32
 	writer    uint8
 	diverged  bool
@@ -74,11 +75,12 @@ const (
 	countBadRecord
 	countDigests
 	countDigestDiffers
+	countVenueRefused
 	machineCounterCount
 )
 
 var machineCounterNames = [machineCounterCount]string{"wrong_port", "venue_wrong_endpoint", "bad_record",
-	"digests", "digest_differs"}
+	"digests", "digest_differs", "venue_refused"}
 
 var _ app.Machine = (*Machine)(nil)
 var _ app.Sink = (*Machine)(nil)
@@ -136,12 +138,13 @@ func (m *Machine) Warm() {
 
 // Open implements app.Machine.
 func (m *Machine) Open(dg *app.Datagram, nowNs int64) int {
-	m.fromVenue = m.venue != nil && dg.LocalPort == m.vcfg.LocalPort
+	m.fromVenue, m.toServer = m.venue != nil && dg.LocalPort == m.vcfg.LocalPort, false
 	if !m.fromVenue {
 		if dg.LocalPort != m.port {
 			m.counts[countWrongPort]++
 			return 0
 		}
+		m.toServer = true
 		return m.server.Open(dg, nowNs)
 	}
 	if dg.From.IP != m.vcfg.Remote.IP || dg.From.Port != m.vcfg.Remote.Port {
@@ -165,6 +168,23 @@ func (m *Machine) Admit(i int, nowNs int64, out *app.Outbox) (app.Verdict, app.D
 		return v, app.Draft{}
 	}
 	return v, app.Draft{Type: app.RecordVenue, Payload: fixp.PutMessage(m.scratch[:], 0, seqNo, raw)}
+}
+
+// Refuse implements app.Machine. What the venue sends is dropped: it sends it
+// again when it is asked for what is missing.
+func (m *Machine) Refuse(why app.Refusal, b []byte) (int, app.Endpoint, uint16) {
+	if m.fromVenue {
+		m.counts[countVenueRefused]++
+	}
+	if !m.toServer {
+		return 0, app.Endpoint{}, 0
+	}
+	code := sbe.SessionCodeStandbyLost
+	if why == app.RefusedStopped {
+		code = sbe.SessionCodeStopped
+	}
+	n, to := m.server.Refuse(code, b)
+	return n, to, m.port
 }
 
 // Apply implements app.Machine.

@@ -96,6 +96,7 @@ func (c *Counters) visit(visit func(name string, count uint64)) {
 	visit("not_udp", c.NotUDP)
 	visit("not_active", c.NotActive)
 	visit("ring_full", c.RingFull)
+	visit("refusals", c.Refusals)
 	visit("released_by_user", c.ReleasedByUser)
 	visit("gate_closed", c.GateClosed)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"onebeat/engine/app"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/policy"
 	"onebeat/mirror/role"
@@ -154,25 +155,16 @@ func (r *Replica) tell(kind EventKind, nowNs int64, reason string) {
 	r.Events.push(Event{TimeNs: nowNs, Kind: kind, A: uint64(r.word.Epoch()), Reason: reason})
 }
 
-// Refusal is why an order is refused rather than kept waiting.
-type Refusal uint8
-
-const (
-	RefusalNone    Refusal = iota
-	RefusalWaiting         // on_timeout = "reject"
-	RefusalStopped         // on_timeout = "stop"
-)
-
 // Refusing reports whether, and why, orders are to be refused: they would wait
 // for a standby, copies or a disk that were waited for too long. What was appended
 // before keeps waiting.
-func (r *Replica) Refusing() Refusal {
+func (r *Replica) Refusing() app.Refusal {
 	w := r.release.wait
 	switch {
 	case w.Admits() || r.stopIntake || r.leaseOut:
-		return RefusalNone
+		return app.NotRefused
 	case w.Stopped():
-		return RefusalStopped
+		return app.RefusedStopped
 	}
-	return RefusalWaiting
+	return app.RefusedWaiting
 }

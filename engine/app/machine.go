@@ -12,6 +12,17 @@ const (
 	Answered
 )
 
+// Refusal is why a lane refuses what it would else keep waiting.
+type Refusal uint8
+
+const (
+	NotRefused Refusal = iota
+	// RefusedWaiting: until who must hold an order answers again.
+	RefusedWaiting
+	// RefusedStopped: the same, and an operator was asked to decide.
+	RefusedStopped
+)
+
 // Datagram is one received UDP payload and where it came from. Payload aliases
 // the receive frame.
 type Datagram struct {
@@ -41,6 +52,12 @@ type Machine interface {
 	// Admit decides about message i of the opened datagram without changing
 	// replicated state. Unsequenced replies go to out.
 	Admit(i int, nowNs int64, out *Outbox) (Verdict, Draft)
+	// Refuse answers the opened datagram, also one without messages, in place of
+	// Admit, while the lane takes
+	// nothing in for want of those who must hold it: it writes one unsequenced
+	// reply to b, which holds MaxDatagramBytes, and returns its length, to whom it
+	// goes and from which port; 0: none. No replicated state changes.
+	Refuse(why Refusal, b []byte) (payloadBytes int, to Endpoint, localPort uint16)
 	// Apply executes one committed record. It is deterministic: of the record
 	// and the state alone. Outputs go to out.
 	Apply(rec *Record, out *Outbox)

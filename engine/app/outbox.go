@@ -167,6 +167,17 @@ func (o *Outbox) Seal() {
 	}
 }
 
+// Payload is where in a frame of its own, which is no output and waits for
+// nothing, the payload stands. Envelope puts the headers around it.
+func (o *Outbox) Payload(b []byte) []byte { return b[o.startBytes:o.endBytes] }
+
+// Envelope returns the length of the frame whose payload stands in b.
+func (o *Outbox) Envelope(b []byte, to Endpoint, localPort uint16, payloadBytes int) int {
+	o.ip.PutSummed(b[o.tagBytes:], &o.Local, localPort, &to, payloadBytes)
+	o.vlan.Put(b)
+	return o.startBytes + payloadBytes
+}
+
 // Release drops the oldest outputs up to, not including, number n.
 func (o *Outbox) Release(n uint64) {
 	for n = min(n, o.tail); o.head < n; o.head++ {

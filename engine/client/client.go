@@ -17,6 +17,7 @@ var ErrConfig = errors.New("client configuration")
 type Client struct {
 	cfg     Config
 	handler Handler
+	refuser Refuser // the handler, if it is one
 	link    *fixp.Initiator
 	stats   Stats
 	answer  Answer
@@ -41,7 +42,9 @@ func New(cfg Config, handler Handler) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	return &Client{cfg: cfg, handler: handler, link: link}, nil
+	c := &Client{cfg: cfg, handler: handler, link: link}
+	c.refuser, _ = handler.(Refuser)
+	return c, nil
 }
 
 // Ready reports whether the session is established.
@@ -137,6 +140,9 @@ func (c *Client) OnDatagram(payload []byte, nowNs int64) {
 	n := c.link.Open(payload, nowNs)
 	for i := range n {
 		v, seqNo, raw := c.link.Admit(i)
+		if r, refused := c.link.TakeRefusal(); refused {
+			c.refuse(&r)
+		}
 		if v != app.Commit {
 			continue
 		}
@@ -154,6 +160,20 @@ func (c *Client) OnDatagram(payload []byte, nowNs int64) {
 			c.handler.OnReport(&c.answer, sbe.AsExecutionReport(block))
 		} else {
 			c.handler.OnReject(&c.answer, sbe.AsReject(block))
+		}
+	}
+}
+
+// refuse gives up what the server does not take, if the handler wants to know.
+func (c *Client) refuse(r *fixp.Refusal) {
+	c.stats.Refusals++
+	if c.refuser == nil {
+		return
+	}
+	for n := r.FromSeqNo; n < r.EndSeqNo; n++ {
+		if clOrdID, template := c.link.GiveUp(n); clOrdID != 0 {
+			c.stats.Refused++
+			c.refuser.OnRefused(clOrdID, template, r.Code)
 		}
 	}
 }

@@ -21,6 +21,20 @@ type Handler interface {
 	OnReject(a *Answer, r *sbe.Reject)
 }
 
+// Refuser is what a Handler may implement to learn of requests that the server
+// does not take, because it cannot have them held as its release policy asks
+// (on_timeout = "reject" or "stop"): sbe.SessionCodeStandbyLost or
+// sbe.SessionCodeStopped. Nothing was recorded of such a request; it has left the
+// window and is not sent again. The server does not take it under its number any
+// more; only a copy that was still on its way when the lane moved to the other
+// node can become an order, and is then reported like any.
+//
+// A handler that is no Refuser keeps its requests: they are sent again until the
+// server takes them.
+type Refuser interface {
+	OnRefused(clOrdID uint64, template uint16, code sbe.SessionCode)
+}
+
 // Answer says which request a message belongs to.
 type Answer struct {
 	// First: this is the first answer to the request, which left the window.
@@ -92,4 +106,6 @@ type Stats struct {
 	Datagrams    uint64 // received
 	Establishes  uint64 // EstablishmentAcks
 	Terminates   uint64
+	Refusals     uint64 // Refused messages, those that answer heartbeats too
+	Refused      uint64 // requests given up for them
 }

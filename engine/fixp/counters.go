@@ -34,6 +34,9 @@ const (
 	CountEstablished
 	CountTerminated
 	CountStatusRequests
+	CountRefused        // numbers refused, or that the server refused
+	CountRefusedAgain   // numbers refused before
+	CountRefusedSession // what asked for a session meanwhile
 	CounterCount
 )
 
@@ -41,7 +44,7 @@ var counterNames = [CounterCount]string{"datagrams", "wrong_session", "wrong_end
 	"bad_credentials", "unexpected_message", "replayed_sequence", "sequence_too_far", "repeats", "repeats_unanswered",
 	"repeats_too_old", "not_applied", "retransmit_requests", "retransmit_refused", "takeovers", "takeovers_refused",
 	"expired", "heartbeats", "bad_record", "gaps", "server_repeats", "lost_messages", "resent", "renumbered",
-	"established", "terminated", "status_requests"}
+	"established", "terminated", "status_requests", "refused", "refused_again", "refused_session"}
 
 // String returns the name of the counter.
 func (c Counter) String() string {

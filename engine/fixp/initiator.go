@@ -140,6 +140,9 @@ type Initiator struct {
 	nextSeq  uint64
 
 	building uint64 // number of the message Begin started
+
+	refusal Refusal // of the opened datagram
+	refused bool
 }
 
 // NewInitiator allocates everything an initiator will ever use.

@@ -22,7 +22,7 @@ func (i *Initiator) Open(payload []byte, nowNs int64) int {
 		i.first = 1
 		i.nextSeq = sbe.AsContext(block).NextSeqNo() // at the same offset in both
 	case sbe.TemplateNegotiationResponse, sbe.TemplateNegotiationReject, sbe.TemplateEstablishmentAck,
-		sbe.TemplateEstablishmentReject, sbe.TemplateRetransmitReject, sbe.TemplateTerminate:
+		sbe.TemplateEstablishmentReject, sbe.TemplateRetransmitReject, sbe.TemplateTerminate, sbe.TemplateRefused:
 		if n != 1 {
 			i.Counts.count[CountUnexpectedMessage]++
 			return 0
@@ -104,6 +104,11 @@ func (i *Initiator) Admit(n int) (v app.Verdict, seqNo uint64, raw []byte) {
 			return app.Commit, 0, m.Raw(i.payload)
 		}
 		return app.Drop, 0, nil // nothing to fetch, or known already
+	case sbe.TemplateRefused:
+		if i.state == Linked {
+			i.noteRefused(sbe.AsRefused(block))
+			return app.Drop, 0, nil
+		}
 	case sbe.TemplateTerminate:
 		if i.state == Linked {
 			i.Counts.count[CountTerminated]++

@@ -57,6 +57,7 @@ type Server struct {
 	from     app.Endpoint
 	messages [sbe.MaxMessages]sbe.Message
 	first    int    // first message behind the Context
+	count    int    // messages from there on
 	warmed   uint64 // keeps Warm's loads alive
 	current  int    // session it belongs to, -1: the message says itself
 	nextSeq  uint64 // number of its next application message
@@ -147,7 +148,7 @@ func (s *Server) Promote(nowNs int64, out *app.Outbox) {
 	s.nowNs, s.nextScanNs = nowNs, nowNs+scanNs
 	for i := range s.sessions {
 		x := &s.sessions[i]
-		x.peer, x.lastRxNs, x.tail = x.home, nowNs, false
+		x.peer, x.lastRxNs, x.tail, x.refused = x.home, nowNs, false, 0
 		if x.state == Established {
 			s.heartbeat(x, out)
 		}

@@ -13,12 +13,13 @@ const firstApplication = sbe.TemplateNewOrderSingle
 func (s *Server) Open(dg *app.Datagram, nowNs int64) int {
 	s.nowNs = nowNs
 	s.Counts.count[CountDatagrams]++
+	s.current = -1
 	n, reason := sbe.Split(dg.Payload, &s.messages)
 	if reason != sbe.OK {
 		s.Counts.bad[reason]++
 		return 0
 	}
-	s.payload, s.from = dg.Payload, dg.From
+	s.payload, s.from, s.count = dg.Payload, dg.From, n
 	m := &s.messages[0]
 	switch m.Template {
 	case sbe.TemplateContext:
@@ -48,9 +49,10 @@ func (s *Server) openContext(c *sbe.Context, n int) int {
 	}
 	if !s.fromPeer(x) {
 		s.Counts.count[CountWrongEndpoint]++
+		s.current = -1
 		return 0
 	}
-	x.peer, x.lastRxNs = s.from, s.nowNs
+	x.peer, x.lastRxNs, s.count = s.from, s.nowNs, n-1
 	return n - 1
 }
 
@@ -114,6 +116,13 @@ func (s *Server) admitMessage(m *sbe.Message, block []byte, out *app.Outbox) (ap
 	}
 	if seqNo < x.nextIn {
 		return s.admitRepeat(x, seqNo, m.Template, block, out)
+	}
+	if seqNo <= x.refused {
+		// The client was told so and may have told others. One that still wants it
+		// uses another number.
+		s.Counts.count[CountRefusedAgain]++
+		s.retransmitReject(x, seqNo, sbe.SessionCodeTooOld, out)
+		return app.Answered, app.Draft{}
 	}
 	if seqNo-x.nextIn >= uint64(len(x.answers)) {
 		return s.drop(CountSequenceTooFar)

@@ -85,7 +85,8 @@ type session struct {
 	peer     app.Endpoint
 	lastRxNs int64
 	lastTxNs int64
-	tail     bool // something sequenced was sent since the last heartbeat
+	tail     bool   // something sequenced was sent since the last heartbeat
+	refused  uint64 // greatest number of the client that was refused; it stays so
 }
 
 // oldest is the first number of the server flow that is still kept.

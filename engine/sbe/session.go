@@ -26,6 +26,7 @@ const (
 	TemplateRetransmitReject          uint16 = 12
 	TemplateTerminate                 uint16 = 13
 	TemplateNotApplied                uint16 = 14
+	TemplateRefused                   uint16 = 15
 	TemplateNewOrderSingle            uint16 = 20
 	TemplateOrderCancelRequest        uint16 = 21
 	TemplateOrderCancelReplaceRequest uint16 = 22
@@ -50,6 +51,7 @@ const (
 	RetransmitRejectBytes          = 40
 	TerminateBytes                 = 24
 	NotAppliedBytes                = 16
+	RefusedBytes                   = 32
 	NewOrderSingleBytes            = 32
 	OrderCancelRequestBytes        = 32
 	OrderCancelReplaceRequestBytes = 40
@@ -75,7 +77,7 @@ var blockBytes = [...]int16{
 	12: RetransmitRejectBytes,
 	13: TerminateBytes,
 	14: NotAppliedBytes,
-	-1,
+	15: RefusedBytes,
 	-1,
 	-1,
 	-1,
@@ -104,6 +106,7 @@ var templateNames = [...]string{
 	12: "RetransmitReject",
 	13: "Terminate",
 	14: "NotApplied",
+	15: "Refused",
 	20: "NewOrderSingle",
 	21: "OrderCancelRequest",
 	22: "OrderCancelReplaceRequest",
@@ -154,6 +157,8 @@ const (
 	SessionCodeOutOfRange           SessionCode = 8
 	SessionCodeTooOld               SessionCode = 9
 	SessionCodeExpired              SessionCode = 10
+	SessionCodeStandbyLost          SessionCode = 11
+	SessionCodeStopped              SessionCode = 12
 )
 
 // String returns the name in the schema.
@@ -181,6 +186,10 @@ func (v SessionCode) String() string {
 		return "TooOld"
 	case SessionCodeExpired:
 		return "Expired"
+	case SessionCodeStandbyLost:
+		return "StandbyLost"
+	case SessionCodeStopped:
+		return "Stopped"
 	}
 	return "unknown"
 }
@@ -428,3 +437,23 @@ func (m *NotApplied) SetFromSeqNo(v uint64) { binary.LittleEndian.PutUint64(m[0:
 
 func (m *NotApplied) Count() uint32     { return uint32(binary.LittleEndian.Uint32(m[8:])) }
 func (m *NotApplied) SetCount(v uint32) { binary.LittleEndian.PutUint32(m[8:], uint32(v)) }
+
+// Refused is the block of a message: unsequenced: these numbers of the client were not taken, for want of those who must hold an order; nothing is recorded of them, and under these numbers they will not be taken.
+type Refused [RefusedBytes]byte
+
+// AsRefused views a block; it panics when the block is too short, which Split has excluded.
+func AsRefused(block []byte) *Refused { return (*Refused)(block) }
+
+func (m *Refused) SessionID() *UUID     { return (*UUID)(m[0:16]) }
+func (m *Refused) SetSessionID(v *UUID) { copy(m[0:16], v[:]) }
+
+func (m *Refused) FromSeqNo() uint64     { return uint64(binary.LittleEndian.Uint64(m[16:])) }
+func (m *Refused) SetFromSeqNo(v uint64) { binary.LittleEndian.PutUint64(m[16:], uint64(v)) }
+
+// Count: 0: the answer to a heartbeat; orders would be refused.
+func (m *Refused) Count() uint32     { return uint32(binary.LittleEndian.Uint32(m[24:])) }
+func (m *Refused) SetCount(v uint32) { binary.LittleEndian.PutUint32(m[24:], uint32(v)) }
+
+// Code: StandbyLost, or Stopped until an operator decides.
+func (m *Refused) Code() SessionCode     { return SessionCode(m[28]) }
+func (m *Refused) SetCode(v SessionCode) { m[28] = uint8(v) }
