@@ -58,7 +58,7 @@ var flyweights = map[string]any{
 	"RetransmitRequest": &RetransmitRequest{}, "Retransmission": &Retransmission{}, "RetransmitReject": &RetransmitReject{},
 	"Terminate": &Terminate{}, "NotApplied": &NotApplied{}, "NewOrderSingle": &NewOrderSingle{},
 	"OrderCancelRequest": &OrderCancelRequest{}, "OrderCancelReplaceRequest": &OrderCancelReplaceRequest{},
-	"OrderStatusRequest": &OrderStatusRequest{}, "ExecutionReport": &ExecutionReport{}, "Reject": &Reject{},
+	"Refused": &Refused{}, "OrderStatusRequest": &OrderStatusRequest{}, "ExecutionReport": &ExecutionReport{}, "Reject": &Reject{},
 }
 
 // TestSchemaMatchesCode writes a pattern through every setter and finds it at

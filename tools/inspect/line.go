@@ -12,6 +12,7 @@ import (
 	"onebeat/engine/fixp"
 	"onebeat/engine/sbe"
 	"onebeat/mirror/lane"
+	"onebeat/mirror/policy"
 )
 
 // Line is one record for people and programs.
@@ -47,7 +48,13 @@ func LineOf(rec *app.Record) Line {
 			l.About = r.String()
 		}
 	case app.RecordOperator:
-		l.About = string(rec.Payload)
+		if l.About = string(rec.Payload); policy.IsChange(rec.Payload) {
+			var c policy.Change
+			l.About = "a change that is none"
+			if c.Parse(rec.Payload) {
+				l.About = c.String()
+			}
+		}
 	}
 	return l
 }

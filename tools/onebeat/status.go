@@ -68,7 +68,8 @@ func printStatus(w io.Writer, s *control.Status) {
 	printLanes(w, s)
 	for i := range s.Lanes {
 		l := &s.Lanes[i]
-		fmt.Fprintf(w, "lane %d   %s, policy %s\n", l.ID, l.App, l.Policy)
+		fmt.Fprintf(w, "lane %d   %s, ", l.ID, l.App)
+		printRelease(w, l)
 		fmt.Fprintf(w, "  log      tail %d  applied %d  released %d  (%d records, %d outputs by user space)\n",
 			l.Tail, l.Applied, l.Released, l.Records, l.Outputs)
 		if l.Peer != 0 {
