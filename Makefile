@@ -26,9 +26,10 @@ TESTED := .ci/tested
 TESTFLAGS ?=
 DRILL_RUNS ?= 5
 DRILL_DIR ?= bin/drill
+BENCH_DIR ?= bin/bench
 ARGS ?=
 
-.PHONY: help setup build generate lint fmt test test-all test-race test-unit sim demo drill bench clean
+.PHONY: help setup build generate lint fmt test test-all test-race test-unit sim demo drill bench bench-quick clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,9 +101,13 @@ drill: build ## play every fault DRILL_RUNS (5) times; report in DRILL_DIR (bin/
 	$(NEED_ROOT)
 	@$(SUDO) $(BIN) drill --all --runs $(DRILL_RUNS) --report $(DRILL_DIR) $(ARGS)
 
-bench: build ## measure the latency shapes on this machine
+bench: build ## measure everything beside its peers; report in BENCH_DIR (bin/bench)
 	$(NEED_ROOT)
-	@$(SUDO) $(BIN) bench $(ARGS)
+	@$(SUDO) $(BIN) bench suite --report $(BENCH_DIR) $(ARGS)
+
+bench-quick: build ## the latency shapes and a ramp, within a minute
+	$(NEED_ROOT)
+	@$(SUDO) $(BIN) bench suite --quick $(ARGS)
 
 clean: ## remove what was built
 	rm -rf bin

@@ -87,6 +87,10 @@ func warmThreads() {
 // HasYardstick reports whether the C echo could be built.
 func (b *Bench) HasYardstick() bool { return b.yardstick != nil }
 
+// Lab is where it measures: others may start servers in it between two
+// measurements.
+func (b *Bench) Lab() *lab.Lab { return b.lab }
+
 // Close takes the lab down.
 func (b *Bench) Close() error {
 	var errs []error
@@ -143,8 +147,8 @@ func (m *measuring) end() (allocs uint64, gcCycles uint32) {
 // runBatch frames are measured between two looks at the time and at ctx.
 const runBatch = 256
 
-// run warms up and measures on the calling thread.
-func (b *Bench) run(ctx context.Context, c *scene) (Result, error) {
+// result is an empty one of a scene's setting.
+func (b *Bench) result(c *scene) Result {
 	r := Result{Shape: c.setting.Shape, Rounds: 1, Layout: b.options.Layout.String(), Machine: ThisMachine()}
 	if !c.setting.echo() {
 		r.App = c.setting.App
@@ -155,7 +159,14 @@ func (b *Bench) run(ctx context.Context, c *scene) (Result, error) {
 	if c.setting.Batch > 1 {
 		r.Batch = c.setting.Batch
 	}
-	h := newHistogram()
+	r.ToVenue = c.setting.ToVenue
+	return r
+}
+
+// run warms up and measures on the calling thread.
+func (b *Bench) run(ctx context.Context, c *scene) (Result, error) {
+	r := b.result(c)
+	h := NewHistogram()
 	shoot := func(count int) error {
 		endNs := c.clock.NowNs() + b.options.Limit.Nanoseconds()
 		for i := 0; i < count; i++ {
@@ -181,6 +192,6 @@ func (b *Bench) run(ctx context.Context, c *scene) (Result, error) {
 	r.Allocs, r.GCCycles = measure.end()
 	r.Lost = c.shooter.losses() - lostBefore
 	r.RSSBytes = residentBytes()
-	r.fill(h)
+	r.Fill(h)
 	return r, err
 }

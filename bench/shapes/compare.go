@@ -102,7 +102,7 @@ func newComparison(measured [][]Result) *Comparison {
 	for _, m := range measured {
 		if len(m) > 0 {
 			c.Rounds = len(m)
-			c.Results = append(c.Results, combine(m))
+			c.Results = append(c.Results, Combine(m))
 			c.rounds = append(c.rounds, m)
 		}
 	}
@@ -126,18 +126,24 @@ func (c *Comparison) judge() {
 		if len(of) == 0 || len(over) == 0 {
 			continue // the yardstick was not built
 		}
-		ratio := medianRatio(of, over)
+		ratio := MedianRatio(of, over, P50)
 		holds := ratio <= b.max
 		c.Ratios = append(c.Ratios, Ratio{b.of.Name(), b.over.Name(), ratio, b.max, holds})
 		c.Holds = c.Holds && holds
 	}
 }
 
-// medianRatio returns the median over the rounds of one p50 over another.
-func medianRatio(of, over []Result) float64 {
+// P50 and P99 are percentiles for MedianRatio.
+func P50(r *Result) int64 { return r.P50Ns }
+
+// P99 is the other one.
+func P99(r *Result) int64 { return r.P99Ns }
+
+// MedianRatio returns the median over the rounds of one percentile over another.
+func MedianRatio(of, over []Result, percentile func(*Result) int64) float64 {
 	ratios := make([]float64, min(len(of), len(over)))
 	for i := range ratios {
-		ratios[i] = float64(of[i].P50Ns) / float64(over[i].P50Ns)
+		ratios[i] = float64(percentile(&of[i])) / float64(percentile(&over[i]))
 	}
 	slices.Sort(ratios)
 	return ratios[len(ratios)/2]

@@ -16,6 +16,7 @@ import (
 type orderShooter struct {
 	wirePort
 	gateway bool
+	toVenue bool // measures to the venue's copy
 	session *client.Client
 	venue   *venue       // nil: the lane is the book itself
 	standby *engine.Loop // nil: there is none, or it has a thread of its own
@@ -29,12 +30,13 @@ type orderShooter struct {
 	unanswered int    // of them
 	arrivedNs  int64  // when the frames being taken arrived
 	answeredNs int64
-	settled    bool // the venue's report on the order has come through
+	atVenueNs  int64 // when the first datagram after the order came to the venue; 0: none yet
+	settled    bool  // the venue's report on the order has come through
 	refused    uint64
 }
 
 func newOrderShooter(s *Setting) *orderShooter {
-	return &orderShooter{gateway: s.App == config.AppGateway, orders: s.orders(), order: client.Order{PriceTicks: priceTicks,
+	return &orderShooter{gateway: s.App == config.AppGateway, toVenue: s.ToVenue, orders: s.orders(), order: client.Order{PriceTicks: priceTicks,
 		SymbolID: symbolID, QtyLots: 1, OrdType: sbe.OrdTypeLimit, TimeInForce: sbe.TimeInForceDay}}
 }
 
@@ -67,7 +69,7 @@ func (o *orderShooter) turn(nowNs int64) {
 }
 
 func (o *orderShooter) shoot(h *hdr.Histogram) bool {
-	o.unanswered, o.settled = o.orders, o.venue == nil
+	o.unanswered, o.settled, o.atVenueNs = o.orders, o.venue == nil, 0
 	nowNs := o.clock.NowNs()
 	for range o.orders {
 		o.clOrdID++
@@ -103,8 +105,15 @@ func (o *orderShooter) shoot(h *hdr.Histogram) bool {
 		}
 		o.rest(nowNs)
 	}
-	o.record(h, o.answeredNs)
-	return o.settle()
+	if !o.toVenue {
+		o.record(h, o.answeredNs)
+		return o.settle()
+	}
+	if !o.settle() || o.atVenueNs == 0 {
+		return false
+	}
+	o.record(h, o.atVenueNs)
+	return true
 }
 
 // settle lets everybody finish with the order before the next one is sent.
@@ -157,7 +166,11 @@ func (o *orderShooter) take(n int) {
 		case port == o.local.Port:
 			o.session.OnDatagram(payload, o.arrivedNs)
 		case o.venue != nil && port == venuePort:
+			before := o.venue.orders
 			o.venue.take(payload, &from, o.arrivedNs)
+			if o.atVenueNs == 0 && o.venue.orders > before {
+				o.atVenueNs = o.arrivedNs
+			}
 		}
 	}
 	o.port.Done()

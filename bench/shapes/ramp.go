@@ -145,7 +145,7 @@ type flood struct {
 }
 
 func newFlood(batch int) *flood {
-	return &flood{batch: batch, h: newHistogram(), next: 1, order: client.Order{PriceTicks: priceTicks, SymbolID: symbolID, QtyLots: 1,
+	return &flood{batch: batch, h: NewHistogram(), next: 1, order: client.Order{PriceTicks: priceTicks, SymbolID: symbolID, QtyLots: 1,
 		OrdType: sbe.OrdTypeLimit, TimeInForce: sbe.TimeInForceDay}}
 }
 

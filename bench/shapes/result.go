@@ -16,6 +16,7 @@ type Result struct {
 	Release string `json:"release,omitempty"`
 	Auth    bool   `json:"auth"`
 	Batch   int    `json:"batch,omitempty"` // orders of a datagram, when more than one
+	ToVenue bool   `json:"to_venue,omitempty"`
 	// Count is that of the datagrams measured.
 	Count int64 `json:"count"`
 	// Lost counts frames that were not answered in time; an order is sent again
@@ -46,10 +47,11 @@ const (
 	histogramDigits = 3
 )
 
-func newHistogram() *hdr.Histogram { return hdr.New(1, histogramMaxNs, histogramDigits) }
+// NewHistogram returns one for latencies in nanoseconds.
+func NewHistogram() *hdr.Histogram { return hdr.New(1, histogramMaxNs, histogramDigits) }
 
-// fill takes the percentiles out of a histogram.
-func (r *Result) fill(h *hdr.Histogram) {
+// Fill takes the percentiles out of a histogram.
+func (r *Result) Fill(h *hdr.Histogram) {
 	r.Histogram, r.Count = h, h.TotalCount()
 	r.P50Ns, r.P90Ns, r.P99Ns = h.ValueAtQuantile(50), h.ValueAtQuantile(90), h.ValueAtQuantile(99)
 	r.P999Ns, r.P9999Ns, r.MaxNs = h.ValueAtQuantile(99.9), h.ValueAtQuantile(99.99), h.Max()
@@ -57,13 +59,13 @@ func (r *Result) fill(h *hdr.Histogram) {
 
 // Name is that of the setting measured.
 func (r *Result) Name() string {
-	s := Setting{r.Shape, r.App, r.Release, r.Auth, r.Batch}
+	s := Setting{r.Shape, r.App, r.Release, r.Auth, r.Batch, r.ToVenue}
 	return s.Name()
 }
 
-// combine makes one result of the rounds of one setting: the median of each
+// Combine makes one result of the rounds of one setting: the median of each
 // percentile, the sum of what must be 0, the worst maximum.
-func combine(rounds []Result) Result {
+func Combine(rounds []Result) Result {
 	r := rounds[0]
 	r.Rounds = len(rounds)
 	if r.Histogram != nil {

@@ -10,14 +10,14 @@ import (
 )
 
 func TestFillTakesPercentiles(t *testing.T) {
-	h := newHistogram()
+	h := NewHistogram()
 	for i := int64(1); i <= 10_000; i++ {
 		if err := h.RecordValue(i); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var r Result
-	r.fill(h)
+	r.Fill(h)
 	for _, c := range []struct {
 		name      string
 		got, want int64
@@ -53,7 +53,7 @@ func TestCombine(t *testing.T) {
 		{Shape: Echo, Count: 10, P50Ns: 10, P99Ns: 9, MaxNs: 900, Lost: 1, Allocs: 2, GCCycles: 3, RSSBytes: 9},
 		{Shape: Echo, Count: 10, P50Ns: 20, P99Ns: 7, MaxNs: 300},
 	}
-	r := combine(rounds)
+	r := Combine(rounds)
 	if r.Rounds != 3 || r.Count != 30 || r.Lost != 1 || r.Allocs != 2 || r.GCCycles != 3 ||
 		r.P50Ns != 20 || r.P99Ns != 7 || r.MaxNs != 900 || r.RSSBytes != 9 {
 		t.Errorf("%+v", r)
@@ -174,7 +174,8 @@ func TestNamesTellSettingsApart(t *testing.T) {
 			t.Errorf("result %q of setting %q", r.Name(), compared[i].Name())
 		}
 	}
-	for _, bad := range []Setting{{}, {"ECHO", "book", "ride", true, 0}, {Order, "shop", "ride", true, 0}, {Order, "book", "bus", true, 0}, {Order, "book", "ride", true, 33}, {Echo, "book", "ride", true, 2}} {
+	for _, bad := range []Setting{{}, {"ECHO", "book", "ride", true, 0, false}, {Order, "shop", "ride", true, 0, false}, {Order, "book", "bus", true, 0, false},
+		{Order, "book", "ride", true, 33, false}, {Echo, "book", "ride", true, 2, false}, {Order, "book", "ride", true, 0, true}} {
 		if bad.Check() == nil {
 			t.Errorf("%+v accepted", bad)
 		}

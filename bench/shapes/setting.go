@@ -32,6 +32,9 @@ type Setting struct {
 	// Batch is how many orders a datagram carries; 0: one. The time measured is
 	// from its send to the last of their answers.
 	Batch int
+	// ToVenue measures to the venue's copy of the order, not to the answer; only
+	// the gateway sends one.
+	ToVenue bool
 }
 
 // batchMax is how many orders fit into a datagram.
@@ -50,6 +53,9 @@ func (s *Setting) Check() error {
 	}
 	if s.Batch < 0 || s.Batch > batchMax || s.Batch > 1 && (s.echo() || s.App == config.AppGateway) {
 		return fmt.Errorf("batch %d: 1 to %d orders to a book", s.Batch, batchMax)
+	}
+	if s.ToVenue && (s.echo() || s.App != config.AppGateway) {
+		return fmt.Errorf("only a gateway sends orders to a venue")
 	}
 	return nil
 }
@@ -84,6 +90,9 @@ func (s *Setting) Name() string {
 		if !s.Auth {
 			name += " noauth"
 		}
+	}
+	if s.ToVenue {
+		name += " to venue"
 	}
 	if s.Batch > 1 {
 		name += fmt.Sprintf(" x%d", s.Batch)

@@ -28,12 +28,13 @@ func TestEveryShape(t *testing.T) {
 		}
 	}()
 	settings := append([]Setting{
+		{Mirrored, config.AppGateway, config.ReleaseRide, true, 0, true},
 		echoOf(GoUDP), echoOf(CUDP),
 		mirrored(config.AppGateway, config.ReleaseUser, false),
-		{UDP, config.AppGateway, config.ReleaseRide, true, 0},
-		{UDP, config.AppBook, config.ReleaseUser, false, 0},
-		{Order, config.AppBook, config.ReleaseRide, true, 8},
-		{Mirrored, config.AppBook, config.ReleaseRide, true, batchMax},
+		{UDP, config.AppGateway, config.ReleaseRide, true, 0, false},
+		{UDP, config.AppBook, config.ReleaseUser, false, 0, false},
+		{Order, config.AppBook, config.ReleaseRide, true, 8, false},
+		{Mirrored, config.AppBook, config.ReleaseRide, true, batchMax, false},
 	}, compared...)
 	for _, s := range settings {
 		t.Run(s.Name(), func(t *testing.T) {

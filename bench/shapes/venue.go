@@ -18,6 +18,7 @@ type venue struct {
 	out      *app.Outbox
 	record   app.Record
 	datagram app.Datagram
+	orders   int // records that its sessions' messages made
 }
 
 func newVenue(local frame.Endpoint, nowNs int64) (*venue, error) {
@@ -48,6 +49,9 @@ func (v *venue) take(payload []byte, from *frame.Endpoint, nowNs int64) {
 	for i := range v.machine.Open(dg, nowNs) {
 		if verdict, draft := v.machine.Admit(i, nowNs, v.out); verdict == app.Commit {
 			v.apply(draft, nowNs)
+			if draft.Type == app.RecordMessage {
+				v.orders++
+			}
 		}
 	}
 }

@@ -79,3 +79,6 @@ func histogram(values []int64, guides []guide, title string) template.HTML {
 	s.WriteString(`</svg>`)
 	return template.HTML(s.String()) // made of numbers and escaped titles
 }
+
+// Histogram draws durations on the axis of all outages.
+func Histogram(values []int64, title string) template.HTML { return histogram(values, nil, title) }
