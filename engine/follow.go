@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"encoding/binary"
+
 	"onebeat/engine/app"
+	"onebeat/mirror"
 	"onebeat/xdp/frame"
 )
 
@@ -43,17 +46,51 @@ func (l *Loop) follow(nowNs int64) int {
 	if a := l.adoption.Load(); a != nil {
 		l.adopt(a, nowNs)
 	}
-	applied := 0
-	for applied < applyBatch && l.replica.NextRecord(&l.record) {
-		l.machine.Apply(&l.record, l.out)
-		applied++
-	}
-	if l.machine.Diverged() {
-		l.replica.Quarantine()
-	}
+	applied := l.applySome(applyBatch)
 	l.replica.PublishApplied(applied)
 	l.replica.TellHeld(nowNs)
 	return applied + l.dropOrders()
+}
+
+// applySome applies at most so many records. A state that is not the log's stays as
+// it was found: somebody will want to look at it (Diverged).
+func (l *Loop) applySome(most int) (applied int) {
+	for applied < most && !l.replica.Quarantined() && l.replica.NextRecord(&l.record) {
+		l.machine.Apply(&l.record, l.out)
+		applied++
+		if l.record.Type == app.RecordDigest && l.machine.Diverged() {
+			l.diverged.Store(&Divergence{Machine: l.machine, Position: l.replica.Applied(), Record: l.record.Position,
+				Epoch: l.record.Epoch, TimeNs: l.record.TimeNs, LogDigest: binary.LittleEndian.Uint64(l.record.Payload)})
+			l.replica.Quarantine(mirror.EventDiverged)
+		}
+	}
+	return applied
+}
+
+// Divergence is a machine whose digest is not the log's, as it was then: the loop
+// touches it no more.
+type Divergence struct {
+	Machine   app.Machine
+	Position  uint64 // behind the record with the digest
+	Record    uint64 // that record's
+	Epoch     uint32
+	TimeNs    int64
+	LogDigest uint64
+}
+
+// Diverged returns the machine of a quarantined node, nil of any other. Any thread
+// may ask.
+func (l *Loop) Diverged() *Divergence { return l.diverged.Load() }
+
+// settle applies all of the log, before this node asks for the lane.
+func (l *Loop) settle() bool {
+	l.out.Muted = true
+	if l.replica.TakeRebuild() {
+		l.machine = l.newMachine()
+	}
+	for l.applySome(applyBatch) > 0 {
+	}
+	return !l.replica.Behind()
 }
 
 // dropOrders empties the order socket of frames that came while this node

@@ -40,6 +40,7 @@ type Loop struct {
 	polledNs int64
 	serving  bool // the machine was promoted in the replica's present epoch
 	adoption atomic.Pointer[Adoption]
+	diverged atomic.Pointer[Divergence]
 	clock    laneClock
 	digestIn int // records until the next digest
 	counters Counters
@@ -61,8 +62,10 @@ type Counters struct {
 // NewLoop makes the loop of a lane; link is nil when the lane has no peer.
 // newMachine is called once now, and again only to replay a log that was cut.
 func NewLoop(order, link xdp.Port, replica *mirror.Replica, newMachine func() app.Machine, out *app.Outbox) *Loop {
-	return &Loop{order: order, link: link, replica: replica, machine: newMachine(), newMachine: newMachine,
+	l := &Loop{order: order, link: link, replica: replica, machine: newMachine(), newMachine: newMachine,
 		out: out, digestIn: digestEvery, reporter: newReporter()}
+	replica.OnClaim(l.settle)
+	return l
 }
 
 // DoWork is one duty cycle. It returns how much it did; 0 lets the idle

@@ -56,7 +56,12 @@ func (r *Replica) perform(e *role.Effect, nowNs int64) bool {
 	switch e.Kind {
 	case role.SetWord:
 		return r.setWord(e.From, e.To, nowNs)
+	case role.StandbyOut:
+		r.event(EventStandbyOut, uint64(r.word.Epoch()), r.hello.Tail)
 	case role.Ask:
+		if r.word.State() == lane.Candidate && !r.settled() {
+			return true // it is parked: the next look at the word tells
+		}
 		r.arbiter.Swap(e.Request, nowNs)
 	case role.Read:
 		r.arbiter.Read(nowNs)
@@ -235,23 +240,4 @@ func (r *Replica) sendFenced(successor uint8) {
 		r.link.kick()
 	}
 	r.sendSecond(&h)
-}
-
-// Quarantine takes a standby whose state is not the writer's out of service: it
-// ACKs no more and cannot be promoted.
-func (r *Replica) Quarantine() {
-	if r.diverged {
-		return
-	}
-	r.diverged, r.lost = true, true
-	r.event(EventDiverged, r.applied, 0)
-	r.leaveService()
-}
-
-// leaveService makes this node SYNCING for as long as the process lives.
-func (r *Replica) leaveService() {
-	r.broken = true
-	if s := r.word.State(); s == lane.Standby || s == lane.Candidate || s == lane.Active {
-		lane.Swap(r.authority, r.word, r.word.With(lane.Syncing))
-	}
 }

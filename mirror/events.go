@@ -28,6 +28,7 @@ const (
 	EventForced                      // went on by an operator's word: A epoch, Reason who and why
 	EventNoHistory                   // the state must come from elsewhere: A oldest position of the ring, B its tail, Reason
 	EventAdopted                     // it came: A position, B records before it
+	EventStandbyOut                  // the standby is quarantined, the lane goes on without it: A epoch, B its tail
 	EventPolicy                      // another release policy is in force: Reason
 	EventDegraded                    // answers leave before who the policy asks for holds them: A epoch, Reason
 	EventRestored                    // they wait for all of them again: A epoch, Reason
@@ -37,7 +38,7 @@ const (
 )
 
 var eventNames = [...]string{"word", "serving", "peer", "in-sync", "alone", "refused", "log-broken",
-	"diverged", "handover", "rebuild", "ack-timeout", "cut", "lease", "forced", "no-history", "adopted",
+	"diverged", "handover", "rebuild", "ack-timeout", "cut", "lease", "forced", "no-history", "adopted", "standby-out",
 	"policy", "degraded", "restored", "refusing", "stopped", "admitting"}
 
 func (k EventKind) String() string { return eventNames[k] }
@@ -55,6 +56,10 @@ func (e Event) String() string {
 		return e.Reason
 	}
 	switch e.Kind {
+	case EventStandbyOut:
+		return fmt.Sprintf("the standby's state has another digest than the log, or its ring is harmed: quarantined in epoch %d, its log ends at %d", e.A, e.B)
+	case EventDiverged:
+		return fmt.Sprintf("this node's state is not the writer's behind the record that ends at %d: quarantined", e.A)
 	case EventAdopted:
 		return fmt.Sprintf("at %d, behind %d records", e.A, e.B)
 	case EventWord:

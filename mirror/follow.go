@@ -25,9 +25,8 @@ func (r *Replica) NextRecord(rec *app.Record) bool {
 	}
 	next, state := r.ring.ReadInto(r.applied, rec)
 	if state != ring.Found {
-		if state != ring.AtTail && !r.broken {
-			r.broken = true
-			r.event(EventLogBroken, r.applied, uint64(state))
+		if state != ring.AtTail {
+			r.unreadable(state)
 		}
 		return false
 	}

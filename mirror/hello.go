@@ -53,6 +53,9 @@ func (r *Replica) sendHello() {
 	if r.word.State() == lane.Active || r.word.State() == lane.Standby || r.broken {
 		want = wire.WantNothing
 	}
+	if r.diverged {
+		want = wire.WantOut
+	}
 	cutAt, known := r.cutFor(&r.hello)
 	cutFor := r.hello.LastEpoch
 	if !known {

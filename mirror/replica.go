@@ -102,6 +102,7 @@ type Replica struct {
 	epochRecord [lane.RecordBytes]byte
 	broken      bool
 	lost        bool // the role machine is to be told that this node has no state
+	settle      func() bool // OnClaim
 	diverged    bool // broken for good: its state is not the writer's
 	rebuild     bool
 

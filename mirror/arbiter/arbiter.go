@@ -35,11 +35,14 @@ const (
 	PeerOff
 	// Operator: somebody said in so many words that this node shall go on.
 	Operator
+	// Left: the other member is quarantined. It said so itself, parked in this epoch
+	// in which it is nothing any more, and claims in no other.
+	Left
 	proofEnd
 )
 
 var proofNames = [...]string{"none", "seed", "sole", "writing", "kernel proof", "parked", "ring gone", "silence",
-	"peer off", "operator"}
+	"peer off", "operator", "left"}
 
 func (p Proof) String() string {
 	if p < proofEnd {

@@ -25,6 +25,8 @@ type PairConfig struct {
 //     swap of the authority word decides between it and a new epoch.
 //   - Silence and degrading would each be right alone; together both sides of a
 //     cut cable would go on.
+//   - Left: the standby parked itself for good, so nobody is left who could go on
+//     beside the writer.
 //   - Operator is taken at its word: who gives it answers for what the other
 //     side released.
 type Pair struct {
@@ -103,6 +105,10 @@ func (p *Pair) Refusal(r *Request) string {
 		}
 	case Operator:
 		return ""
+	case Left:
+		if writer && next.Count() < cur.Count() {
+			return ""
+		}
 	case Silence:
 		if cur.Names(r.Self) && p.cfg.SilencePromotes {
 			return ""

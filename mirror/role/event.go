@@ -123,12 +123,14 @@ const (
 	// AppendOperator: put the operator's word, Reason, into the log behind the
 	// epoch record.
 	AppendOperator
+	// StandbyOut: the standby is quarantined; it is taken out of the set.
+	StandbyOut
 	effectCount
 )
 
 var effectNames = [effectCount]string{"SetWord", "Ask", "AppendEpoch", "StartServing", "StopIntake", "StopServing",
 	"SendFenced", "Announce", "CatchUp", "AcceptStandby", "GoAlone", "Refuse", "Quit", "ResumeIntake", "Read",
-	"AppendOperator"}
+	"AppendOperator", "StandbyOut"}
 
 func (k EffectKind) String() string { return effectNames[k] }
 

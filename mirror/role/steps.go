@@ -104,6 +104,8 @@ func (m *Machine) peerHello(e *Event, nowNs int64) {
 	switch m.word.State() {
 	case lane.Active, lane.Standby, lane.Candidate:
 		switch {
+		case m.left(h):
+			m.standbyOut(nowNs)
 		case peer.State() == lane.Active && peer.Epoch() > m.word.Epoch():
 			m.resync()
 			m.catchUp(h)

@@ -3,6 +3,7 @@ package role
 import (
 	"onebeat/mirror/arbiter"
 	"onebeat/mirror/lane"
+	"onebeat/mirror/wire"
 )
 
 // answered: what the arbiter says to the last Ask.
@@ -97,6 +98,30 @@ func (m *Machine) ackTimeout(nowNs int64) {
 	m.cancelHandover("the standby does not ACK: no handover; bring it back first")
 	base := m.base()
 	m.ask(base.Alone(m.cfg.Self), arbiter.Writing, nowNs)
+}
+
+// left reports whether a member of this writer's set says that its state is not the
+// log's: it is parked, in this epoch, and claims nothing from now on.
+func (m *Machine) left(h *wire.Hello) bool {
+	return m.word.State() == lane.Active && h.Want == wire.WantOut && h.Authority == m.word.With(lane.Syncing) &&
+		h.PeerIncarnation == m.cfg.Self.Incarnation &&
+		m.record.Has(lane.Member{Node: m.cfg.PeerNode, Incarnation: h.Incarnation})
+}
+
+// standbyOut goes on without a quarantined standby, whatever the policy's wait says:
+// nobody waits for one that would not be let serve.
+func (m *Machine) standbyOut(nowNs int64) {
+	if m.asking || m.record.Count() == 1 {
+		return
+	}
+	m.emit(Effect{Kind: StandbyOut})
+	m.cancelHandover("the standby is quarantined: no handover")
+	proof := arbiter.Left
+	if m.cfg.Registered {
+		proof = arbiter.Writing // the register decides, not the proof
+	}
+	base := m.base()
+	m.ask(base.Alone(m.cfg.Self), proof, nowNs)
 }
 
 // handover: an operator (or a lost order NIC) wants the peer to go on.

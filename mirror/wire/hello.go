@@ -14,10 +14,11 @@ const (
 	WantJoin                // SYNCING: take me in, send what I lack
 	WantSeed                // first start of a lane: may I seed it?
 	WantClaim               // both restarted: I hold more, let me write
+	WantOut                 // quarantined: my state is not the log's, go on without me
 	wantEnd
 )
 
-var wantNames = [...]string{"nothing", "join", "seed", "claim"}
+var wantNames = [...]string{"nothing", "join", "seed", "claim", "out"}
 
 func (w Want) String() string { return wantNames[w] }
 

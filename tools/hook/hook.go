@@ -17,6 +17,9 @@ import (
 // EventRole is a change of a lane's authority word on this node.
 const EventRole = "role"
 
+// EventDiverged: this node's state is not the log's; it is quarantined.
+const EventDiverged = "diverged"
+
 // NoLane is the lane of an event that concerns the whole node.
 const NoLane = -1
 
@@ -41,7 +44,7 @@ type Config struct {
 	Path    string
 	Args    []string
 	Timeout time.Duration
-	// All: every event, not only changes of role.
+	// All: every event, not only changes of role and a state that is not the log's.
 	All bool
 }
 
@@ -93,7 +96,7 @@ func Open(cfgs []Config, log *slog.Logger) (*Hooks, error) {
 // Tell queues an event for every hook that wants it. It does not block.
 func (hs *Hooks) Tell(e Event) {
 	for _, h := range hs.hooks {
-		if !h.cfg.All && e.Event != EventRole {
+		if !h.cfg.All && e.Event != EventRole && e.Event != EventDiverged {
 			continue
 		}
 		select {

@@ -255,6 +255,7 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 		a := p.archive.Status()
 		s.Archive = &a
 	}
+	s.Diverged = p.loop.Diverged() != nil
 	if k := p.keeper.Status(); k.Dir != "" || k.State != "idle" || k.Restored != nil {
 		s.Snapshots = &k
 	}
@@ -273,7 +274,7 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 		s.Release.Degraded, s.Release.Refusing = degraded(r.Shortage), r.Shortage.Refusing
 		s.ActiveNs, s.FirstAnswerNs, s.Digest = r.ActiveNs, r.FirstAnswerNs, r.Digest
 		s.Records = r.Records
-		s.Diverged = r.Diverged
+		s.Diverged = s.Diverged || r.Diverged
 		s.Counters = make(map[string]uint64, len(r.Counts))
 		for _, c := range r.Counts {
 			s.Counters[c.Name] += c.Value

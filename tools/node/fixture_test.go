@@ -12,6 +12,7 @@ import (
 	"onebeat/bench/lab"
 	"onebeat/bench/lab/labtest"
 	"onebeat/bench/scene"
+	"onebeat/engine/app"
 	"onebeat/mirror/lane"
 	"onebeat/tools/config"
 	"onebeat/xdp"
@@ -50,6 +51,7 @@ type setting struct {
 	calm                 bool       // slow to accuse: nothing is to move by itself
 	vlan                 frame.VLAN // of everybody on the order network
 	wrap                 map[string]func(xdp.Port) xdp.Port
+	alter                map[string]func(app.Machine) app.Machine
 	witness              bool   // arbitration witness
 	etcd                 string // endpoint of a member: arbitration etcd
 }
@@ -99,7 +101,7 @@ func (w *world) config(place string) *config.Config {
 func (w *world) start(place string) error {
 	cfg := w.config(place)
 	return w.in(place, func() error {
-		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, wrap: w.wrap[place], Log: slog.New(slog.NewTextHandler(testLog{w, place}, nil))})
+		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, wrap: w.wrap[place], alter: w.set.alter[place], Log: slog.New(slog.NewTextHandler(testLog{w, place}, nil))})
 		if err != nil {
 			return err
 		}

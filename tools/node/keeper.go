@@ -42,6 +42,12 @@ type keeper struct {
 	adoption *engine.Adoption
 	restored snapshot.Restored
 	told     string
+	node     string // name
+	// divergedPath and tell are the node's.
+	divergedPath func(position uint64) string
+	tell         func(detail string)
+	explained    bool
+	explainTries int
 
 	mu     sync.Mutex
 	status snapshot.Status
@@ -79,6 +85,9 @@ func (n *Node) addKeeper(p *laneParts) {
 			p.archive.Keep(0) // until there is a snapshot
 		}
 	}
+	k.node = n.cfg.Node.Name
+	k.divergedPath = func(position uint64) string { return n.divergedPath(p.cfg.ID, position) }
+	k.tell = func(detail string) { n.tellDiverged(p, detail) }
 	k.status.State, k.status.Dir = "idle", k.dir
 	p.keeper = k
 }
@@ -132,6 +141,10 @@ func (k *keeper) close() error {
 // step does a piece of work and returns how many records it replayed.
 func (k *keeper) step(nowNs int64) int {
 	if k.outcome() {
+		return 0
+	}
+	if d := k.lane.loop.Diverged(); d != nil {
+		k.explain(d, nowNs)
 		return 0
 	}
 	if need, wanted := k.lane.replica.History.Wanted(); wanted {

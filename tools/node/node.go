@@ -31,6 +31,9 @@ type Options struct {
 	// wrap puts something between a port and its lane: tests pause a process
 	// in there, between two of its steps.
 	wrap func(xdp.Port) xdp.Port
+	// alter puts something in the place of the loops' machines: tests plant one
+	// that goes wrong.
+	alter func(app.Machine) app.Machine
 }
 
 // Node is an opened node: everything is set up in the network namespace of the
@@ -40,6 +43,7 @@ type Node struct {
 	log    *slog.Logger
 	clock  *Clock
 	wrap   func(xdp.Port) xdp.Port
+	alter  func(app.Machine) app.Machine
 	lock   *os.File
 	kernel *bpf.Kernel // nil with transport udp
 	order  nic
@@ -77,7 +81,7 @@ type laneParts struct {
 // Open sets a node up. Everything wrong that can be seen now is refused with
 // its remedy. ctx ends the wait for the peer's link to answer.
 func Open(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
-	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap, forceFrom: o.ForceFrom}
+	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap, alter: o.alter, forceFrom: o.ForceFrom}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -146,6 +150,10 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 			panic(err) // the same configuration worked at the start
 		}
 		return m
+	}
+	if n.alter != nil {
+		right := makeMachine
+		makeMachine = func() app.Machine { return n.alter(right()) }
 	}
 	out := app.NewOutbox(p.local, mem.Table.NextOutput)
 	out.UseVLAN(n.vlan())

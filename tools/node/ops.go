@@ -178,6 +178,13 @@ func (n *Node) tellTrack(p *laneParts, detail string) {
 		Detail: detail, Time: time.Now(), MonoNs: n.clock.NowNs()})
 }
 
+// tellDiverged tells the hooks that a node's state is not the log's, and where it is
+// written down.
+func (n *Node) tellDiverged(p *laneParts, detail string) {
+	n.ops.hooks.Tell(hook.Event{Event: hook.EventDiverged, Node: n.cfg.Node.Name, Number: n.cfg.Node.Number, Lane: p.cfg.ID,
+		Detail: detail, Time: time.Now(), MonoNs: n.clock.NowNs()})
+}
+
 // fenceStatus returns what is known of the fence devices, by peer.
 func (n *Node) fenceStatus() []fence.Status {
 	var all []fence.Status

@@ -99,7 +99,7 @@ func (n *Node) supervise(ctx context.Context, ended <-chan error) (running int, 
 // eventLevel is above info for what an operator has to look at.
 func eventLevel(k mirror.EventKind) slog.Level {
 	switch k {
-	case mirror.EventLogBroken, mirror.EventDiverged, mirror.EventStopped:
+	case mirror.EventLogBroken, mirror.EventDiverged, mirror.EventStandbyOut, mirror.EventStopped:
 		return slog.LevelError
 	case mirror.EventAlone, mirror.EventRefused, mirror.EventRebuild, mirror.EventAckTimeout,
 		mirror.EventCut, mirror.EventLease, mirror.EventForced, mirror.EventNoHistory,
