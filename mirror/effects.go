@@ -28,7 +28,7 @@ func (r *Replica) step(e role.Event, nowNs int64) {
 			e = role.Event{Kind: role.SwapFailed, Word: r.word, Why: lane.Why(atomic.LoadUint64(&r.table.Watch.CandidateWhy))}
 			continue
 		}
-		if !r.role.Waiting() {
+		if !r.role.Waiting() || r.holds(nowNs) {
 			return
 		}
 		answer, ok := r.arbiter.Poll(nowNs)
@@ -45,6 +45,9 @@ func (r *Replica) answered(a arbiter.Answer) role.Event {
 
 // answers feeds what a slow arbiter said meanwhile.
 func (r *Replica) answers(nowNs int64) {
+	if r.holds(nowNs) {
+		return
+	}
 	if answer, ok := r.arbiter.Poll(nowNs); ok {
 		r.step(r.answered(answer), nowNs)
 	}
@@ -142,6 +145,8 @@ func (r *Replica) setWord(from, to lane.Word, nowNs int64) bool {
 	if to.State() == lane.Standby {
 		// The kernel appends from now on, as far as this reader has got.
 		atomic.StoreUint64(&r.table.Engine.Applied, r.applied)
+		// What an earlier writer had released is in this log, or is lost for good.
+		atomic.StoreUint64(&r.table.Peer.Released, 0)
 	}
 	if !lane.Swap(r.authority, from, to) {
 		return false

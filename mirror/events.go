@@ -35,11 +35,16 @@ const (
 	EventRefusing                    // orders are refused (on_timeout = reject): A epoch, Reason
 	EventStopped                     // the same, for the operator to decide (on_timeout = stop): A epoch, Reason
 	EventAdmitting                   // orders are taken again: A epoch, Reason
+	EventLag                         // history is fetched that the writer's ring does not hold: A from, B the writer's tail
+	EventFed                         // it came: A from, B to
+	EventSalvaged                    // the end of a dead engine's log came: A from, B bytes
+	EventLost                        // what a dead engine had let go could not be had: A from, B bytes
 )
 
 var eventNames = [...]string{"word", "serving", "peer", "in-sync", "alone", "refused", "log-broken",
 	"diverged", "handover", "rebuild", "ack-timeout", "cut", "lease", "forced", "no-history", "adopted", "standby-out",
-	"policy", "degraded", "restored", "refusing", "stopped", "admitting"}
+	"policy", "degraded", "restored", "refusing", "stopped", "admitting",
+	"lag", "fed", "salvaged", "lost"}
 
 func (k EventKind) String() string { return eventNames[k] }
 
@@ -60,6 +65,10 @@ func (e Event) String() string {
 		return fmt.Sprintf("the standby's state has another digest than the log, or its ring is harmed: quarantined in epoch %d, its log ends at %d", e.A, e.B)
 	case EventDiverged:
 		return fmt.Sprintf("this node's state is not the writer's behind the record that ends at %d: quarantined", e.A)
+	case EventLag, EventFed:
+		return fmt.Sprintf("from %d to %d", e.A, e.B)
+	case EventSalvaged, EventLost:
+		return fmt.Sprintf("%d bytes of the log behind %d", e.B, e.A)
 	case EventAdopted:
 		return fmt.Sprintf("at %d, behind %d records", e.A, e.B)
 	case EventWord:

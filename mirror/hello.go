@@ -145,6 +145,7 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
 	r.hello = hello
 	r.table.Config.PeerOrderMAC = hello.OrderMAC
 	r.step(role.Event{Kind: role.PeerHello, Hello: hello, Tail: r.ring.Tail(), Echoed: h.Echo}, nowNs)
+	r.considerLag(nowNs)
 	// Two that both want to join hear of each other at their ticks.
 	if hello.Want == wire.WantJoin && r.word.State() == lane.Active {
 		r.serveCatchUp(&hello, h.Echo > r.goneOnFrom, nowNs)
@@ -194,7 +195,7 @@ func (r *Replica) serveCatchUp(hello *wire.Hello, hears bool, nowNs int64) {
 		if r.refusedAt != from {
 			r.refusedAt = from
 			r.Events.push(Event{TimeNs: nowNs, Kind: EventRefused,
-				Reason: "the standby lacks records that this ring no longer holds: a lane's state cannot be sent yet; start both nodes with empty rings"})
+				Reason: "the standby lacks records that this ring no longer holds: it needs [stream] and peer_stream, and this node [stream] and [archive]; else start both nodes with empty rings"})
 		}
 		return
 	}
@@ -243,9 +244,14 @@ func (r *Replica) onMirror(h *wire.Header, payload []byte, nowNs int64) {
 	}
 	if h.Epoch > r.word.Epoch() || h.LengthBytes > 0 {
 		r.noteRecord(h, payload)
-		r.step(role.Event{Kind: role.CaughtUp, Record: r.newest, Tail: r.ring.Tail(), LastEpoch: r.ring.LastEpoch()}, nowNs)
+		r.tellCaughtUp(nowNs)
 	}
 	r.helloDue = r.word.State() == lane.Syncing
+}
+
+// tellCaughtUp tells the role machine how far the log of a SYNCING node has come.
+func (r *Replica) tellCaughtUp(nowNs int64) {
+	r.step(role.Event{Kind: role.CaughtUp, Record: r.newest, Tail: r.ring.Tail(), LastEpoch: r.ring.LastEpoch()}, nowNs)
 }
 
 // noteRecord keeps the newest epoch record of the log when one comes in.

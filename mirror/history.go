@@ -9,6 +9,7 @@ import (
 	"onebeat/mirror/lane"
 	"onebeat/mirror/ring"
 	"onebeat/mirror/role"
+	"onebeat/mirror/wire"
 )
 
 // Need says what a node lacks to serve or to stand by: its machine, as of a
@@ -46,8 +47,11 @@ type Place struct {
 	Records  uint64 // of the log up to there, padding left out
 	Record   lane.Record
 	// Reset: the ring's log is not that of the machine, or ends before it: the
-	// ring is emptied and goes on at Position. Only of a node that is SYNCING.
-	Reset bool
+	// ring is emptied and goes on at Position. Only of a node that is SYNCING. It is
+	// another ring then, with this Incarnation: what was recorded of the old one
+	// must not be believed of it.
+	Reset       bool
+	Incarnation uint64
 }
 
 // ErrAdopt means that a machine does not fit this node's log now.
@@ -76,6 +80,8 @@ func (r *Replica) CanAdopt(p *Place) error {
 		return fmt.Errorf("%w: position %d", ErrAdopt, p.Position)
 	case p.Reset && state != lane.Syncing:
 		return fmt.Errorf("%w: this node is %v and keeps its log", ErrAdopt, state)
+	case p.Reset && p.Incarnation == 0:
+		return fmt.Errorf("%w: its ring has no incarnation", ErrAdopt)
 	case p.Reset:
 		return nil
 	case p.Position > r.ring.Tail() || p.Position < r.ring.Oldest():
@@ -92,8 +98,12 @@ func (r *Replica) CanAdopt(p *Place) error {
 func (r *Replica) Adopt(p *Place, nowNs int64) {
 	if p.Reset {
 		r.cutting = false
-		r.prefixOf = 0
+		if r.feeding {
+			r.Feed.Stop() // of the log that goes
+		}
+		r.renew(p.Incarnation, nowNs) // first: a process that dies in between must find no whole ring
 		r.ring.Reset(p.Position, p.Epoch)
+		r.table.CutCommit(p.Position)
 		r.newest, r.epochAt = p.Record, p.Position
 	} else if p.Record.Epoch > r.newest.Epoch {
 		r.newest = p.Record // the ring holds no epoch's beginning any more
@@ -104,4 +114,22 @@ func (r *Replica) Adopt(p *Place, nowNs int64) {
 	r.History.state.Store(historyIdle)
 	r.event(EventAdopted, p.Position, p.Records)
 	r.step(role.Event{Kind: role.Restored, Record: r.newest, Tail: r.ring.Tail(), LastEpoch: r.ring.LastEpoch()}, nowNs)
+}
+
+// renew makes the ring another one, as if this process had begun with an empty
+// ring: the role machine forgets what the log said, and the peer has to learn the
+// new incarnation before there are keys again.
+func (r *Replica) renew(incarnation uint64, nowNs int64) {
+	for atomic.SwapUint64(&r.table.Busy, 1) != 0 {
+	}
+	for atomic.SwapUint64(&r.table.Second.Busy, 1) != 0 {
+	}
+	r.table.Config.Incarnation, r.table.Config.PeerIncarnation = incarnation, 0
+	atomic.StoreUint64(&r.table.Second.Busy, 0)
+	atomic.StoreUint64(&r.table.Busy, 0)
+	r.prefixOf, r.mismatch, r.refusedAt = 0, 0, 0
+	r.hello, r.helloCounter, r.helloIncarn, r.peerHello = wire.Hello{}, 0, 0, 0
+	r.freshFrom = r.table.Engine.TxCounter
+	r.role = newRole(&r.cfg, incarnation)
+	r.step(role.Event{Kind: role.Start, Word: r.word, Hollow: true}, nowNs)
 }

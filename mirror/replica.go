@@ -41,6 +41,10 @@ type Config struct {
 	// NowNs is CLOCK_MONOTONIC as it is now, for a look at the lease between two
 	// steps of a cycle.
 	NowNs func() int64
+	// Stream: history that the writer's ring no longer holds can be fetched.
+	Stream bool
+	// SalvageNs is how long a successor waits for the end of a dead engine's log.
+	SalvageNs int64
 	// StartWallNs is the wall clock when the node started: where a new lane's
 	// time begins.
 	StartWallNs int64
@@ -64,6 +68,8 @@ type Replica struct {
 	History  History
 	// Copies are what further copies of the log hold.
 	Copies Copies
+	// Feed brings what the peer's frames do not.
+	Feed Feed
 
 	cfg       Config
 	table     *lane.Table
@@ -81,6 +87,8 @@ type Replica struct {
 	sender
 	successor
 	cutter
+	feeder
+	salvage
 	lease
 	release
 	holding
@@ -140,11 +148,7 @@ func New(cfg Config, mem Memory, link xdp.Port, arb arbiter.Arbiter) (*Replica, 
 	r := &Replica{
 		cfg: cfg, table: mem.Table, authority: mem.Authority, ring: mem.Ring, setNHKey: mem.SetNHKey,
 		lifeNs: cfg.HeartbeatNs / 4, arbiter: arb, lease: lease{leaseUntilNs: noLease},
-		role: role.New(role.Config{
-			Self: lane.Member{Node: cfg.Node, Incarnation: incarnation}, PeerNode: cfg.Peer,
-			First: cfg.First, AgainNs: cfg.HeartbeatNs,
-			Registered: cfg.Registered, ReadNs: max(readHeartbeats*cfg.HeartbeatNs, readAtLeastNs),
-		}),
+		role: newRole(&cfg, incarnation),
 	}
 	r.second.nextNs = noSecond
 	if err := cfg.Terms.Check(); err != nil {
@@ -161,6 +165,14 @@ func New(cfg Config, mem Memory, link xdp.Port, arb arbiter.Arbiter) (*Replica, 
 		}
 	}
 	return r, nil
+}
+
+func newRole(cfg *Config, incarnation uint64) *role.Machine {
+	return role.New(role.Config{
+		Self: lane.Member{Node: cfg.Node, Incarnation: incarnation}, PeerNode: cfg.Peer,
+		First: cfg.First, AgainNs: cfg.HeartbeatNs,
+		Registered: cfg.Registered, ReadNs: max(readHeartbeats*cfg.HeartbeatNs, readAtLeastNs),
+	})
 }
 
 func newLink(cfg *Config, table *lane.Table, port xdp.Port) *Link {
@@ -206,6 +218,8 @@ func (r *Replica) Observe(nowNs int64) lane.State {
 	}
 	if r.word.State() == lane.Candidate {
 		r.answers(nowNs) // orders wait for it
+	} else if r.feeding {
+		r.stepFeed(nowNs)
 	}
 	r.keepLease(nowNs)
 	if nowNs >= r.nextTickNs {
@@ -398,6 +412,12 @@ func (r *Replica) Counters(visit func(name string, count uint64)) {
 	visit("mirror_hello_refused", r.helloRefused)
 	visit("mirror_cuts", r.cuts)
 	visit("mirror_cut_bytes", r.cutSize)
+	visit("catchup_feeds", r.feeds)
+	visit("catchup_failed", r.feedFails)
+	visit("catchup_bytes", r.fed)
+	visit("salvage_times", r.salvages)
+	visit("salvage_bytes", r.salvaged)
+	visit("salvage_lost_bytes", r.lostBytes)
 	visit("events_dropped", r.Events.Dropped())
 	visit("policy_changes", uint64(r.revision))
 	visit("policy_timeouts", r.wait.Timeouts())

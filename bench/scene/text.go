@@ -25,7 +25,7 @@ func (s *Scene) header(b *strings.Builder, place string, number int) {
 func (s *Scene) NodeText(place string) (string, error) {
 	var b strings.Builder
 	s.header(&b, place, lab.NodeNumber(place))
-	fmt.Fprintln(&b, s.NodeLines)
+	fmt.Fprintln(&b, strings.ReplaceAll(s.NodeLines, "$NODE", strconv.Itoa(lab.NodeNumber(place))))
 	peers := map[string]bool{}
 	for _, end := range s.Lab.Links(place) {
 		if s.shares(place, end.Peer) {

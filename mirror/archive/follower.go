@@ -139,6 +139,9 @@ func (f *Follower) step(nowNs int64) (int, error) {
 		}
 		f.seen = cuts
 	}
+	if f.w == nil {
+		return 0, nil // the log began anew: so does the archive, with the next step
+	}
 	n, err := 0, error(nil)
 	if f.aligned {
 		n, err = f.move()

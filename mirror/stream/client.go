@@ -18,6 +18,8 @@ type ClientOptions struct {
 	Credentials *Credentials
 	Name        string // at most NameMaxBytes visible characters [node-<n>]
 	Timing      Timing
+	// Dial connects. [net.Dialer]
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 }
 
 // Client is a connection to a server. It is for one goroutine, and one request
@@ -43,7 +45,12 @@ func Dial(ctx context.Context, address string, server uint8, o ClientOptions) (*
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.Timing.Handshake)
 	defer cancel()
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if o.Dial == nil {
+		o.Dial = func(ctx context.Context, address string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", address)
+		}
+	}
+	c, err := o.Dial(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("stream: %w", err)
 	}

@@ -8,12 +8,13 @@ import (
 
 // Copy is a client that keeps a copy of a lane's log.
 type Copy struct {
-	Name string
-	Node uint8
+	Name string `json:"name"`
+	Node uint8  `json:"node"`
 	// Received and Durable are what it last ACKed: in its memory, on its disk.
-	Received, Durable uint64
-	HeardNs           int64 // when, on the server's monotonic clock
-	Connected         bool
+	Received  uint64 `json:"received"`
+	Durable   uint64 `json:"durable"`
+	HeardNs   int64  `json:"heard_ns"` // when, on the server's monotonic clock
+	Connected bool   `json:"connected"`
 }
 
 // copiesMax bounds how many are remembered for a lane.

@@ -124,22 +124,27 @@ func archiveEnd(r *archive.Reader) (end uint64, epoch uint32, timeNs int64) {
 	}
 }
 
-// lastTimeNs returns the time of the ring's last record: it looks for one close
-// to the tail and follows the log from there.
+// lastTimeNs returns the time of the ring's last record; 0: not known.
 func lastTimeNs(r *ring.Ring) int64 {
-	tail := r.Tail()
-	from := tail - min(tail, 2*ring.MaxRecordBytes)
+	head, _ := LastHead(r, r.Tail())
+	return head.timeNs()
+}
+
+// LastHead returns the header of the record that ends at a position, the ring's
+// tail or one close to it: it looks for a record some way before and follows the log
+// from there. Any thread may ask.
+func LastHead(r *ring.Ring, end uint64) (head RecordHead, found bool) {
 	var b [ring.MaxRecordBytes]byte
 	var rec app.Record
-	timeNs := int64(0)
-	for p := from; p < tail; {
-		n := copy(b[:], r.Bytes(p, min(tail, p+ring.MaxRecordBytes)))
-		end, state := ring.Decode(b[:n], p, &rec)
+	for p := end - min(end, 2*ring.MaxRecordBytes); p < end; {
+		n := copy(b[:], r.Bytes(p, min(end, p+ring.MaxRecordBytes)))
+		next, state := ring.Decode(b[:n], p, &rec)
 		if state != ring.Found {
 			p += ring.AlignBytes
 			continue
 		}
-		timeNs, p = rec.TimeNs, end
+		copy(head[:], b[:])
+		p, found = next, next == end
 	}
-	return timeNs
+	return head, found
 }

@@ -23,6 +23,8 @@ func (r *RecordHead) Position() uint64 { return binary.LittleEndian.Uint64(r[16:
 // Epoch returns the record's epoch.
 func (r *RecordHead) Epoch() uint32 { return binary.LittleEndian.Uint32(r[8:]) }
 
+func (r *RecordHead) timeNs() int64 { return int64(binary.LittleEndian.Uint64(r[24:])) }
+
 // end returns the position behind the record.
 func (r *RecordHead) end() uint64 {
 	return r.Position() + uint64(ring.PaddedBytes(int(binary.LittleEndian.Uint32(r[:]))-ring.HeaderBytes))

@@ -14,6 +14,7 @@ import (
 	"onebeat/mirror/fence"
 	"onebeat/mirror/policy"
 	"onebeat/mirror/snapshot"
+	"onebeat/mirror/stream"
 	"onebeat/tools/hook"
 	"onebeat/tools/track"
 )
@@ -114,6 +115,12 @@ type Memory struct {
 	Goroutines    int    `json:"goroutines"`
 }
 
+// CatchUp is what a node fetches of a lane from its peer.
+type CatchUp struct {
+	Doing    string `json:"doing"`
+	Position uint64 `json:"position"` // up to which the log has come
+}
+
 // LaneStatus is one lane of a node.
 type LaneStatus struct {
 	ID       int    `json:"id"`
@@ -168,6 +175,10 @@ type LaneStatus struct {
 	// Release is what outputs wait for.
 	Release Release `json:"release"`
 
+	// CatchUp is nil when nothing is being fetched from the peer.
+	CatchUp *CatchUp `json:"catch_up,omitempty"`
+	// Copies are further hosts that keep the log, as they last said.
+	Copies []stream.Copy `json:"copies,omitempty"`
 	// Archive is nil when the log is in memory only.
 	Archive *archive.Status `json:"archive,omitempty"`
 	// Snapshots is nil when none are kept and the ring told the state.

@@ -259,6 +259,12 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 	if k := p.keeper.Status(); k.Dir != "" || k.State != "idle" || k.Restored != nil {
 		s.Snapshots = &k
 	}
+	if p.catcher != nil {
+		s.CatchUp = p.catcher.status()
+	}
+	if n.stream != nil {
+		s.Copies = n.stream.Copies(uint8(p.cfg.ID))
+	}
 	deadline := time.Now().Add(reportTimeout)
 	for p.loop.AskReport(); time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {
 		r, ok := p.loop.Report()

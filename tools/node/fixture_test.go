@@ -101,12 +101,15 @@ func (w *world) config(place string) *config.Config {
 func (w *world) start(place string) error {
 	cfg := w.config(place)
 	return w.in(place, func() error {
-		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, wrap: w.wrap[place], alter: w.set.alter[place], Log: slog.New(slog.NewTextHandler(testLog{w, place}, nil))})
+		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, wrap: w.wrap[place], dial: w.dialer(place), alter: w.set.alter[place], Log: slog.New(slog.NewTextHandler(testLog{w, place}, nil))})
 		if err != nil {
 			return err
 		}
 		w.nodes[place] = n
 		n.Start()
+		n.closer = append(n.closer, func(stop func()) func() error {
+			return func() error { stop(); return nil }
+		}(n.runCatchers()))
 		return nil
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 
 	"onebeat/bpf"
@@ -14,6 +15,7 @@ import (
 	"onebeat/mirror/arbiter"
 	"onebeat/mirror/archive"
 	"onebeat/mirror/ring"
+	"onebeat/mirror/stream"
 	"onebeat/pin"
 	"onebeat/tools/config"
 	"onebeat/xdp"
@@ -34,6 +36,8 @@ type Options struct {
 	// alter puts something in the place of the loops' machines: tests plant one
 	// that goes wrong.
 	alter func(app.Machine) app.Machine
+	// dial connects to a peer's stream: tests do so from another namespace.
+	dial func(ctx context.Context, address string) (net.Conn, error)
 }
 
 // Node is an opened node: everything is set up in the network namespace of the
@@ -53,6 +57,8 @@ type Node struct {
 	// threads run the lanes once run has started them.
 	threads []*thread
 	closer  []func() error
+	stream  *stream.Server // nil: this node's logs go to nobody
+	dial    func(ctx context.Context, address string) (net.Conn, error)
 	// forceFrom is Options.ForceFrom.
 	forceFrom string
 }
@@ -75,13 +81,14 @@ type laneParts struct {
 	orders   *orderLog         // nil: none is kept
 	watch    *laneWatch        // nil: no peer
 	archive  *archive.Follower // nil: the log is in memory only
+	catcher  *catcher          // nil: nothing is fetched
 	keeper   *keeper
 }
 
 // Open sets a node up. Everything wrong that can be seen now is refused with
 // its remedy. ctx ends the wait for the peer's link to answer.
 func Open(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
-	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap, alter: o.alter, forceFrom: o.ForceFrom}
+	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap, alter: o.alter, dial: o.dial, forceFrom: o.ForceFrom}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -106,9 +113,14 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	if n.cfg.Node.Transport == config.TransportUDP {
-		return n.openUDP()
+		err = n.openUDP()
+	} else {
+		err = n.openXDP(ctx)
 	}
-	return n.openXDP(ctx)
+	if err != nil {
+		return err
+	}
+	return n.openStream()
 }
 
 // addLane joins a lane's ports and memory to a replica, a machine and a loop.

@@ -36,9 +36,9 @@ func (w *world) sameLane(a, b *laneParts) {
 	r := a.replica.Record()
 	tail := a.mem.table.Tail
 	size := uint64(len(a.mem.ringMem) - bpf.RingSlackBytes)
-	from := uint64(0)
+	from := max(a.ring.Oldest(), b.ring.Oldest()) // one may have begun behind a snapshot
 	if tail > size {
-		from = tail - size + 4096
+		from = max(from, tail-size+4096)
 	}
 	for p := from; p < tail; p++ {
 		if i := p % size; a.mem.ringMem[i] != b.mem.ringMem[i] {

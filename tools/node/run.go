@@ -28,6 +28,8 @@ func (n *Node) run(ctx context.Context) error {
 	defer stopArchives()
 	stopKeepers := n.runKeepers()
 	defer stopKeepers()
+	stopCatchers := n.runCatchers()
+	defer stopCatchers()
 	ended := make(chan error, len(n.threads))
 	for _, t := range n.threads {
 		go func() { ended <- t.run() }()
@@ -45,6 +47,7 @@ func (n *Node) run(ctx context.Context) error {
 	n.handOverAll()
 	err = errors.Join(err, n.stopThreads(running, ended))
 	stopKeepers()
+	stopCatchers()
 	stopArchives()
 	n.leave()
 	n.logEvents()
@@ -102,7 +105,7 @@ func eventLevel(k mirror.EventKind) slog.Level {
 	case mirror.EventLogBroken, mirror.EventDiverged, mirror.EventStandbyOut, mirror.EventStopped:
 		return slog.LevelError
 	case mirror.EventAlone, mirror.EventRefused, mirror.EventRebuild, mirror.EventAckTimeout,
-		mirror.EventCut, mirror.EventLease, mirror.EventForced, mirror.EventNoHistory,
+		mirror.EventCut, mirror.EventLost, mirror.EventLease, mirror.EventForced, mirror.EventNoHistory,
 		mirror.EventPolicy, mirror.EventDegraded, mirror.EventRefusing:
 		return slog.LevelWarn
 	}

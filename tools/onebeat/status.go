@@ -85,6 +85,16 @@ func printStatus(w io.Writer, s *control.Status) {
 			fmt.Fprintf(w, "  archive  %s, up to %d of %d, from %d; %d segments, %.1f MiB; %d gaps, %d cuts, %d damages, %d failures %s\n",
 				a.State, a.Archived, l.Tail, a.Begin, a.Segments, float64(a.FileBytes)/(1<<20), a.Gaps, a.Cuts, a.Damages, a.Failures, a.LastError)
 		}
+		if c := l.CatchUp; c != nil {
+			fmt.Fprintf(w, "  catch-up %s, up to %d\n", c.Doing, c.Position)
+		}
+		for _, c := range l.Copies {
+			state := "connected"
+			if !c.Connected {
+				state = "GONE"
+			}
+			fmt.Fprintf(w, "  copy     %s of node %d, %s: received %d, durable %d, heard %s\n", c.Name, c.Node, state, c.Received, c.Durable, heard(s.NowNs, c.HeardNs))
+		}
 		fmt.Fprintf(w, "  engine   last progress %.1f us ago\n", float64(s.NowNs-l.ProgressNs)/1e3)
 		printHealth(w, l.Health)
 		if l.CandidateNs != 0 {

@@ -1,0 +1,229 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"onebeat/mirror"
+	"onebeat/mirror/stream"
+	"onebeat/tools/config"
+	"onebeat/tools/control"
+)
+
+// catcher fetches for one lane what its peer's frames do not bring: history that the
+// writer's ring no longer holds, a state for a node that has none, and the end of a
+// dead engine's log for its successor. It belongs to one goroutine; status is for any.
+type catcher struct {
+	log         *slog.Logger
+	lane        *laneParts
+	link        *config.Link
+	credentials *stream.Credentials
+	dial        func(ctx context.Context, address string) (net.Conn, error) // nil: as usual
+	stateDir    string                                                      // where a snapshot that comes is kept until it is used
+	retry       time.Time                                                   // no state is fetched before
+	told        string
+	position    atomic.Uint64
+	doing       atomic.Pointer[string]
+}
+
+const (
+	catcherPoll  = time.Millisecond
+	catcherRetry = time.Second
+)
+
+func newCatcher(n *Node, p *laneParts, credentials *stream.Credentials) *catcher {
+	link := n.cfg.Link(p.cfg.Peer)
+	if !link.PeerStream.IsValid() && !link.PeerMirrord.IsValid() {
+		return nil
+	}
+	return &catcher{log: n.log.With("lane", p.cfg.ID), lane: p, link: link, credentials: credentials, dial: n.dial,
+		stateDir: fetchedDir(n.cfg, p.cfg.ID)}
+}
+
+// run looks after the lane until ctx ends.
+func (c *catcher) run(ctx context.Context) {
+	t := time.NewTicker(catcherPoll)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			c.step(ctx)
+		}
+	}
+}
+
+// step does what is wanted, if anything is; it may take long.
+func (c *catcher) step(ctx context.Context) {
+	f := &c.lane.replica.Feed
+	if lag, wanted := f.Wanted(); wanted {
+		c.say("fetching the log")
+		err := c.feed(ctx, &lag)
+		c.say("")
+		state := errors.Is(err, stream.ErrHistory) || errors.Is(err, errWantsState)
+		if err != nil && !state {
+			f.End(err.Error())
+			return
+		}
+		if state {
+			c.fetchState(ctx) // before the loop asks again
+		}
+		f.End("")
+		return
+	}
+	if f.Stopped() && !f.Idle() {
+		f.End("")
+	}
+	if _, wanted := c.lane.replica.History.Wanted(); wanted && !c.lane.restoring() {
+		c.fetchState(ctx)
+	}
+	c.keepState()
+}
+
+// say is for the status; empty: nothing.
+func (c *catcher) say(doing string) { c.doing.Store(&doing) }
+
+// status returns what is being done, nil if nothing is.
+func (c *catcher) status() *control.CatchUp {
+	doing := c.doing.Load()
+	if doing == nil || *doing == "" {
+		return nil
+	}
+	return &control.CatchUp{Doing: *doing, Position: c.position.Load()}
+}
+
+// connect dials one of the peer's servers.
+func (c *catcher) connect(ctx context.Context, address config.Endpoint) (*stream.Client, error) {
+	if !address.IsValid() {
+		return nil, errNoAddress
+	}
+	return stream.Dial(ctx, address.String(), uint8(c.link.Peer), stream.ClientOptions{Credentials: c.credentials, Dial: c.dial})
+}
+
+var (
+	errNoAddress = errors.New("no such server is configured")
+	// errWantsState means that a snapshot is better than a long log.
+	errWantsState = errors.New("a snapshot is fetched first")
+)
+
+// feed brings the loop the records it asks for.
+func (c *catcher) feed(ctx context.Context, lag *mirror.Lag) error {
+	servers := []config.Endpoint{c.link.PeerStream}
+	if lag.Salvage {
+		// The node's own server died with it, the daemon's did not.
+		servers = []config.Endpoint{c.link.PeerMirrord, c.link.PeerStream}
+	}
+	var errs []error
+	for _, address := range servers {
+		client, err := c.connect(ctx, address)
+		if err == nil {
+			err = c.feedFrom(ctx, client, lag)
+			err = errors.Join(err, client.Close())
+			if err == nil {
+				return nil
+			}
+		}
+		if err != errNoAddress {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == 0 {
+		return errors.New("the peer's [[link]] has no peer_stream")
+	}
+	return errors.Join(errs...)
+}
+
+func (c *catcher) feedFrom(ctx context.Context, client *stream.Client, lag *mirror.Lag) error {
+	if err := c.preferState(client, lag); err != nil {
+		return err
+	}
+	req := stream.LogRequest{Lane: uint8(c.lane.cfg.ID), From: lag.From, Epoch: lag.Epoch, Salvage: lag.Salvage, To: lag.To}
+	if lag.From > 0 {
+		req.Last, _ = stream.LastHead(c.lane.ring, lag.From)
+	}
+	log, err := client.Log(req)
+	if err != nil {
+		return err
+	}
+	defer log.Close() // ends nothing but what runs for it
+	f := &c.lane.replica.Feed
+	stop := context.AfterFunc(ctx, func() {
+		f.Stop()
+		_ = client.Close() // what waits for it ends
+	})
+	defer stop()
+	for {
+		chunk, err := log.Next()
+		var cut *stream.Cut
+		switch {
+		case errors.As(err, &cut):
+			f.PutCut(cut.Position)
+			return nil
+		case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		c.position.Store(chunk.End())
+		if !c.awaitArchive(ctx, chunk.Position) || !f.Put(chunk.Position, chunk.Records, uint64(c.lane.ring.SizeBytes())) {
+			if f.Stopped() {
+				return nil
+			}
+			return fmt.Errorf("the log at %d does not fit a ring of %d bytes", chunk.Position, c.lane.ring.SizeBytes())
+		}
+	}
+}
+
+// preferState: a node that has nothing starts from a snapshot, where there is one.
+func (c *catcher) preferState(client *stream.Client, lag *mirror.Lag) error {
+	if lag.From > 0 || lag.Salvage {
+		return nil
+	}
+	status, err := c.peerStatus(client)
+	if err != nil {
+		return err
+	}
+	if status.Snapshot > 0 {
+		return errWantsState
+	}
+	return nil
+}
+
+// awaitArchive keeps the ring from running away from this node's archive, which
+// would have a gap: half of the ring at most lies between. One that fails is not
+// waited for. false: nothing more is wanted.
+func (c *catcher) awaitArchive(ctx context.Context, position uint64) bool {
+	a, half := c.lane.archive, uint64(c.lane.ring.SizeBytes())/2
+	for a != nil && ctx.Err() == nil {
+		s := a.Status()
+		if s.State == "failing" || position < s.End+half || s.State == "following" && s.Segments == 0 {
+			break
+		}
+		if c.lane.replica.Feed.Stopped() {
+			return false
+		}
+		time.Sleep(catcherPoll)
+	}
+	return ctx.Err() == nil
+}
+
+// peerStatus asks what the server has of this lane.
+func (c *catcher) peerStatus(client *stream.Client) (*stream.LaneStatus, error) {
+	list, err := client.Status()
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if int(list[i].Lane) == c.lane.cfg.ID {
+			return &list[i], nil
+		}
+	}
+	return nil, fmt.Errorf("the peer serves no lane %d to this node", c.lane.cfg.ID)
+}

@@ -1,0 +1,118 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"onebeat/bench/lab"
+	"onebeat/mirror/lane"
+	"onebeat/mirror/stream"
+)
+
+const streamPort = 7600
+
+// streamed is a setting whose nodes keep archives and give them to each other. The
+// writer goes on alone when its standby is gone.
+func streamed(t *testing.T, s setting, snapshots bool) setting {
+	t.Helper()
+	s = saving(s, filepath.Join(t.TempDir(), "archive"), false)
+	if snapshots {
+		s.sections += "retain_size = \"256KiB\"\n[snapshot]\nrecords = 1000\nkeep = 2\n"
+	}
+	dir := t.TempDir()
+	a, err := stream.NewAuthority(time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority, _, err := a.PEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{"authority.crt": authority}
+	for node := range 3 {
+		c, k, err := a.Issue(uint8(node+1), time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[fmt.Sprintf("node-%d.crt", node+1)], files[fmt.Sprintf("node-%d.key", node+1)] = c, k
+	}
+	for name, b := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.sections += fmt.Sprintf("[stream]\nlisten = \"10.10.0.$NODE:%d\"\ncertificate = \"%s/node-$NODE.crt\"\nkey = \"%s/node-$NODE.key\"\nauthorities = \"%s/authority.crt\"\nsalvage = \"10s\"\n",
+		streamPort, dir, dir, dir)
+	s.link += fmt.Sprintf("peer_stream = \"10.10.0.$PEER:%d\"\npeer_mirrord = \"10.10.0.$PEER:%d\"\n", streamPort, streamPort+1)
+	return s
+}
+
+const alone = "wait = \"50ms\"\non_timeout = \"degrade\"\n"
+
+// dialer connects from a place of the lab.
+func (w *world) dialer(place string) func(context.Context, string) (net.Conn, error) {
+	return func(ctx context.Context, address string) (c net.Conn, err error) {
+		err = w.in(place, func() error {
+			c, err = new(net.Dialer).DialContext(ctx, "tcp", address)
+			return err
+		})
+		return c, err
+	}
+}
+
+// longer writes at least so many bytes of log.
+func (w *world) longer(bytes uint64) {
+	w.t.Helper()
+	a := w.nodes[lab.NodeA].lanes[0]
+	if w.word(lab.NodeA).State() != lane.Active {
+		a = w.nodes[lab.NodeB].lanes[0]
+	}
+	for end := a.mem.table.Tail + bytes; a.mem.table.Tail < end; {
+		w.burst(2000, 20)
+	}
+}
+
+// A standby that was away for longer than the rings reach back comes back: from the
+// writer's archive, and where that no longer reaches back either, from its snapshot.
+func TestStandbyAwayForLong(t *testing.T) {
+	for _, snapshots := range []bool{false, true} {
+		t.Run(fmt.Sprintf("snapshots %t", snapshots), func(t *testing.T) {
+			w := steady(t, streamed(t, setting{app: "gateway", extra: alone}, snapshots))
+			w.kill(lab.NodeB)
+			w.longer(3 << 20)
+			w.restart(lab.NodeB)
+			w.untilState(lab.NodeB, lane.Standby)
+			w.orders(100)
+			w.sameState()
+			w.giveLane(lab.NodeA, lab.NodeB)
+			w.orders(100)
+			w.checkOnce()
+			w.sameState()
+		})
+	}
+}
+
+// A new standby with nothing replaces a lost one, and takes over.
+func TestNewStandby(t *testing.T) {
+	for _, snapshots := range []bool{false, true} {
+		t.Run(fmt.Sprintf("snapshots %t", snapshots), func(t *testing.T) {
+			w := steady(t, streamed(t, setting{app: "gateway", extra: alone}, snapshots))
+			w.kill(lab.NodeB)
+			w.cleanup(lab.NodeB)
+			w.longer(3 << 20)
+			w.restart(lab.NodeB)
+			w.untilState(lab.NodeB, lane.Standby)
+			w.orders(100)
+			w.sameState()
+			w.kill(lab.NodeA)
+			w.untilState(lab.NodeB, lane.Active)
+			w.orders(100)
+			w.checkOnce()
+		})
+	}
+}
