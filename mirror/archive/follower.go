@@ -210,8 +210,12 @@ func (f *Follower) move() (int, error) {
 	if f.ring.Cuts() != f.seen || !f.ring.Holds(end) {
 		return 0, nil // look again
 	}
-	if n == 0 {
-		return 0, fmt.Errorf("%w at %d: the ring holds no record there", ring.ErrRecord, end)
+	var rec app.Record
+	if _, state := ring.Decode(f.buffer[:n], end, &rec); state != ring.Found {
+		if later, ok := f.held(end); ok && later > end {
+			return f.skip() // the ring began behind the archive's end
+		}
+		return 0, fmt.Errorf("%w at %d: %v in the ring", ring.ErrRecord, end, state)
 	}
 	return f.w.Append(end, f.buffer[:n])
 }

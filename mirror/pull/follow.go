@@ -1,0 +1,185 @@
+package pull
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"onebeat/mirror/ring"
+	"onebeat/mirror/stream"
+)
+
+const (
+	// ackEvery is how often the copy looks whether it has more to ACK.
+	ackEvery = time.Millisecond
+	// lookEvery is how often, while nothing comes, the other sources are asked
+	// whether they went on without this one.
+	lookEvery = 2 * time.Second
+)
+
+// errBetter means that another source has more.
+var errBetter = errors.New("another source has more of the log")
+
+// follow is one connection. moved: records came by it.
+func (p *Puller) follow(ctx context.Context, source Source) (moved bool, err error) {
+	c, err := stream.Dial(ctx, source.Address, source.Node, p.client())
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() }) // ends what waits for it
+	defer stop()
+	log, err := c.Log(stream.LogRequest{Lane: p.o.Lane, From: p.ring.Tail(), Last: p.last, Epoch: p.epoch, Follow: true,
+		Compress: p.o.Compress, Copy: true, RateBytes: p.o.RateBytes, Identity: p.identity})
+	if err != nil {
+		return false, errors.Join(err, c.Close())
+	}
+	acked := make(chan struct{})
+	go func() {
+		p.ack(ctx, log)
+		close(acked)
+	}()
+	looked := make(chan struct{})
+	go func() {
+		p.lookAround(ctx, source, cancel)
+		close(looked)
+	}()
+	p.connected(source)
+	for err == nil {
+		var chunk stream.Chunk
+		if chunk, err = log.Next(); err == nil {
+			moved = moved || len(chunk.Records) > 0
+			err = p.take(ctx, &chunk)
+		}
+	}
+	if errors.Is(context.Cause(ctx), errBetter) {
+		err = errBetter
+	}
+	cancel(nil)
+	<-acked
+	<-looked
+	_ = log.Close() // the connection is broken, or of no more use
+	return moved, err
+}
+
+func (p *Puller) client() stream.ClientOptions {
+	return stream.ClientOptions{Credentials: p.o.Credentials, Name: p.o.Name, Timing: p.o.Timing}
+}
+
+// take brings a chunk's records into the ring, once the archive has left room.
+func (p *Puller) take(ctx context.Context, chunk *stream.Chunk) error {
+	records, position := chunk.Records, chunk.Position
+	for len(records) > 0 {
+		n := min(len(records), p.ring.SizeBytes()-int(position)&(p.ring.SizeBytes()-1))
+		if err := p.room(ctx, position+uint64(n)); err != nil {
+			return err
+		}
+		if err := p.ring.WriteRaw(position, records[:n]); err != nil {
+			return err
+		}
+		records, position = records[n:], position+uint64(n)
+	}
+	if len(chunk.Records) > 0 {
+		p.last, p.epoch = chunk.Last, chunk.Last.Epoch()
+		p.seen.Store(p.epoch)
+	}
+	p.took(chunk)
+	return nil
+}
+
+// room waits until the ring can be written up to a position without losing what
+// is not archived.
+func (p *Puller) room(ctx context.Context, end uint64) error {
+	for {
+		held := max(p.follower.Archived(), p.base)
+		if end+4*ring.MaxRecordBytes <= held+uint64(p.ring.SizeBytes()) {
+			return nil
+		}
+		p.told("waiting for the disk")
+		t := time.NewTimer(ackEvery)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// ack tells the source what the copy has, as soon as it has more.
+func (p *Puller) ack(ctx context.Context, log *stream.Log) {
+	t := time.NewTicker(ackEvery)
+	defer t.Stop()
+	var received, durable uint64
+	for {
+		if r, d := p.ring.Tail(), p.durable(); r != received || d != durable {
+			received, durable = r, d
+			if log.Ack(r, d) != nil {
+				return // Next says why
+			}
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// durable returns up to where the copy is on the disk.
+func (p *Puller) durable() uint64 {
+	f := p.archived.Load()
+	if f == nil {
+		return 0
+	}
+	d := f.Archived()
+	if s := f.Status(); d < s.End && s.State == "comparing" {
+		// The archive was taken over whole and the ring began at its end.
+		d = s.End
+	}
+	return min(d, p.ring.Tail())
+}
+
+// lookAround asks the other sources, while this one has nothing new, whether the
+// lane goes on there in a later epoch.
+func (p *Puller) lookAround(ctx context.Context, source Source, end context.CancelCauseFunc) {
+	t := time.NewTicker(lookEvery)
+	defer t.Stop()
+	tail := p.ring.Tail()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		if now := p.ring.Tail(); now != tail {
+			tail = now
+			continue
+		}
+		for _, other := range p.o.Sources {
+			if other != source && p.hasMore(ctx, other, tail) {
+				end(errBetter)
+				return
+			}
+		}
+	}
+}
+
+func (p *Puller) hasMore(ctx context.Context, other Source, tail uint64) bool {
+	c, err := stream.Dial(ctx, other.Address, other.Node, p.client())
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	lanes, err := c.Status()
+	if err != nil {
+		return false
+	}
+	for _, l := range lanes {
+		if l.Lane == p.o.Lane && l.Safe > tail {
+			return true
+		}
+	}
+	return false
+}
