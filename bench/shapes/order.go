@@ -84,7 +84,7 @@ func (o *orderShooter) shoot(h *hdr.Histogram) bool {
 	}
 	o.fire()
 	overdue := false
-	for looks := 1; o.unanswered > 0; looks++ {
+	for looks := 1; o.unanswered > 0 || o.toVenue && o.atVenueNs == 0; looks++ {
 		if n := o.port.Recv(rxBatch); n > 0 {
 			o.take(n)
 			continue
@@ -105,15 +105,12 @@ func (o *orderShooter) shoot(h *hdr.Histogram) bool {
 		}
 		o.rest(nowNs)
 	}
-	if !o.toVenue {
+	if o.toVenue {
+		o.record(h, o.atVenueNs)
+	} else {
 		o.record(h, o.answeredNs)
-		return o.settle()
 	}
-	if !o.settle() || o.atVenueNs == 0 {
-		return false
-	}
-	o.record(h, o.atVenueNs)
-	return true
+	return o.settle()
 }
 
 // settle lets everybody finish with the order before the next one is sent.
