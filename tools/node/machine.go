@@ -45,6 +45,9 @@ func newMachine(l *config.Lane, venueMAC [6]byte, log *orderLog) (*engine.Machin
 	return m, nil
 }
 
+// NewMachine makes a lane's machine, without records, for who only rebuilds a state.
+func NewMachine(l *config.Lane) (app.Machine, error) { return newMachine(l, [6]byte{}, nil) }
+
 func newBook(l *config.Lane, log *orderLog) (*book.Book, error) {
 	cfg := book.Config{FlowsMax: max(64, len(l.Sessions))}
 	for _, s := range l.Symbols {

@@ -1,8 +1,11 @@
 package node
 
 import (
+	"fmt"
+
 	"onebeat/engine"
 	"onebeat/engine/app"
+	"onebeat/mirror/snapshot"
 	"onebeat/tools/config"
 )
 
@@ -36,3 +39,33 @@ func (r *Replay) Diverged() bool { return r.machine.Diverged() }
 
 // Counters calls visit for every counted reason.
 func (r *Replay) Counters(visit func(name string, count uint64)) { r.machine.Counters(visit) }
+
+// Log is a lane's log as Restore reads it.
+type Log interface {
+	Begin() uint64
+	Seek(position uint64) error
+	Next(rec *app.Record) (more bool, err error)
+}
+
+// Restore begins with a snapshot instead of the log's beginning, and goes to where it
+// ends in the log. Its last record must be the log's, as far as that holds it. A Replay
+// that refused one is of no more use.
+func (r *Replay) Restore(f *snapshot.File, log Log) error {
+	h := &f.Header
+	if h.Last >= log.Begin() {
+		var rec app.Record
+		if err := log.Seek(h.Last); err != nil {
+			return err
+		}
+		switch more, err := log.Next(&rec); {
+		case err != nil:
+			return err
+		case !more || snapshot.HashRecord(&rec) != h.LastHash:
+			return fmt.Errorf("%s: its last record, at %d, is not the log's", f.Path, h.Last)
+		}
+	}
+	if err := log.Seek(h.Position); err != nil {
+		return err
+	}
+	return f.Load(r.machine)
+}

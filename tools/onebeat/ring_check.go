@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 	"onebeat/engine/app"
 	"onebeat/mirror/archive"
 	"onebeat/mirror/disk"
+	"onebeat/tools/config"
 	"onebeat/tools/inspect"
 	"onebeat/tools/node"
 )
@@ -146,6 +148,8 @@ func printDifference(w io.Writer, d *inspect.Difference, args []string) error {
 
 // replayed is what a replay ended with.
 type replayed struct {
+	Snapshot string  `json:"snapshot,omitempty"` // that it began with
+	From     uint64  `json:"from"`
 	Records  uint64  `json:"records"`
 	Position uint64  `json:"position"` // of the last record
 	TimeNs   int64   `json:"time_ns"`  // lane time of it
@@ -158,10 +162,11 @@ type replayed struct {
 
 func newRingReplay(flags *ringFlags) *cobra.Command {
 	var want filterFlags
+	var fromSnapshot string
 	c := &cobra.Command{
 		Use: "replay", Short: "Rebuild a lane's state from its log and print the digest; needs --config", Args: cobra.NoArgs,
 		Long: "Rebuild a lane's state from its archive (--archived, or --archive DIRECTORY) or ring, from the log's\n" +
-			"beginning on. The exit status is 1 if a digest in the log is not that of the state.",
+			"beginning or from a snapshot on. The exit status is 1 if a digest in the log is not that of the state.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := flags.config()
 			if err != nil {
@@ -185,7 +190,13 @@ func newRingReplay(flags *ringFlags) *cobra.Command {
 					return errors.Join(err, s.Close())
 				}
 			}
-			r, err := replay(s, f, state)
+			r := &replayed{}
+			if fromSnapshot != "" {
+				if err := r.begin(cfg, flags.lane, fromSnapshot, s, state); err != nil {
+					return errors.Join(err, s.Close())
+				}
+			}
+			err = r.replay(s, f, state)
 			if err = errors.Join(err, s.Close()); err != nil {
 				return err
 			}
@@ -194,18 +205,19 @@ func newRingReplay(flags *ringFlags) *cobra.Command {
 	}
 	c.Flags().StringVar(&want.until, "until", "", "up to this lane time: RFC 3339, or ns since 1970")
 	c.Flags().Uint64Var(&want.to, "to", 0, "up to before this position; 0: the end")
+	c.Flags().StringVar(&fromSnapshot, "from-snapshot", "", "begin with a saved state: a file, or \"newest\" for the newest good one of the configuration")
 	return c
 }
 
-// replay applies a log from its beginning on: state without its beginning is
-// another state.
-func replay(s inspect.Source, f *inspect.Filter, state *node.Replay) (*replayed, error) {
-	if begin := s.Begin(); begin != 0 {
-		return nil, fmt.Errorf("the log is there from %d on only: its state cannot be rebuilt without what came before", begin)
+// replay applies a log from its beginning, or behind a snapshot: state without its
+// beginning is another state.
+func (r *replayed) replay(s inspect.Source, f *inspect.Filter, state *node.Replay) error {
+	if begin := s.Begin(); begin != 0 && r.Snapshot == "" {
+		return fmt.Errorf("the log is there from %d on only: its state cannot be rebuilt without what came before, or a snapshot of it (--from-snapshot)", begin)
 	}
 	starts := s.Starts()
 	p, all := newProgress(), int64(starts[len(starts)-1])
-	r, began := &replayed{}, time.Now()
+	began := time.Now()
 	var gap error
 	err := inspect.Each(s, f, func(g *archive.Gap) { gap = g }, func(rec *app.Record) error {
 		if gap != nil {
@@ -223,7 +235,7 @@ func replay(s inspect.Source, f *inspect.Filter, state *node.Replay) (*replayed,
 	r.Seconds = time.Since(began).Seconds()
 	r.Rate = float64(r.Records) / max(r.Seconds, 1e-9)
 	r.Digest, r.Diverged = fmt.Sprintf("%016x", state.Digest()), state.Diverged()
-	return r, errors.Join(gap, err)
+	return errors.Join(gap, err)
 }
 
 func (r *replayed) print(c *cobra.Command, asJSON bool) error {
@@ -240,3 +252,39 @@ func (r *replayed) print(c *cobra.Command, asJSON bool) error {
 	}
 	return err
 }
+
+// begin loads a snapshot and goes to where it ends in the log, if it is of that log.
+func (r *replayed) begin(cfg *config.Config, lane int, name string, s inspect.Source, state *node.Replay) error {
+	flags := snapshotFlags{configPath: cfg.File, lane: lane}
+	var args []string
+	if name != newestSnapshot {
+		args = []string{name}
+	}
+	files, err := flags.files(args)
+	if err != nil {
+		return err
+	}
+	for i := len(files) - 1; i >= 0; i-- {
+		f := &files[i]
+		var fresh *node.Replay
+		if fresh, err = node.NewReplay(cfg.Lane(lane)); err != nil {
+			return err
+		}
+		if err = f.Verify(nil); err == nil {
+			err = fresh.Restore(f, s)
+		}
+		if err == nil {
+			*state = *fresh
+			r.Snapshot, r.From = f.Path, f.Header.Position
+			r.Position, r.TimeNs, r.Epoch = f.Header.Last, f.Header.TimeNs, f.Header.Epoch
+			return nil
+		}
+		if name != newestSnapshot {
+			break
+		}
+		fmt.Fprintln(os.Stderr, "onebeat: passed over:", err)
+	}
+	return errors.Join(errors.New("no snapshot to begin with"), err)
+}
+
+const newestSnapshot = "newest"

@@ -95,6 +95,7 @@ func printStatus(w io.Writer, s *control.Status) {
 			}
 			fmt.Fprintf(w, "  copy     %s of node %d, %s: received %d, durable %d, heard %s\n", c.Name, c.Node, state, c.Received, c.Durable, heard(s.NowNs, c.HeardNs))
 		}
+		printSnapshots(w, l)
 		fmt.Fprintf(w, "  engine   last progress %.1f us ago\n", float64(s.NowNs-l.ProgressNs)/1e3)
 		printHealth(w, l.Health)
 		if l.CandidateNs != 0 {
@@ -254,4 +255,26 @@ func newPromote() *cobra.Command {
 	c.MarkFlagsMutuallyExclusive("lane", "all")
 	c.MarkFlagsMutuallyExclusive("force-from", "all")
 	return c
+}
+
+// printSnapshots says how a lane's saved states stand, and where its state is from.
+func printSnapshots(w io.Writer, l *control.LaneStatus) {
+	if l.Diverged {
+		fmt.Fprintln(w, "  state    QUARANTINED: it is not the log's; this node does not stand by until it is started anew")
+	}
+	s := l.Snapshots
+	if s == nil {
+		return
+	}
+	if s.Dir != "" || s.LastError != "" {
+		fmt.Fprintf(w, "  snapshot %s, replayed up to %d, %d bytes behind the archive; %d files, %.1f MiB", s.State, s.Position, s.Behind,
+			s.Files, float64(s.FileBytes)/(1<<20))
+		if s.Files > 0 {
+			fmt.Fprintf(w, ", the newest of %d, %s", s.Newest, time.Unix(0, s.NewestNs).UTC().Format(time.DateTime))
+		}
+		fmt.Fprintf(w, "; %d failures %s\n", s.Failures, s.LastError)
+	}
+	if r := s.Restored; r != nil {
+		fmt.Fprintf(w, "  restored at %d, from the snapshot of %d (0: the log's beginning), %d records, %.2f s\n", r.Position, r.Snapshot, r.Records, r.Seconds)
+	}
 }
