@@ -109,9 +109,9 @@ type Replica struct {
 	// it would escape to the heap.
 	epochRecord [lane.RecordBytes]byte
 	broken      bool
-	lost        bool // the role machine is to be told that this node has no state
+	lost        bool        // the role machine is to be told that this node has no state
 	settle      func() bool // OnClaim
-	diverged    bool // broken for good: its state is not the writer's
+	diverged    bool        // broken for good: its state is not the writer's
 	rebuild     bool
 
 	hello        wire.Hello // the peer's last

@@ -66,6 +66,9 @@ func (c *catcher) step(ctx context.Context) {
 	if lag, wanted := f.Wanted(); wanted {
 		c.say("fetching the log")
 		err := c.feed(ctx, &lag)
+		for lag.Salvage && err != nil && !f.Stopped() && sleep(ctx, catcherPoll) {
+			err = c.feed(ctx, &lag) // the loop ends the wait
+		}
 		c.say("")
 		state := errors.Is(err, stream.ErrHistory) || errors.Is(err, errWantsState)
 		if err != nil && !state {

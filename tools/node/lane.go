@@ -37,7 +37,10 @@ func (n *Node) mirrorConfig(l *config.Lane) (mirror.Config, error) {
 	if link := n.cfg.Link(l.Peer); link != nil {
 		c.Shared, c.Authenticate = link.Key, link.Auth
 		if s := n.cfg.Stream; s != nil {
-			c.Stream, c.SalvageNs = link.PeerStream.IsValid(), s.Salvage.Ns()
+			c.Stream = link.PeerStream.IsValid()
+			if c.Stream || link.PeerMirrord.IsValid() {
+				c.SalvageNs = s.Salvage.Ns()
+			}
 		}
 	}
 	return c, nil
