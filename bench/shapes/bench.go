@@ -15,6 +15,7 @@ import (
 	"onebeat/bench/lab"
 	"onebeat/bench/peers"
 	"onebeat/pin"
+	"onebeat/tools/config"
 )
 
 // Options say how to measure.
@@ -142,6 +143,11 @@ func (m *measuring) end() (allocs uint64, gcCycles uint32) {
 	var after runtime.MemStats
 	runtime.ReadMemStats(&after)
 	return after.Mallocs - m.before.Mallocs, after.NumGC - m.before.NumGC
+}
+
+// PrimaryConfig is what a setting's primary is told.
+func (b *Bench) PrimaryConfig(s Setting) (*config.Config, error) {
+	return nodeConfig(b.lab, &s, lab.NodeA)
 }
 
 // runBatch frames are measured between two looks at the time and at ctx.

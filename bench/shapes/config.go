@@ -84,6 +84,9 @@ func nodeText(l *lab.Lab, s *Setting, place string) string {
 			fmt.Fprintf(&b, "key_file = %q\n", linkKey)
 		}
 	}
+	if s.Archive != "" && d.first {
+		fmt.Fprintf(&b, "[archive]\ndir = %q\n", s.Archive)
+	}
 	fmt.Fprintf(&b, "[[lane]]\nid = 0\naddress = %q\nport = %d\nfirst = %v\napp = %q\nheartbeat = %q\nhang_budget = %q\n",
 		dotted(address), lanePort, d.first, s.App, heartbeat, hangBudget)
 	if s.peered() {

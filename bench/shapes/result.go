@@ -59,7 +59,7 @@ func (r *Result) Fill(h *hdr.Histogram) {
 
 // Name is that of the setting measured.
 func (r *Result) Name() string {
-	s := Setting{r.Shape, r.App, r.Release, r.Auth, r.Batch, r.ToVenue}
+	s := Setting{Shape: r.Shape, App: r.App, Release: r.Release, Auth: r.Auth, Batch: r.Batch, ToVenue: r.ToVenue}
 	return s.Name()
 }
 

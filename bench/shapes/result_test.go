@@ -174,8 +174,8 @@ func TestNamesTellSettingsApart(t *testing.T) {
 			t.Errorf("result %q of setting %q", r.Name(), compared[i].Name())
 		}
 	}
-	for _, bad := range []Setting{{}, {"ECHO", "book", "ride", true, 0, false}, {Order, "shop", "ride", true, 0, false}, {Order, "book", "bus", true, 0, false},
-		{Order, "book", "ride", true, 33, false}, {Echo, "book", "ride", true, 2, false}, {Order, "book", "ride", true, 0, true}} {
+	for _, bad := range []Setting{{}, {Shape: "ECHO", App: "book", Release: "ride"}, {Shape: Order, App: "shop", Release: "ride"}, {Shape: Order, App: "book", Release: "bus"},
+		{Shape: Order, App: "book", Release: "ride", Batch: 33}, {Shape: Echo, App: "book", Release: "ride", Batch: 2}, {Shape: Order, App: "book", Release: "ride", ToVenue: true}} {
 		if bad.Check() == nil {
 			t.Errorf("%+v accepted", bad)
 		}

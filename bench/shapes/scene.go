@@ -203,6 +203,8 @@ func (c *scene) openNode(ctx context.Context, place string) (*engine.Loop, error
 		return nil, fmt.Errorf("%s: %w", place, err)
 	}
 	c.closers = append(c.closers, func() error { return errors.Join(n.Close(), node.Cleanup(cfg)) })
+	stop := n.RunArchives()
+	c.closers = append(c.closers, func() error { stop(); return nil })
 	n.Start()
 	return n.Loop(0), nil
 }

@@ -35,6 +35,8 @@ type Setting struct {
 	// ToVenue measures to the venue's copy of the order, not to the answer; only
 	// the gateway sends one.
 	ToVenue bool
+	// Archive is where the primary archives its log; empty: it does not.
+	Archive string
 }
 
 // batchMax is how many orders fit into a datagram.
@@ -96,6 +98,9 @@ func (s *Setting) Name() string {
 	}
 	if s.Batch > 1 {
 		name += fmt.Sprintf(" x%d", s.Batch)
+	}
+	if s.Archive != "" {
+		name += " archived"
 	}
 	return name
 }

@@ -28,13 +28,13 @@ func TestEveryShape(t *testing.T) {
 		}
 	}()
 	settings := append([]Setting{
-		{Mirrored, config.AppGateway, config.ReleaseRide, true, 0, true},
+		{Shape: Mirrored, App: config.AppGateway, Release: config.ReleaseRide, Auth: true, ToVenue: true},
 		echoOf(GoUDP), echoOf(CUDP),
 		mirrored(config.AppGateway, config.ReleaseUser, false),
-		{UDP, config.AppGateway, config.ReleaseRide, true, 0, false},
-		{UDP, config.AppBook, config.ReleaseUser, false, 0, false},
-		{Order, config.AppBook, config.ReleaseRide, true, 8, false},
-		{Mirrored, config.AppBook, config.ReleaseRide, true, batchMax, false},
+		{Shape: UDP, App: config.AppGateway, Release: config.ReleaseRide, Auth: true},
+		{Shape: UDP, App: config.AppBook, Release: config.ReleaseUser, Auth: false},
+		{Shape: Order, App: config.AppBook, Release: config.ReleaseRide, Auth: true, Batch: 8},
+		{Shape: Mirrored, App: config.AppBook, Release: config.ReleaseRide, Auth: true, Batch: batchMax},
 	}, compared...)
 	for _, s := range settings {
 		t.Run(s.Name(), func(t *testing.T) {

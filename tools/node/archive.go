@@ -56,10 +56,10 @@ func archiveLevel(k archive.NoteKind) slog.Level {
 	return slog.LevelInfo
 }
 
-// runArchives follows the lanes' rings, each in a goroutine of its own that no
+// RunArchives follows the lanes' rings, each in a goroutine of its own that no
 // loop waits for. The returned function ends them when they have what the rings
 // hold.
-func (n *Node) runArchives() (stop func()) {
+func (n *Node) RunArchives() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for _, p := range n.lanes {

@@ -24,7 +24,7 @@ func (n *Node) run(ctx context.Context) error {
 	if err := n.forceAll(); err != nil {
 		return errors.Join(err, server.Close())
 	}
-	stopArchives := n.runArchives()
+	stopArchives := n.RunArchives()
 	defer stopArchives()
 	stopKeepers := n.runKeepers()
 	defer stopKeepers()

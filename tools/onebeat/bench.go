@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"onebeat/bench/logs"
 	"onebeat/bench/shapes"
 	"onebeat/pin"
 	"onebeat/tools/config"
@@ -24,6 +26,7 @@ type benchFlags struct {
 	rounds  int
 	check   bool
 	asJSON  bool
+	logs    logs.Options
 }
 
 const benchLong = `bench measures what one order costs from the client's send to its answer, one in
@@ -39,6 +42,12 @@ Shapes
   goudp     an echo on a kernel UDP socket in Go
   cudp      the same in C (needs a C compiler)
   all       each of them in turn
+
+Shapes of the log, beside the order path (--shape logs: each of them in turn)
+  append    records of 64 bytes into a ring, nothing else
+  reader    from a record's append to its arrival in another process that spins
+  archive   ring to disk, memory meanwhile, and mirrored orders without and with it
+  replay    the gateway's state rebuilt from its archive
 
 All shapes are measured by the same client: its clock is read right before the
 system call that sends and right after the receive ring shows the answer. With
@@ -56,7 +65,7 @@ func newBenchCommand() *cobra.Command {
 		RunE:    func(c *cobra.Command, _ []string) error { return b.run(c) },
 	}
 	f := c.Flags()
-	f.StringVar(&b.setting.Shape, "shape", "all", "all, "+strings.Join(shapes.All, ", "))
+	f.StringVar(&b.setting.Shape, "shape", "all", "all, "+strings.Join(shapes.All, ", ")+"; logs, "+strings.Join(logs.All, ", "))
 	f.StringVar(&b.setting.App, "app", config.AppBook, "book (one output) or gateway (all checks, two outputs)")
 	f.StringVar(&b.setting.Release, "release", config.ReleaseRide, "mirrored, udp: ride (the kernel releases) or user")
 	f.BoolVar(&b.setting.Auth, "auth", true, "mirrored, udp: authenticate link frames")
@@ -64,9 +73,11 @@ func newBenchCommand() *cobra.Command {
 	f.IntVar(&b.options.Warmup, "warmup", 20_000, "frames before them")
 	f.DurationVar(&b.options.Limit, "limit", 3*time.Second, "end a measurement after this long whatever its count")
 	f.StringVar(&b.layout, "layout", "", "cores of primary, client and, where there is a third, standby, like 0,1; on two cores the\nclient's thread runs the standby between two orders (default: the first cores allowed)")
+	f.StringVar(&b.logs.Dir, "dir", "", "archive, replay: where archives are made (default: the directory for temporary files)")
+	f.DurationVar(&b.logs.For, "for", 0, "append, reader, archive, replay: how long one measurement takes (default: as the shape needs)")
 	f.BoolVar(&b.compare, "compare", false, "measure all shapes in turns and print the promised ratios")
-	f.IntVar(&b.rounds, "rounds", 5, "compare: rounds; each percentile printed is the median of them")
-	f.BoolVar(&b.check, "check", false, "compare: exit with status 1 when a bound does not hold")
+	f.IntVar(&b.rounds, "rounds", 5, "compare and shapes of the log: rounds; each percentile printed is the median of them")
+	f.BoolVar(&b.check, "check", false, "compare and shapes of the log: exit with status 1 when a bound does not hold")
 	f.BoolVar(&b.asJSON, "json", false, "print JSON: one object, with --shape all one a line")
 	c.AddCommand(newBenchSuite())
 	return c
@@ -82,11 +93,14 @@ func (b *benchFlags) run(c *cobra.Command) (err error) {
 	if b.options.Layout, err = b.parseLayout(); err != nil {
 		return err
 	}
+	b.options.Progress = func(line string) { fmt.Fprintln(os.Stderr, "measuring "+line) }
+	if b.setting.Shape == "logs" || slices.Contains(logs.All, b.setting.Shape) {
+		return b.runLogs(c)
+	}
 	settings, err := b.settings()
 	if err != nil {
 		return err
 	}
-	b.options.Progress = func(line string) { fmt.Fprintln(os.Stderr, "measuring "+line) }
 	bench, err := shapes.New(b.options)
 	if err != nil {
 		return err
@@ -116,6 +130,42 @@ func (b *benchFlags) run(c *cobra.Command) (err error) {
 		return nil
 	}
 	return shapes.WriteText(c.OutOrStdout(), results)
+}
+
+// runLogs measures shapes of the log.
+func (b *benchFlags) runLogs(c *cobra.Command) error {
+	o := b.logs
+	o.Layout, o.Rounds, o.Orders, o.Progress = b.options.Layout, b.rounds, b.options.Count, b.options.Progress
+	wanted := logs.All
+	if b.setting.Shape != "logs" {
+		wanted = []string{b.setting.Shape}
+	}
+	holds := true
+	for _, shape := range wanted {
+		r, err := logs.Measure(c.Context(), shape, o)
+		if err != nil {
+			return err
+		}
+		if b.asJSON {
+			err = json.NewEncoder(c.OutOrStdout()).Encode(&r)
+		} else {
+			err = r.WriteText(c.OutOrStdout())
+		}
+		if err != nil {
+			return err
+		}
+		holds = holds && r.Holds()
+	}
+	if b.check && !holds {
+		return errSilent
+	}
+	return nil
+}
+
+// newBenchReader is the other process of the shape reader.
+func newBenchReader() *cobra.Command {
+	return &cobra.Command{Use: "bench-reader FILE CORE COUNT", Hidden: true, Args: cobra.ExactArgs(3),
+		RunE: func(c *cobra.Command, args []string) error { return logs.RunReader(args, c.OutOrStdout()) }}
 }
 
 func (b *benchFlags) runCompare(c *cobra.Command, bench *shapes.Bench) error {
