@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"onebeat/engine/app"
+	"onebeat/mirror/internal/mutant"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/policy"
 	"onebeat/mirror/ring"
@@ -253,6 +254,9 @@ func (r *Replica) Releasable() uint64 {
 	v.PeerTail = atomic.LoadUint64(&r.table.Peer.Tail)
 	if x.more {
 		r.viewMore(v)
+	}
+	if mutant.On(mutant.Early) {
+		return policy.Mirrored{}.Releasable(v)
 	}
 	return x.policy.Releasable(v)
 }

@@ -22,6 +22,10 @@ func (w *World) fault() {
 		w.lazyReader(h)
 		return
 	}
+	if w.cfg.Mode.Changes && w.chance(4) {
+		w.changePolicy()
+		return
+	}
 	if serving := w.serving(); w.settled && w.chance(2) {
 		h = serving
 	}

@@ -30,6 +30,8 @@ type host struct {
 	thawedNs    int64 // when it last froze or thawed
 	diskFullNs  int64
 	bootedNs    int64
+	disk        []byte // the archive
+	applied     uint64 // by any of its processes, of this ring
 	tickPending bool
 	off         bool       // no power
 	busy        bool       // in the middle of a cycle while time passes
@@ -53,7 +55,7 @@ func (h *host) boot() {
 	h.word = 0
 	clear(h.mem)
 	h.dropQueue()
-	h.bootedNs = h.w.nowNs
+	h.bootedNs, h.applied = h.w.nowNs, 0
 	me, peer := byte(h.i+1), byte(2-h.i)
 	c := &h.table.Config
 	c.Used, c.Node, c.PeerNode, c.Incarnation = 1, uint32(me), uint32(peer), h.w.dice.Uint64()|1
@@ -151,7 +153,7 @@ func (h *host) receive(b []byte) {
 	case recv.Answer:
 		h.w.net.send(h.w, 1-h.i, h.reply[:n])
 	case recv.Release:
-		h.w.judge.letOut(h, b[n:], lane.Load(&h.word), "ride")
+		h.w.judge.letOut(h, b[n:], lane.Load(&h.word), byRide)
 	case recv.ToEngine:
 		if h.p != nil && len(h.queue) < 256 {
 			h.queue = append(h.queue, b)

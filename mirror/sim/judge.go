@@ -29,6 +29,9 @@ func newJudge(w *World) judge {
 		served: map[uint32]int{}, last: -1}
 }
 
+// byRide is how the kernel lets out.
+const byRide = "ride"
+
 // letOut is an output that leaves a host, under the word that let it.
 func (j *judge) letOut(h *host, b []byte, word lane.Word, how string) {
 	id, position := binary.LittleEndian.Uint64(b[frame.HeaderBytes:]), binary.LittleEndian.Uint64(b[frame.HeaderBytes+8:])
@@ -66,6 +69,9 @@ func (j *judge) letOut(h *host, b []byte, word lane.Word, how string) {
 	if set := j.sets[epoch]; set.Count() == 2 && set.Has(lane.Member{Node: uint8(2 - h.i), Incarnation: w.hosts[1-h.i].table.Config.Incarnation}) &&
 		(w.hosts[1-h.i].table.Tail < end || !bytes.Equal(w.hosts[1-h.i].mem[position:end], mine[position:])) {
 		w.fail("host %d released order %d by %s, which the other member has not got", h.i, id, how)
+	}
+	if how != byRide && h.p != nil && h.p.r.InSync() && !w.stands(h, position, end) {
+		w.fail("host %d released order %d by %s, and the other member does not hold it as %v asks", h.i, id, how, h.p.r.InForce().Terms)
 	}
 	// The newest writer counts; this one may not know of it yet.
 	if newer.State() == lane.Active && newer.Epoch() > epoch && !bytes.Equal(other.mem[position:end], mine[position:]) {
@@ -185,5 +191,8 @@ func (j *judge) standing() {
 	}
 	if n := b.table.Tail; n > a.table.Tail || !j.w.cfg.LazyReader && !bytes.Equal(a.mem[:n], b.mem[:n]) {
 		j.w.fail("the standby's log, up to %d, is not the beginning of the writer's, up to %d", n, a.table.Tail)
+	}
+	if a.p != nil && b.p != nil {
+		j.sameTerms(a, b)
 	}
 }

@@ -18,17 +18,18 @@ import (
 
 // process is what dies with the process.
 type process struct {
-	gen     uint64
-	r       *mirror.Replica
-	client  client
-	shooter shooter
-	port    port
-	second  port // to the order network
-	out     *app.Outbox
-	rec     app.Record
-	serving bool
-	laneNs  int64 // what the lane's time is ahead of the host's clock
-	cutNs   int64 // when the cold side will have kept a cut; 0: nothing to keep
+	gen      uint64
+	r        *mirror.Replica
+	client   client
+	shooter  shooter
+	port     port
+	second   port // to the order network
+	out      *app.Outbox
+	rec      app.Record
+	serving  bool
+	laneNs   int64     // what the lane's time is ahead of the host's clock
+	archiver *archiver // nil: none
+	cutNs    int64     // when the cold side will have kept a cut; 0: nothing to keep
 }
 
 // port is where the process sends.
@@ -72,18 +73,26 @@ func (h *host) start() {
 	if m.None {
 		cfg.Terms.Policy = policy.NameNone
 	}
+	if m.Policy != "" {
+		cfg.Terms.Policy = m.Policy
+	}
 	if m.Degrades {
 		cfg.Terms.WaitNs, cfg.Terms.OnTimeout = waitNs, policy.Degrade
 	}
 	arb, err := h.arbiter(p)
+	log := h.ring()
 	if err == nil {
-		p.r, err = mirror.New(cfg, mirror.Memory{Table: h.table, Authority: &h.word, Ring: h.ring(), SetNHKey: func(key *[wire.NHWords]uint32) error {
+		p.r, err = mirror.New(cfg, mirror.Memory{Table: h.table, Authority: &h.word, Ring: log, SetNHKey: func(key *[wire.NHWords]uint32) error {
 			h.kernel.Rekey(key)
 			return nil
 		}}, &p.port, arb)
 	}
 	if err != nil {
 		panic(err)
+	}
+	if m.Policy != "" || m.Changes {
+		p.archiver = &archiver{h: h, ring: log, known: unknownCuts}
+		p.r.UseArchive(p.archiver)
 	}
 	if w.cfg.TwoPaths {
 		p.r.UseSecond(&p.second, frame.Endpoint{MAC: orderMAC(h.i), IP: c.OrderIP, Port: linkPort}, frame.Endpoint{IP: c.PeerOrderIP, Port: linkPort}, 0)
@@ -148,6 +157,7 @@ func (h *host) cycle(gen uint64) {
 			n++
 		}
 		r.PublishApplied(n)
+		h.applied = max(h.applied, r.Applied())
 		r.TellHeld(h.clockNs())
 	}
 	if h.p != p {
@@ -156,6 +166,9 @@ func (h *host) cycle(gen uint64) {
 	r.Progress(h.clockNs())
 	r.ShowLife(h.clockNs())
 	h.keepCut()
+	if p.archiver != nil {
+		p.archiver.step()
+	}
 	h.events()
 	if r.Quit() {
 		h.die()

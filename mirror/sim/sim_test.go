@@ -84,7 +84,7 @@ func TestSimulation(t *testing.T) {
 	fmt.Printf("simulated %d failovers (%d promotions) in %d runs, %d outputs released, %d words of an operator; %.1f s, %.0f failovers a second\n",
 		total.Failovers, total.Promotions, runs, total.Released, total.Forced, took, float64(total.Failovers)/took)
 	fmt.Printf("  with policy none %d bytes of released records were lost; %d hosts had their power taken\n", total.Lost, total.Shots)
-	for _, m := range slices.Concat(Modes, leaseModes, fenceModes) {
+	for _, m := range slices.Concat(Modes, leaseModes, fenceModes, policyModes) {
 		fmt.Printf("  %-16s %d\n", m.Name, modes[m.Name])
 		if modes[m.Name] == 0 {
 			t.Errorf("no failover in mode %s", m.Name)

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"onebeat/mirror/lane"
+	"onebeat/mirror/policy"
 )
 
 // Times of the simulated lane, in nanoseconds.
@@ -31,6 +32,9 @@ type Mode struct {
 	DelayNs int64 // of host 1's agents
 	// None: policy none. Its last records may be lost; two never release at once.
 	None bool
+	// Policy is the release policy, empty: mirrored. Changes: an operator changes it.
+	Policy  string
+	Changes bool
 }
 
 // Modes are what runs draw from.
@@ -53,6 +57,14 @@ var leaseModes = []Mode{
 var fenceModes = []Mode{
 	{Name: "fence", Fence: true, Silence: true, Ride: true},
 	{Name: "fence-degrade", Fence: true, Silence: true, Degrades: true, DelayNs: 15 * ms},
+}
+
+// policyModes too.
+var policyModes = []Mode{
+	{Name: "applied", Witness: true, Silence: true, Degrades: true, Policy: policy.NameApplied},
+	{Name: "archived", Witness: true, Silence: true, Degrades: true, Policy: policy.NameArchived},
+	{Name: "changing", Witness: true, Silence: true, Degrades: true, Ride: true, Changes: true},
+	{Name: "none-changing", Witness: true, Silence: true, None: true, Changes: true},
 }
 
 // Config is one run.
@@ -80,6 +92,9 @@ func Draw(seed uint64) Config {
 	}
 	if n := seed % 32; n >= 27 && n < 29 {
 		return Config{Seed: seed, Mode: fenceModes[n-27], TwoPaths: seed/32%2 == 0, Faults: 80, RingBytes: ringBytes}
+	}
+	if n := seed % 32; n == 25 || n == 26 {
+		return Config{Seed: seed, Mode: policyModes[(n-25)*2+seed/32%2], Gentle: true, TwoPaths: seed/64%2 == 0, Faults: 80, RingBytes: ringBytes}
 	}
 	if n := seed % 32; n >= 29 {
 		return Config{Seed: seed, Mode: leaseModes[n-29], Gentle: true, TwoPaths: seed/32%2 == 0, Faults: 80, RingBytes: ringBytes}

@@ -325,7 +325,9 @@ type refusing struct {
 	refused map[uint64]sbe.SessionCode
 }
 
-func (r *refusing) OnRefused(clOrdID uint64, _ uint16, code sbe.SessionCode) { r.refused[clOrdID] = code }
+func (r *refusing) OnRefused(clOrdID uint64, _ uint16, code sbe.SessionCode) {
+	r.refused[clOrdID] = code
+}
 
 // Without its standby the lane refuses orders, and says so; with it, it takes
 // them again, and what was refused is never done.

@@ -45,6 +45,9 @@ const (
 	// the host's power is.
 	BelievesOff
 
+	// Early: user space releases what is mirrored, whatever else the policy asks.
+	Early
+
 	// Of the rules learnt.
 
 	// Reenters: a parked node becomes a standby again in the epoch it was parked in.
@@ -84,7 +87,7 @@ const (
 
 var names = [Count]string{"none", "unasked", "any incarnation", "unseen set", "acks on", "unacked", "seeds blindly",
 	"old proof", "fenced unfenced", "fences anyway", "gate open", "unleased", "lease unwatched",
-	"unfenced", "believes off", "reenters", "length decides", "silently", "keeps tail",
+	"unfenced", "believes off", "early", "reenters", "length decides", "silently", "keeps tail",
 	"follows older", "parks late", "old appends", "active appends", "old rides", "rides twice", "rides uncovered",
 	"no reader", "frozen accuses", "dead accuses", "time falls"}
 
