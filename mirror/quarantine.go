@@ -33,6 +33,9 @@ func (r *Replica) Quarantine(why EventKind) {
 		return
 	}
 	r.diverged = true
+	// Before anybody hears of it: from then on the writer may go on alone, and what
+	// this ring holds is no proof of anything any more.
+	r.table.Config.Flags |= lane.ConfigQuarantined
 	r.event(why, r.applied, 0)
 	r.leaveService()
 }

@@ -21,6 +21,10 @@ const (
 const (
 	ConfigAuth            = 1
 	ConfigSilencePromotes = 2
+	// ConfigQuarantined: the writer may have gone on without this ring. It stays when
+	// the process ends: the next one makes the ring another member. Programs do not
+	// look at it.
+	ConfigQuarantined = 1 << 31
 )
 
 // Why says what made a kernel a candidate or fenced its engine (enum ob_why).

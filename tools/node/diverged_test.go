@@ -78,6 +78,31 @@ func TestDivergedStandbyIsQuarantined(t *testing.T) {
 	}
 }
 
+// TestQuarantinedRingIsNoProof: the writer went on without its quarantined standby and
+// then lost its memory. The standby, started again, holds less than was released: it
+// must not take the lost ring for a proof that it may go on.
+func TestQuarantinedRingIsNoProof(t *testing.T) {
+	w := steady(t, forgets(setting{app: "book", calm: true}, lab.NodeB))
+	epoch := w.word(lab.NodeA).Epoch()
+	w.until("quarantine", func() bool {
+		w.burst(400, 20)
+		return w.word(lab.NodeB).State() == lane.Syncing && w.word(lab.NodeA).Epoch() > epoch
+	})
+	w.orders(100)
+	w.kill(lab.NodeA)
+	w.cleanup(lab.NodeA)
+	w.set.alter = nil
+	w.kill(lab.NodeB)
+	w.restart(lab.NodeB)
+	w.restart(lab.NodeA)
+	for range 5000 {
+		w.step()
+		if s := w.word(lab.NodeB).State(); s != lane.Syncing {
+			t.Fatalf("it is %v%s", s, w.describe())
+		}
+	}
+}
+
 // checkDivergence reads what the quarantined node wrote.
 func (w *world) checkDivergence() {
 	w.t.Helper()

@@ -34,6 +34,15 @@ func (s *shared) open(ringBytes int) (*ring.Ring, error) {
 		}
 		s.table.Config.Incarnation = incarnation
 	}
+	if c := &s.table.Config; c.Flags&lane.ConfigQuarantined != 0 {
+		// The lane may have gone on without this ring: it comes back as another one,
+		// which no record of the lane names. The flag goes when the lane is configured.
+		incarnation, err := newIncarnation()
+		if err != nil {
+			return nil, err
+		}
+		c.Incarnation, c.PeerIncarnation = incarnation, 0
+	}
 	s.clearBusy()
 	r, err := ring.New(s.ringMem, ringBytes, &s.table.Tail)
 	if err != nil {
