@@ -54,3 +54,42 @@ func formatCPUs(cpus []int) string {
 	}
 	return strings.Join(parts, ",")
 }
+
+// parseMask reads the kernel's CPU mask format, 32 bits in hex a group, the
+// highest first ("3,ffffffff").
+func parseMask(s string) ([]int, error) {
+	groups := strings.Split(strings.TrimSpace(s), ",")
+	var cpus []int
+	for i := range groups {
+		bits, err := strconv.ParseUint(groups[len(groups)-1-i], 16, 32)
+		if err != nil || 32*i >= maxCPU {
+			return nil, fmt.Errorf("CPU mask %q: groups of 32 bits in hex are expected", s)
+		}
+		for b := range 32 {
+			if bits>>b&1 != 0 {
+				cpus = append(cpus, 32*i+b)
+			}
+		}
+	}
+	return cpus, nil
+}
+
+// formatMask writes that format.
+func formatMask(cpus []int) string {
+	var groups []uint32
+	for _, cpu := range cpus {
+		for len(groups) <= cpu/32 {
+			groups = append(groups, 0)
+		}
+		groups[cpu/32] |= 1 << (cpu % 32)
+	}
+	text := "0"
+	for i := len(groups) - 1; i >= 0; i-- {
+		if i == len(groups)-1 {
+			text = strconv.FormatUint(uint64(groups[i]), 16)
+		} else {
+			text += fmt.Sprintf(",%08x", groups[i])
+		}
+	}
+	return text
+}

@@ -13,6 +13,8 @@ import (
 // put a directory of their own at Root.
 type Host struct {
 	Root string
+	// tool is asked about NICs instead of their drivers.
+	tool ethtool
 }
 
 func (h Host) path(p string) string { return filepath.Join("/", h.Root, p) }

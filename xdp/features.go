@@ -8,7 +8,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/features"
-	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -45,8 +44,8 @@ func (i *Interface) askFeatures() error {
 	}
 	if attached != 0 {
 		i.Native = attached == attachedDriver
-	} else {
-		i.Native = probeNative(i.Index)
+	} else if native, err := tryNative(i.Index); err == nil {
+		i.Native = native
 	}
 	i.ZeroCopy = i.Native // not known: worth a try
 	return nil
@@ -101,22 +100,14 @@ func attachedMode(ifindex int) (uint32, error) {
 	return 0, nil
 }
 
-func probeNative(ifindex int) bool {
-	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+// passProgram passes everything.
+func passProgram() (*ebpf.Program, error) {
+	return ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name:         "ob_probe",
 		Type:         ebpf.XDP,
 		License:      "Dual BSD/GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, probeProgramVerdict), asm.Return()},
 	})
-	if err != nil {
-		return false
-	}
-	defer prog.Close()
-	l, err := link.AttachXDP(link.XDPOptions{Program: prog, Interface: ifindex, Flags: link.XDPDriverMode})
-	if err != nil {
-		return false
-	}
-	return l.Close() == nil
 }
 
 // CheckRedirectTarget refuses an interface that drops the frames which a

@@ -73,7 +73,7 @@ func TestNativeByAttaching(t *testing.T) {
 		l.must(err)
 		lo, err := netlink.LinkByName("lo")
 		l.must(err)
-		if !probeNative(dev.Attrs().Index) || probeNative(lo.Attrs().Index) {
+		if !triedNatively(t, dev.Attrs().Index) || triedNatively(t, lo.Attrs().Index) {
 			t.Error("veth has native XDP and lo has not")
 		}
 		if l.attachedID(labNames[0]) != 0 {
@@ -143,4 +143,13 @@ func TestResolve(t *testing.T) {
 	if client.Recv(8)+server.Recv(8) != 0 {
 		t.Error("ARP or the discard port reached a socket")
 	}
+}
+
+func triedNatively(t *testing.T, ifindex int) bool {
+	t.Helper()
+	native, err := tryNative(ifindex)
+	if native != (err == nil) {
+		t.Errorf("%t, %v", native, err)
+	}
+	return native
 }
