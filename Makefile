@@ -29,7 +29,7 @@ DRILL_DIR ?= bin/drill
 BENCH_DIR ?= bin/bench
 ARGS ?=
 
-.PHONY: help setup build generate lint fmt test test-all test-race test-unit sim demo drill bench bench-quick clean
+.PHONY: help setup build generate lint fmt test test-all test-race test-unit sim demo drill bench bench-quick breakdown clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -108,6 +108,11 @@ bench: build ## measure everything beside its peers; report in BENCH_DIR (bin/be
 bench-quick: build ## the latency shapes and a ramp, within a minute
 	$(NEED_ROOT)
 	@$(SUDO) $(BIN) bench suite --quick $(ARGS)
+
+breakdown: ## where the time of one order goes, with marks in a program of its own
+	$(NEED_ROOT)
+	$(GO) build -tags marks -o $(BIN)-marks ./tools/onebeat
+	@$(SUDO) $(BIN)-marks bench breakdown $(ARGS)
 
 clean: ## remove what was built
 	rm -rf bin

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"onebeat/engine/app"
+	"onebeat/engine/mark"
 	"onebeat/mirror"
 	"onebeat/mirror/lane"
 	"onebeat/xdp"
@@ -111,6 +112,9 @@ func (l *Loop) takeOrders(nowNs int64) int {
 		return l.refuseOrders(nowNs)
 	}
 	n := l.order.Recv(orderBatch)
+	if n > 0 {
+		mark.At(mark.Received)
+	}
 	for i := range n {
 		l.takeFrame(l.order.Frame(i), nowNs)
 	}
@@ -129,9 +133,12 @@ func (l *Loop) takeFrame(b []byte, nowNs int64) {
 		return
 	}
 	laneNs := l.clock.now(nowNs)
-	for i := range l.machine.Open(dg, laneNs) {
+	messages := l.machine.Open(dg, laneNs)
+	mark.At(mark.Decoded)
+	for i := range messages {
 		l.counters.Messages++
 		if verdict, draft := l.machine.Admit(i, laneNs, l.out); verdict == app.Commit {
+			mark.At(mark.Admitted)
 			l.commit(draft, laneNs)
 		}
 	}
@@ -148,6 +155,8 @@ func (l *Loop) commit(draft app.Draft, laneNs int64) {
 		l.counters.RingFull++ // the client sends it again
 		return
 	}
+	mark.At(mark.Appended)
 	l.out.RecordEnd = end
 	l.machine.Apply(&l.record, l.out)
+	mark.At(mark.Applied)
 }

@@ -1,6 +1,9 @@
 package engine
 
-import "onebeat/engine/app"
+import (
+	"onebeat/engine/app"
+	"onebeat/engine/mark"
+)
 
 // releaseBurst bounds the frames of one kick.
 const releaseBurst = 64
@@ -32,6 +35,7 @@ func (l *Loop) release(nowNs int64) int {
 	}
 	if submitted > 0 {
 		l.order.Kick()
+		mark.At(mark.Released)
 		l.counters.ReleasedByUser += uint64(submitted)
 	}
 	return submitted

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"onebeat/engine/app"
+	"onebeat/engine/mark"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/wire"
 	"onebeat/xdp/publish"
@@ -58,7 +59,13 @@ func (r *Replica) Send(out *app.Outbox, nowNs int64) int {
 	if frames == 0 && nowNs-s.lastSentNs >= r.lifeNs {
 		frames = r.sendHeartbeat(nowNs)
 	}
+	if frames > 0 {
+		mark.At(mark.Built)
+	}
 	r.link.kick()
+	if frames > 0 {
+		mark.At(mark.Mirrored)
+	}
 	return frames
 }
 

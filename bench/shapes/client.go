@@ -3,6 +3,7 @@ package shapes
 import (
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 
+	"onebeat/engine/mark"
 	"onebeat/tools/node"
 	"onebeat/xdp"
 	"onebeat/xdp/frame"
@@ -57,7 +58,9 @@ func (w *wirePort) Send(payloadBytes int) {
 // fire sends what was submitted; the measured time begins here.
 func (w *wirePort) fire() {
 	w.sentNs = w.clock.NowNs()
+	mark.At(mark.ClientKick)
 	w.port.Kick()
+	mark.At(mark.ClientKicked)
 }
 
 // record notes an answer that arrived at nowNs.

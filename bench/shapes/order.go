@@ -6,6 +6,7 @@ import (
 	"onebeat/engine"
 	"onebeat/engine/client"
 	"onebeat/engine/fixp"
+	"onebeat/engine/mark"
 	"onebeat/engine/sbe"
 	"onebeat/tools/config"
 	"onebeat/xdp/frame"
@@ -155,6 +156,9 @@ const standbyCycles = 8
 // take gives n received frames to whom they are for.
 func (o *orderShooter) take(n int) {
 	o.arrivedNs = o.clock.NowNs()
+	if o.unanswered > 0 {
+		mark.At(mark.Answered)
+	}
 	for i := range n {
 		var from frame.Endpoint
 		payload, port, ok := frame.Parse(o.port.Frame(i), &from)
