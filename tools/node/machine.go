@@ -14,8 +14,9 @@ import (
 )
 
 // newMachine builds a lane's machine. venueMAC is where frames to the venue go
-// until it was heard from; log is where a book notes what it accepts, or nil.
-func newMachine(l *config.Lane, venueMAC [6]byte, log *orderLog) (*engine.Machine, error) {
+// until it was heard from; log is where a book notes what it accepts, or nil; watch
+// are NewReplay's.
+func newMachine(l *config.Lane, venueMAC [6]byte, log *orderLog, watch ...func(app.App) (app.App, error)) (*engine.Machine, error) {
 	cfg := engine.MachineConfig{Port: uint16(l.Port)}
 	for _, s := range l.Sessions {
 		cfg.Sessions = append(cfg.Sessions, fixp.SessionConfig{ID: sbe.UUID(s.ID), Key: fixp.NewKey(s.Key)})
@@ -34,6 +35,11 @@ func newMachine(l *config.Lane, venueMAC [6]byte, log *orderLog) (*engine.Machin
 		cfg.App, err = newGateway(l)
 	default:
 		err = fmt.Errorf("unknown app %q", l.App)
+	}
+	for _, w := range watch {
+		if err == nil {
+			cfg.App, err = w(cfg.App)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lane %d: %s: %w", l.ID, l.App, err)

@@ -16,9 +16,10 @@ type Replay struct {
 	out     *app.Outbox
 }
 
-// NewReplay makes the state of a lane without records.
-func NewReplay(l *config.Lane) (*Replay, error) {
-	m, err := newMachine(l, [6]byte{}, nil)
+// NewReplay makes the state of a lane without records. Each of watch may take the
+// application's place in the machine, to see what it is given and says.
+func NewReplay(l *config.Lane, watch ...func(app.App) (app.App, error)) (*Replay, error) {
+	m, err := newMachine(l, [6]byte{}, nil, watch...)
 	if err != nil {
 		return nil, err
 	}
