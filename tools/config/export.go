@@ -29,8 +29,8 @@ type Export struct {
 	// NodeConfig is the file of the node whose logs are read: sessions, symbols and
 	// limits are needed to rebuild what was decided.
 	NodeConfig string `toml:"node_config" required:"true"`
-	// Archive is where the logs are; empty: the node's [archive] dir. A copy of it
-	// does, too.
+	// Archive is a copy of the node's [archive] dir, exported whole; empty: the node's
+	// memory and its archive are read, and only what is committed.
 	Archive  string `toml:"archive"`
 	Lanes    []int  `toml:"lanes"` // none: all lanes of the node
 	RunDir   string `toml:"run_dir" default:"/run/onebeat"`
@@ -147,9 +147,6 @@ func (c *ExportFile) checkNode(d *decoder) {
 	e := &c.Export
 	if e.Archive == "" && c.Node.Archive == nil {
 		d.fail("export.archive", "missing, and "+c.Node.File+" has no [archive]", "a read model is made of the whole log: give the node an [archive]")
-	}
-	if e.Archive == "" && c.Node.Archive != nil {
-		e.Archive = c.Node.Archive.Dir
 	}
 	for i, id := range e.Lanes {
 		path := fmt.Sprintf("export.lanes[%d]", i)

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"onebeat/mirror/archive"
 	"onebeat/tools/config"
 	"onebeat/tools/control"
 	"onebeat/tools/export/postgres"
@@ -70,7 +69,7 @@ func Run(ctx context.Context, cfg *config.ExportFile, o Options) error {
 	errs := make([]error, len(p.feeds))
 	var running sync.WaitGroup
 	for i, f := range p.feeds {
-		f.log.Info("exporting", "log", f.dir, "to", f.board.s.Where)
+		f.log.Info("exporting", "log", f.place.String(), "to", f.board.s.Where)
 		running.Go(func() { errs[i] = f.run(ctx) })
 	}
 	running.Wait()
@@ -129,7 +128,7 @@ func newFeeds(cfg *config.ExportFile, o Options) (list []*feed, err error) {
 
 func newFeed(cfg *config.ExportFile, o Options, laneID int, kind, where string, t target.Target) *feed {
 	l := cfg.Node.Lane(laneID)
-	f := &feed{lane: l, dir: archive.LaneDir(cfg.Export.Archive, cfg.Node.Node.Name, laneID), kind: kind, target: t,
+	f := &feed{lane: l, place: placeOf(cfg, laneID), kind: kind, target: t,
 		batch: cfg.Export.Batch, once: o.Once, log: o.Log.With("lane", laneID, "target", kind)}
 	f.names = target.Lane{ID: laneID, App: l.App, Node: cfg.Node.Node.Name}
 	for _, s := range l.Sessions {

@@ -31,7 +31,7 @@ const (
 type feed struct {
 	lane   *config.Lane
 	names  target.Lane // its identity is that of the log
-	dir    string      // of the log
+	place  place       // of the log
 	kind   string      // of the target
 	target target.Target
 	batch  int  // records at most
@@ -97,21 +97,18 @@ type progress struct {
 // attempt brings the state to where the target is, and goes on from there.
 func (f *feed) attempt(ctx context.Context) (err error) {
 	p := &progress{feed: f}
-	if p.source, err = openLog(f.dir); err != nil {
+	if p.source, err = f.place.open(); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.source.close()) }()
-	f.names.Identity = p.source.identity()
+	f.names.Identity = p.source.identity
 	f.board.state(stateConnecting)
 	mark, err := f.target.Open(ctx, &f.names)
 	if err != nil {
 		return err
 	}
 	f.board.mark(mark)
-	if p.machine, err = node.NewReplay(f.lane, func(a app.App) (app.App, error) {
-		p.model, err = readmodel.Watch(a)
-		return p.model, err
-	}); err != nil {
+	if err := p.begin(mark); err != nil {
 		return err
 	}
 	if err := p.rebuild(ctx, mark); err != nil {
@@ -124,17 +121,46 @@ func (f *feed) attempt(ctx context.Context) (err error) {
 	return p.follow(ctx, positions)
 }
 
+// begin makes a machine of the newest saved state that is not beyond the mark;
+// without one, of the log's beginning.
+func (p *progress) begin(mark target.Mark) error {
+	for _, f := range p.place.states(p.source.identity, mark.Position) {
+		if f.Header.Position < p.source.begin {
+			break
+		}
+		if err := p.fresh(); err != nil {
+			return err
+		}
+		if err := p.machine.Load(&f); err != nil {
+			p.log.Warn("a saved state is passed over", "file", f.Path, "error", err)
+			continue
+		}
+		return p.source.seek(f.Header.Position, f.Header.Epoch)
+	}
+	if begin := p.source.begin; begin != 0 {
+		return fmt.Errorf("%w: it is there from %d on only, the read model at %d, and no saved state bridges what is missing: keep the log until it is exported (archive.retain_size, retain_age), or name a complete copy with export.archive",
+			errLog, begin, mark.Position)
+	}
+	return p.fresh()
+}
+
+// fresh makes a machine without records.
+func (p *progress) fresh() (err error) {
+	p.machine, err = node.NewReplay(p.lane, func(a app.App) (app.App, error) {
+		var err error
+		p.model, err = readmodel.Watch(a)
+		return p.model, err
+	})
+	return err
+}
+
 // rebuild applies what the target has, so that the state is that of its mark.
 func (p *progress) rebuild(ctx context.Context, mark target.Mark) error {
-	if begin := p.source.begin(); begin != 0 {
-		return fmt.Errorf("%w: it is there from %d on only, and the state behind a record needs all before it: keep the whole log (archive.retain_size and retain_age 0), or name a complete copy",
-			errLog, begin)
-	}
 	if mark.Position == 0 {
 		return nil
 	}
 	p.board.state(stateReplaying)
-	var rec app.Record
+	rec := app.Record{Position: mark.Last, TimeNs: mark.TimeNs} // of a state saved there
 	for p.source.end < mark.Position {
 		more, err := p.source.next(&rec)
 		switch {
@@ -154,7 +180,7 @@ func (p *progress) rebuild(ctx context.Context, mark target.Mark) error {
 		p.machine.Apply(&rec)
 		p.board.read(p.source.end)
 	}
-	last := target.Mark{Position: p.source.end, Last: rec.Position, Epoch: rec.Epoch, TimeNs: rec.TimeNs, Records: mark.Records, Digest: p.machine.Digest()}
+	last := target.Mark{Position: p.source.end, Last: rec.Position, Epoch: p.source.epoch, TimeNs: rec.TimeNs, Records: mark.Records, Digest: p.machine.Digest()}
 	if last != mark {
 		return fmt.Errorf("%w: the read model holds what is not in it: its last record began at %d in epoch %d, with digest %016x behind it; here one begins at %d in epoch %d, digest %016x. The log was cut by a failover (policy none), the node's configuration is another one, or the program: begin anew with --reset",
 			errLog, mark.Last, mark.Epoch, mark.Digest, last.Last, last.Epoch, last.Digest)

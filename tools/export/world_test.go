@@ -14,9 +14,16 @@ import (
 	"testing"
 	"time"
 
+	"onebeat/engine/app"
 	"onebeat/engine/readmodel/flow"
+	"onebeat/engine/sbe"
 	"onebeat/mirror/archive"
+	"onebeat/mirror/disk"
+	"onebeat/mirror/lane"
+	"onebeat/mirror/reader"
 	"onebeat/mirror/ring"
+	"onebeat/mirror/ringfile"
+	"onebeat/mirror/snapshot"
 	"onebeat/tools/config"
 	"onebeat/tools/node"
 )
@@ -90,9 +97,11 @@ type laneLog struct {
 	t        testing.TB
 	dir      string
 	flow     *flow.Flow
+	state    *node.Replay
+	mem      *ringfile.File
 	ring     *ring.Ring
-	tail     uint64
 	follower *archive.Follower
+	last     app.Record // without its payload
 	records  atomic.Int64
 	nowNs    int64
 }
@@ -115,9 +124,16 @@ func newLane(t testing.TB, gateway bool, seed uint64) *laneLog {
 	state, err := node.NewReplay(&cfg.Lanes[0], l.flow.Watch)
 	must(t, err)
 	l.flow.Use(state)
+	l.state = state
 	const ringBytes = 1 << 20
-	l.ring, err = ring.New(make([]byte, ringBytes+ring.SlackBytes), ringBytes, &l.tail)
+	l.mem, err = ringfile.Open(ringfile.Path(filepath.Join(l.dir, "run"), "n", 3), ringBytes)
 	must(t, err)
+	t.Cleanup(func() { l.mem.Close() })
+	l.mem.Table.Config.Incarnation = 5
+	l.ring, err = ring.New(l.mem.Ring, ringBytes, &l.mem.Table.Tail)
+	must(t, err)
+	l.ring.ShareCuts(&l.mem.Table.Cuts)
+	l.mem.Table.SetCommit(lane.CommitTail)
 	l.open()
 	return l
 }
@@ -130,8 +146,8 @@ func must(t testing.TB, err error) {
 }
 
 func (l *laneLog) open() {
-	f, err := archive.NewFollower(archive.Options{Dir: archive.LaneDir(filepath.Join(l.dir, "archive"), "n", 3), Lane: 3, Node: 1, SegmentBytes: 1 << 20,
-		Wall: func() int64 { return 1 }}, l.ring)
+	f, err := archive.NewFollower(archive.Options{Dir: archive.LaneDir(filepath.Join(l.dir, "archive"), "n", 3), Lane: 3, Node: 1, Incarnation: 5,
+		SegmentBytes: 1 << 20, Shared: &l.mem.Table.Archive, Wall: func() int64 { return 1 }}, l.ring)
 	must(l.t, err)
 	l.follower = f
 	l.t.Cleanup(func() { f.Close() })
@@ -141,13 +157,14 @@ func (l *laneLog) open() {
 func (l *laneLog) grow(records int) {
 	for range records {
 		rec := l.flow.Next()
-		_, end, ok := l.ring.Append(rec.Type, rec.Epoch, rec.TimeNs, rec.Payload)
+		at, end, ok := l.ring.Append(rec.Type, rec.Epoch, rec.TimeNs, rec.Payload)
 		if !ok {
 			l.t.Fatal("the ring takes no record")
 		}
 		l.flow.Appended(end)
+		l.last = app.Record{Position: at, Epoch: rec.Epoch, TimeNs: rec.TimeNs}
 		l.records.Add(1)
-		if l.tail-l.follower.Archived() > 128<<10 {
+		if l.ring.Tail()-l.follower.Archived() > 128<<10 {
 			l.archive()
 		}
 	}
@@ -155,10 +172,38 @@ func (l *laneLog) grow(records int) {
 }
 
 func (l *laneLog) archive() {
-	for l.follower.Archived() < l.tail {
+	for l.follower.Archived() < l.ring.Tail() {
 		l.nowNs += 1e9
 		l.follower.Step(l.nowNs)
 	}
+}
+
+// save keeps the lane's state beside the archive, as a node does.
+func (l *laneLog) save() error {
+	dir := archive.LaneDir(filepath.Join(l.dir, "archive"), "n", 3)
+	store, err := snapshot.Open(disk.OS{}, snapshot.Dir(dir), 2)
+	if err != nil {
+		return err
+	}
+	log, err := (&place{c: reader.Config{Archive: dir, Uncommitted: true}}).open()
+	if err != nil {
+		return err
+	}
+	_, err = store.Write(snapshot.Header{Lane: 3, Node: 1, Schema: uint32(sbe.SchemaVersion), Identity: log.identity, Position: l.ring.Tail(), Last: l.last.Position,
+		Epoch: l.last.Epoch, TimeNs: l.last.TimeNs, Records: uint64(l.records.Load()), Digest: l.state.Digest(), App: "gateway"}, l.state.Save)
+	return errors.Join(err, log.close())
+}
+
+// forget removes the oldest files of the archive.
+func (l *laneLog) forget() {
+	l.t.Helper()
+	files, err := filepath.Glob(filepath.Join(archive.LaneDir(filepath.Join(l.dir, "archive"), "n", 3), "*.seg"))
+	must(l.t, err)
+	if len(files) < 3 {
+		l.t.Fatalf("%d segments are too few to lose one", len(files))
+	}
+	must(l.t, os.Remove(files[0]))
+	must(l.t, os.Remove(strings.TrimSuffix(files[0], ".seg")+".idx"))
 }
 
 // config writes an exporter's file.
@@ -177,6 +222,8 @@ func postgresSection(dir, schema string) string {
 func redisSection(dir, prefix string) string {
 	return fmt.Sprintf("[redis]\nurl = %q\nprefix = %q\ntimeout = \"10s\"\nexecutions = 0\nfinished_for = \"0s\"\n", redisURL(dir), prefix)
 }
+
+func silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func loud() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))

@@ -28,6 +28,12 @@ func NewReplay(l *config.Lane, watch ...func(app.App) (app.App, error)) (*Replay
 	return r, nil
 }
 
+// Load takes a saved state, before any record.
+func (r *Replay) Load(f *snapshot.File) error { return f.Load(r.machine) }
+
+// Save writes the state down.
+func (r *Replay) Save(w *app.StateWriter) { r.machine.Save(w) }
+
 // Apply takes in the next record.
 func (r *Replay) Apply(rec *app.Record) { r.machine.Apply(rec, r.out) }
 

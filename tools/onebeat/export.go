@@ -38,7 +38,7 @@ func newExport() *cobra.Command {
 			export.Version = version()
 			switch {
 			case check:
-				_, err = fmt.Fprintf(c.OutOrStdout(), "%s is good: lanes %v of node %s, from %s\n", configPath, cfg.Export.Lanes, cfg.Node.Node.Name, cfg.Export.Archive)
+				_, err = fmt.Fprintf(c.OutOrStdout(), "%s is good: lanes %v of node %s\n", configPath, cfg.Export.Lanes, cfg.Node.Node.Name)
 				return err
 			case reset:
 				return export.Reset(c.Context(), cfg, o)

@@ -38,6 +38,7 @@ type Flow struct {
 	in      app.Input
 	reports reports
 
+	forked   bool
 	epoch    uint32
 	timeNs   int64
 	position uint64
@@ -81,6 +82,10 @@ func (f *Flow) Use(m Machine) { f.machine = m }
 // Watch takes an application's place, to hear what it says to the venue.
 func (f *Flow) Watch(a app.App) (app.App, error) { return &tap{App: a, f: f}, nil }
 
+// Fork makes the log go on otherwise than it would have, with a new epoch: as
+// after a failover that cut it here.
+func (f *Flow) Fork(seed uint64) { f.r, f.forked = rand.New(rand.NewPCG(f.shape.Seed, seed)), true }
+
 // Next makes the next record and applies it. It is valid until the next call.
 func (f *Flow) Next() app.Record {
 	f.timeNs += 1 + f.r.Int64N(20_000)
@@ -96,8 +101,9 @@ func (f *Flow) Appended(end uint64) { f.position = end }
 
 func (f *Flow) make() (app.RecordType, []byte) {
 	switch {
-	case f.records == 0 || f.shape.Epochs && f.r.IntN(5000) == 0:
+	case f.records == 0 || f.forked || f.shape.Epochs && f.r.IntN(5000) == 0:
 		f.epoch++
+		f.forked = false
 		r := lane.Record{Epoch: f.epoch, Writer: uint8(1 + f.epoch%2), Set: [lane.MaxMembers]lane.Member{{Node: 1, Incarnation: 5}, {Node: 2, Incarnation: 6}}}
 		r.Put(f.payload)
 		return app.RecordEpoch, f.payload[:lane.RecordBytes]
