@@ -3,7 +3,8 @@
 /*
  * The link NIC. On the standby it appends what the primary mirrors and bounces
  * the frame back as its ACK; on the primary it turns an ACK into the release of
- * the ride it carries. It answers PROBEs, and takes FENCED and FORWARD for the
+ * the ride it carries. Where the lane is a chain, the standby itself lets the ride
+ * out. It answers PROBEs, and takes FENCED and FORWARD for the
  * proof they are. User space sees what the kernel does not decide alone.
  */
 #include "auth.h"
@@ -21,6 +22,7 @@ struct passage {
 	__u64 nh; /* of the payload */
 	__u32 lane;
 	__u32 bytes; /* of the payload */
+	__u32 strip; /* bytes before the ride that is released */
 	enum ob_type type; /* of the answer */
 	__u8 flags;
 };
@@ -29,6 +31,7 @@ struct passage {
  * costly part of it stands in the program once.
  */
 #define ANSWER (-1)
+#define RELEASE (-2) /* the ride, out of the order NIC */
 
 static __always_inline int will_answer(struct passage *p, enum ob_type type, __u8 flags,
 				       enum ob_reason reason)
@@ -102,9 +105,13 @@ static __always_inline int answer(struct passage *p)
 	words[__builtin_offsetof(struct ob_link_hdr, version) / 4] =
 		OB_VERSION | type << 8 | p->lane << 16 | l->cfg.node << 24;
 	h->epoch = word_epoch(p->word);
+	if (type == OB_ACK)
+		p->flags |= l->cfg.flags & OB_F_CHAIN;
 	words[__builtin_offsetof(struct ob_link_hdr, path) / 4] = OB_PATH_LINK | (__u32)p->flags
 											 << 8;
-	h->successor = type == OB_FENCED_FRAME ? l->cfg.peer_node : 0;
+	h->successor = type == OB_FENCED_FRAME ? l->cfg.peer_node :
+		       type == OB_ACK	       ? (__u32)l->next_output :
+						 0;
 	h->tail = l->tail;
 	h->applied = type == OB_ACK ? LOAD(l->engine.applied) : LOAD(l->engine.released);
 	h->authority = p->word;
@@ -113,6 +120,63 @@ static __always_inline int answer(struct passage *p)
 	h->counter = ++l->link_counter;
 	h->mac = l->cfg.flags & OB_CFG_AUTH ? frame_mac(h, p->nk, p->nh, l->cfg.tx_key) : 0;
 	return XDP_TX;
+}
+
+/* The next output leaves by the order NIC; false when there is none. */
+static __always_inline int leaves(struct passage *p)
+{
+	__u32 dev = p->lane * 2;
+
+	return bpf_redirect_map(&devs, dev, XDP_DROP) == XDP_REDIRECT;
+}
+
+/*
+ * Makes a frame of the writer's one of this node's, as a router does: a switch
+ * learns from each frame where an address is, and who receives it can tell from
+ * the TTL (RFC 1141 for its checksum).
+ */
+static __always_inline void relay(struct passage *p)
+{
+	void *data = (void *)(long)p->ctx->data, *end = (void *)(long)p->ctx->data_end;
+	struct ethhdr *eth = data;
+	struct iphdr *ip = data + sizeof(*eth) + order_tag_bytes();
+	__u32 check;
+
+	if ((void *)(ip + 1) > end)
+		return;
+	__builtin_memcpy(eth->h_source, p->l->cfg.order_mac, ETH_ALEN);
+	check = ip->check + bpf_htons(0x0100);
+	ip->check = check + (check >= 0xffff);
+	ip->ttl--;
+}
+
+/* Strips what stands before the ride. */
+static __always_inline int release(struct passage *p)
+{
+	if (bpf_xdp_adjust_head(p->ctx, p->strip))
+		return drop(OB_R_LINK_LENGTH);
+	if (word_state(p->word) == OB_STANDBY)
+		relay(p);
+	return XDP_REDIRECT;
+}
+
+/*
+ * The log holds what the frame brought. Both members have it, so its ride may
+ * leave from here, one hop earlier than from the writer: if the writer wants
+ * that, and it is the next output. Else it is bounced, and leaves there.
+ */
+static __always_inline int mirrored(struct passage *p, struct ob_link_hdr *h, enum ob_reason reason)
+{
+	struct ob_lane *l = p->l;
+
+	if (!h->ride || !(h->flags & l->cfg.flags & OB_F_CHAIN) || h->output != l->next_output ||
+	    !leaves(p))
+		return will_answer(p, OB_ACK, 0, reason);
+	l->next_output++;
+	p->strip = OB_LINK_HEADERS + h->length;
+	count(reason);
+	count(OB_R_RIDE_CHAINED);
+	return RELEASE;
 }
 
 /*
@@ -135,8 +199,10 @@ static __always_inline int mirror(struct passage *p, struct ob_link_hdr *h)
 		return drop(OB_R_MIRROR_STATE);
 	STORE(l->peer.authority, h->authority);
 	STORE(l->peer.released, h->applied);
+	if (h->echo > l->next_output) /* the writer let the ones before out itself */
+		l->next_output = h->echo;
 	if (!length && position == tail)
-		return will_answer(p, OB_ACK, 0, OB_R_MIRROR_HEARTBEAT);
+		return mirrored(p, h, OB_R_MIRROR_HEARTBEAT);
 	if (position + length <= tail)
 		return will_answer(p, OB_ACK, 0, OB_R_MIRROR_REPEAT);
 	if (position != tail)
@@ -160,7 +226,21 @@ static __always_inline int mirror(struct passage *p, struct ob_link_hdr *h)
 		return drop(OB_R_LINK_LENGTH);
 	/* The reader pairs its load of tail with this store (x86: a release). */
 	STORE(l->tail, tail + length);
-	return will_answer(p, OB_ACK, 0, OB_R_MIRROR_APPENDED);
+	return mirrored(p, h, OB_R_MIRROR_APPENDED);
+}
+
+/*
+ * The standby let out what it says it did: user space, which sees the ACK
+ * afterwards, leaves that alone. Half of a number is enough: no more than
+ * OB_OUTPUTS_MAX wait.
+ */
+static __always_inline void note_chained(struct ob_lane *l, const struct ob_link_hdr *h)
+{
+	__u64 next = LOAD(l->next_output);
+	__u32 ahead = h->successor - (__u32)next;
+
+	if (ahead && ahead <= OB_OUTPUTS_MAX)
+		__sync_val_compare_and_swap(&l->next_output, next, next + ahead);
 }
 
 /*
@@ -173,8 +253,6 @@ static __always_inline int ack(struct passage *p, struct ob_link_hdr *h)
 	struct ob_lane *l = p->l;
 	__u64 covered = h->position + h->length;
 	__u64 output = h->output;
-	__u32 strip = OB_LINK_HEADERS + h->length;
-	__u32 dev = p->lane * 2;
 	int release = 0;
 
 	if (word_state(p->word) != OB_ACTIVE || h->epoch != word_epoch(p->word) ||
@@ -183,6 +261,7 @@ static __always_inline int ack(struct passage *p, struct ob_link_hdr *h)
 			count(OB_R_RIDE_FENCED);
 		return drop(OB_R_ACK_STALE);
 	}
+	note_chained(l, h);
 	if (h->ride) {
 		if (h->tail < covered)
 			count(OB_R_RIDE_UNCOVERED);
@@ -207,12 +286,11 @@ static __always_inline int ack(struct passage *p, struct ob_link_hdr *h)
 		STORE(l->peer.echo, h->echo);
 	if (!release)
 		return drop(OB_R_ACK);
-	if (bpf_xdp_adjust_head(p->ctx, strip))
-		return drop(OB_R_LINK_LENGTH);
-	if (bpf_redirect_map(&devs, dev, XDP_DROP) != XDP_REDIRECT)
+	if (!leaves(p))
 		return drop(OB_R_NO_DEVICE);
+	p->strip = OB_LINK_HEADERS + h->length;
 	count(OB_R_RIDE_RELEASED);
-	return XDP_REDIRECT;
+	return RELEASE;
 }
 
 /* A standby asks for life; the kernel speaks for itself and for its engine. */
@@ -301,6 +379,8 @@ static __always_inline int receive(struct passage *p, struct ob_link_hdr *h)
 	verdict = reason ? drop(reason) : dispatch(p, h);
 	if (verdict == ANSWER)
 		verdict = answer(p);
+	else if (verdict == RELEASE)
+		verdict = release(p);
 	STORE(p->l->busy, 0);
 	return verdict;
 }

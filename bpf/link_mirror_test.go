@@ -93,6 +93,7 @@ func (h *host) checkAnswer(f, out []byte, typ wire.Type, flags uint8) wire.Heade
 	}
 	if typ == wire.Ack {
 		want.Applied = h.table.Engine.Applied
+		want.Successor = uint32(h.table.NextOutput)
 	}
 	if typ == wire.Fenced {
 		want.Successor = peerNode

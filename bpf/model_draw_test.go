@@ -72,6 +72,9 @@ func (p *pair) disturbTable() {
 	if p.chance(1) {
 		c.Flags ^= lane.ConfigSilencePromotes
 	}
+	if p.chance(2) {
+		c.Flags ^= lane.ConfigChain
+	}
 }
 
 // disturbSurroundings makes sockets and NICs come and go.
@@ -174,10 +177,15 @@ func (p *pair) header(typ wire.Type, path, records, ride int) wire.Header {
 	hd := wire.Header{
 		Type: typ, Lane: pick[uint8](p, laneID, laneID+1, 16), Node: pick[uint8](p, peerNode, ourNode),
 		Epoch: pick(p, w.Epoch(), w.Epoch()-1, w.Epoch()+1), LengthBytes: uint16(records), RideBytes: uint16(ride),
-		Path: uint8(path), Flags: uint8(p.rnd.IntN(8)), Successor: pick[uint32](p, ourNode, peerNode),
+		Path: uint8(path), Flags: uint8(p.rnd.IntN(16)), Successor: pick[uint32](p, ourNode, peerNode),
 		Position: pick(p, tail, tail-32, tail+32, tail-uint64(records), 1<<64-32), Authority: words[0],
-		Applied: 32 * p.rnd.Uint64N(9), Incarnation: peerInc, Output: p.table.NextOutput, Echo: p.rnd.Uint64N(1000),
+		Applied: 32 * p.rnd.Uint64N(9), Incarnation: peerInc, Output: p.table.NextOutput, Echo: p.rnd.Uint64N(pick(p, p.table.NextOutput+1, 1000)),
 		Counter: p.next[path%lane.Paths],
+	}
+	if typ == wire.Ack {
+		hd.Successor = uint32(hd.Output) + pick(p, p.rnd.Uint32N(2), p.rnd.Uint32(), lane.OutputsMax, lane.OutputsMax+1)
+		hd.Output = uint64(hd.Successor)
+		hd.Echo = p.rnd.Uint64N(1000)
 	}
 	if !p.sound && p.chance(30) {
 		hd.Authority = words[p.rnd.IntN(4)]

@@ -57,6 +57,8 @@ enum ob_path {
 #define OB_F_FULL 1 /* ACK: no room before the reader */
 #define OB_F_GAP 2 /* ACK: position was beyond the tail */
 #define OB_F_CROSS 4 /* ACK: the records would cross the ring's end */
+/* MIRROR: let the ride out there instead of bouncing it. ACK: that can be asked for. */
+#define OB_F_CHAIN 8
 
 /*
  * Follows the UDP header. 96 bytes; the MAC covers everything from here to the
@@ -74,17 +76,20 @@ struct ob_link_hdr {
 	__u8 path; /* ob_path */
 	__u8 flags;
 	__u16 reserved16;
-	__u32 successor; /* FENCED, FORWARD: node number it speaks to */
+	/* FENCED, FORWARD: node number it speaks to; ACK: the receiver's next output, low half */
+	__u32 successor;
 	__u64 position; /* of the first record byte; ACK: as in the MIRROR it answers */
 	__u64 tail; /* the sender's tail */
 	__u64 applied; /* ACK: applied; MIRROR, FENCED, FORWARD: released */
 	__u64 authority; /* the sender's authority word: its state */
 	__u64 incarnation; /* the sender's ring */
 	__u64 output; /* lane output number of the ride; ACK without one: archived, or 0 */
-	__u64 echo; /* ACK, LIFE: the counter of the frame it answers */
+	__u64 echo; /* ACK, LIFE: the counter of the frame it answers; MIRROR: next output */
 	__u64 counter; /* rises by path; a frame that is not above the last is refused */
 	__u64 mac;
 };
+
+#define OB_OUTPUTS_MAX 1024 /* outputs of a lane that wait for their release */
 
 /* --- records in the ring --- */
 /* Committed by a release-store of length; never crosses the ring's end. */
@@ -101,6 +106,8 @@ struct ob_record_hdr {
 /* --- the lane table --- */
 #define OB_CFG_AUTH 1 /* frames are authenticated */
 #define OB_CFG_SILENCE_PROMOTES 2 /* arbitration: silence on all links promotes */
+/* As a standby this node lets rides out by its own order NIC. */
+#define OB_CFG_CHAIN OB_F_CHAIN
 
 #define OB_LINE __attribute__((aligned(64)))
 
@@ -229,7 +236,9 @@ struct ob_lane {
 	/* 1 while the link program is inside for this lane */
 	__u64 busy OB_LINE;
 	struct ob_lane_peer peer OB_LINE;
-	/* next output to be released; advanced by compare-and-swap, by kernel or engine */
+	/* Next output to be released; advanced by compare-and-swap, by kernel or engine. In
+	 * STANDBY the link program's: of the writer's outputs, counted anew in each epoch.
+	 */
 	__u64 next_output OB_LINE;
 	/* link program: its own counter and the last seen of the peer's paths */
 	__u64 link_counter OB_LINE;
@@ -300,6 +309,7 @@ enum ob_reason {
 	OB_R_ACK,
 	OB_R_ACK_STALE, /* wrong epoch, state or not ACTIVE here */
 	OB_R_RIDE_RELEASED,
+	OB_R_RIDE_CHAINED, /* released by the standby, on appending its records */
 	OB_R_RIDE_UNCOVERED,
 	OB_R_RIDE_ORDER, /* not the next output */
 	OB_R_RIDE_FENCED, /* authority is not ACTIVE in the epoch */

@@ -132,6 +132,7 @@ func (l *Loop) takeFrame(b []byte, nowNs int64) {
 		l.counters.NotUDP++
 		return
 	}
+	dg.Relayed = l.out.VLAN().Relayed(b)
 	laneNs := l.clock.now(nowNs)
 	messages := l.machine.Open(dg, laneNs)
 	mark.At(mark.Decoded)

@@ -152,7 +152,7 @@ func (m *Machine) Open(dg *app.Datagram, nowNs int64) int {
 		return 0
 	}
 	n := m.venue.Open(dg.Payload, nowNs)
-	if n > 0 {
+	if n > 0 && !dg.Relayed {
 		m.vcfg.Remote.MAC = dg.From.MAC
 	}
 	return n

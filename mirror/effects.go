@@ -143,7 +143,9 @@ func (r *Replica) setWord(from, to lane.Word, nowNs int64) bool {
 		}
 	}
 	if to.State() == lane.Standby {
-		// The kernel appends from now on, as far as this reader has got.
+		// The kernel appends from now on, as far as this reader has got, and counts the
+		// writer's outputs.
+		atomic.StoreUint64(&r.table.NextOutput, 0)
 		atomic.StoreUint64(&r.table.Engine.Applied, r.applied)
 		// What an earlier writer had released is in this log, or is lost for good.
 		atomic.StoreUint64(&r.table.Peer.Released, 0)

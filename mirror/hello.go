@@ -218,7 +218,7 @@ func (r *Replica) serveCatchUp(hello *wire.Hello, hears bool, nowNs int64) {
 			break
 		}
 		r.link.header = wire.Header{Type: wire.Mirror, Epoch: r.word.Epoch(), Authority: r.word,
-			LengthBytes: uint16(len(records)), Position: from, Tail: end}
+			LengthBytes: uint16(len(records)), Position: from, Tail: end, Echo: r.NextOutput()}
 		r.link.submitParts(b, records, nil)
 		from = end
 	}

@@ -24,8 +24,10 @@ type Config struct {
 	First bool  // this node seeds a new lane
 
 	// Terms are what outputs wait for until the log says otherwise.
-	Terms       policy.Terms
-	Ride        bool // outputs ride on mirror frames, where the terms let the kernel release
+	Terms policy.Terms
+	Ride  bool // outputs ride on mirror frames, where the terms let the kernel release
+	// ChainPort: those from this local port leave by the standby's order NIC; 0: none.
+	ChainPort   uint16
 	HeartbeatNs int64
 	// Registered: the arbiter keeps the record of the lane (witness, etcd).
 	Registered bool

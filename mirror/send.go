@@ -33,6 +33,11 @@ type sender struct {
 	resentAt   uint64 // counter of the first frame after the last going back
 	resends    uint64
 	rides      uint64
+	// Of rides that the standby lets out nothing comes back until it is asked for.
+	chained      uint64 // counter of the newest frame with one
+	asked        uint64 // counter of the newest frame that is answered in any case
+	unaskedCount int    // frames with such rides since then
+	unaskedNs    int64  // when the first of them was sent, or else that frame
 }
 
 // Send mirrors every new byte of the ring in as few frames as fit, with up to
@@ -56,8 +61,8 @@ func (r *Replica) Send(out *app.Outbox, nowNs int64) int {
 		}
 		frames++
 	}
-	if frames == 0 && nowNs-s.lastSentNs >= r.lifeNs {
-		frames = r.sendHeartbeat(nowNs)
+	if frames == 0 && nowNs-s.lastSentNs >= r.lifeNs || r.asks(nowNs) {
+		frames += r.sendHeartbeat(nowNs)
 	}
 	if frames > 0 {
 		mark.At(mark.Built)
@@ -81,7 +86,7 @@ func (r *Replica) sendOne(out *app.Outbox, nowNs int64) bool {
 	h := &l.header
 	*h = wire.Header{Type: wire.Mirror, Epoch: r.word.Epoch(), Authority: r.word,
 		LengthBytes: uint16(len(records)), Position: s.sent, Tail: end,
-		Applied: r.table.Engine.Released}
+		Applied: r.table.Engine.Released, Echo: r.NextOutput()}
 	var slot *app.Slot
 	var ride []byte
 	if s.rideNext < out.Tail() {
@@ -94,12 +99,16 @@ func (r *Replica) sendOne(out *app.Outbox, nowNs int64) bool {
 		h.RideBytes = uint16(slot.LengthBytes)
 		h.Output = s.rideNext
 		ride = slot.Frame[:slot.LengthBytes]
+		if r.chains(slot) {
+			h.Flags = wire.FlagChain
+		}
 		s.rideNext++
 		s.rides++
 	} else if len(records) == 0 {
 		return false // the reserved buffer stays reserved
 	}
 	counter := l.submitParts(b, records, ride)
+	r.note(counter, nowNs)
 	if slot != nil {
 		slot.Echo = counter
 		slot.SentNs = nowNs
@@ -119,8 +128,8 @@ func (r *Replica) sendHeartbeat(nowNs int64) int {
 		return 0
 	}
 	r.link.header = wire.Header{Type: wire.Mirror, Epoch: r.word.Epoch(), Authority: r.word,
-		Position: r.sender.sent, Tail: r.sender.sent, Applied: r.table.Engine.Released}
-	r.link.submit(b, 0, &r.link.tx)
+		Position: r.sender.sent, Tail: r.sender.sent, Applied: r.table.Engine.Released, Echo: r.NextOutput()}
+	r.note(r.link.submit(b, 0, &r.link.tx), nowNs)
 	r.sender.lastSentNs = nowNs
 	return 1
 }
@@ -134,7 +143,7 @@ func (r *Replica) goBack(nowNs int64) {
 	if acked > s.acked {
 		s.acked, s.waitNs = acked, nowNs
 	}
-	if !r.inSync || s.acked >= s.sent {
+	if !r.inSync || s.acked >= s.sent || r.unasked() {
 		return
 	}
 	flags := atomic.LoadUint64(&peer.Flags)
@@ -162,10 +171,11 @@ func (r *Replica) startSending(position uint64, nowNs int64) {
 const rideLostNs = resendNs
 
 // RideUnderWay reports whether an output is still on its way as a ride, so that
-// user space leaves it alone.
+// user space leaves it alone. One that the standby may have let out is left alone
+// until that has said so: an ACK is asked for, again and again.
 func (r *Replica) RideUnderWay(slot *app.Slot, nowNs int64) bool {
 	return slot.Echo != 0 && atomic.LoadUint64(&r.table.Peer.Echo) < slot.Echo &&
-		nowNs-slot.SentNs < rideLostNs
+		(nowNs-slot.SentNs < rideLostNs || r.cfg.ChainPort != 0 && r.inSync)
 }
 
 // NextOutput returns the number of the next output to be released: those below

@@ -40,7 +40,7 @@ type Options struct {
 	Idle          string // idle strategy of the nodes' loops
 	ClientIdle    string // idle strategy of the client
 	RingSize      string
-	Release       string // ride or user
+	Release       string // ride, chain or user
 	LogLevel      string
 
 	// Log takes what the lab's processes say and how the drill goes on.

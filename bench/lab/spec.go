@@ -26,7 +26,9 @@ const (
 // Interfaces inside a place.
 const (
 	OrderNIC = "order0"
-	LinkNIC  = "link0"
+	// SecondOrderNIC is the client's towards node-b, where there is no switch.
+	SecondOrderNIC = "order1"
+	LinkNIC        = "link0"
 	// SecondLinkNIC is node-c's, on its cable to node-b.
 	SecondLinkNIC = "link1"
 	WitnessNIC    = "witness0"

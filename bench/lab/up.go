@@ -103,9 +103,8 @@ func (l *Lab) wirePair() error {
 	if err := l.cable(client, nodeA, PairMTU); err != nil {
 		return err
 	}
-	// The standby needs an order NIC to exist; nothing is at its other end.
 	nodeB := end{place: NodeB, name: OrderNIC, mac: OrderMAC(NodeB), ips: []string{cidr(NodeBIP)}}
-	if err := l.cable(nodeB, end{place: NodeB, name: "nowhere0", pass: true}, PairMTU); err != nil {
+	if err := l.cable(nodeB, end{place: Client, name: SecondOrderNIC, mac: OrderMAC(Client)}, PairMTU); err != nil {
 		return err
 	}
 	if err := l.Do(NodeB, knowClient); err != nil {

@@ -87,7 +87,7 @@ func (r *runner) receive() int {
 			r.foreign++
 			continue
 		}
-		r.sawServer(&from)
+		r.sawServer(&from, r.vlan.Relayed(r.port.Frame(i)))
 		r.client.OnDatagram(payload, r.nowNs)
 	}
 	if n > 0 {
@@ -98,10 +98,15 @@ func (r *runner) receive() int {
 }
 
 // sawServer notes who answers and answers there: whoever served last is the
-// lane's primary.
-func (r *runner) sawServer(from *frame.Endpoint) {
-	r.targets[r.target] = *from
+// lane's primary. What the standby let out says neither: it counts as of whoever
+// served last, of nobody's address at the beginning.
+func (r *runner) sawServer(from *frame.Endpoint, relayed bool) {
 	s := &r.servers[r.server]
+	if relayed {
+		from = &frame.Endpoint{MAC: s.MAC}
+	} else {
+		r.targets[r.target] = *from
+	}
 	if s.MAC != from.MAC || s.Datagrams == 0 {
 		s = r.findServer(&from.MAC)
 	}

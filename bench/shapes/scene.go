@@ -12,6 +12,7 @@ import (
 	"onebeat/engine"
 	"onebeat/mirror/lane"
 	"onebeat/pin"
+	"onebeat/tools/config"
 	"onebeat/tools/node"
 	"onebeat/xdp"
 	"onebeat/xdp/frame"
@@ -107,6 +108,14 @@ func (c *scene) openWire() (wirePort, error) {
 			return err
 		}
 		w.port, w.local.MAC = s, s.Interface().MAC
+		if c.setting.Release != config.ReleaseChain {
+			return nil
+		}
+		second, err := xdp.OpenEndpoint(xdp.Options{Interface: lab.SecondOrderNIC}, ip, clientPort, venuePort)
+		if err != nil {
+			return errors.Join(err, s.Close())
+		}
+		w.port = &twoWires{Port: s, second: second}
 		return nil
 	})
 	if err != nil {

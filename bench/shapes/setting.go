@@ -50,7 +50,7 @@ func (s *Setting) Check() error {
 	if s.App != config.AppBook && s.App != config.AppGateway {
 		return fmt.Errorf("app %q is not known; use %s or %s", s.App, config.AppBook, config.AppGateway)
 	}
-	if s.Release != config.ReleaseRide && s.Release != config.ReleaseUser {
+	if s.Release != config.ReleaseRide && s.Release != config.ReleaseChain && s.Release != config.ReleaseUser {
 		return fmt.Errorf("release %q is not known; use %s or %s", s.Release, config.ReleaseRide, config.ReleaseUser)
 	}
 	if s.Batch < 0 || s.Batch > batchMax || s.Batch > 1 && (s.echo() || s.App == config.AppGateway) {
@@ -86,8 +86,8 @@ func (s *Setting) Name() string {
 	}
 	name := s.Shape + " " + s.App
 	if s.peered() {
-		if s.Release == config.ReleaseUser {
-			name += " user"
+		if s.Release != config.ReleaseRide {
+			name += " " + s.Release
 		}
 		if !s.Auth {
 			name += " noauth"

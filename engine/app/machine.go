@@ -31,6 +31,8 @@ type Datagram struct {
 	// LocalPort is the port it was sent to: clients and venues speak to
 	// different ports of the lane address.
 	LocalPort uint16
+	// Relayed: another host than From's let it out, under a MAC address of its own.
+	Relayed bool
 }
 
 // Machine is the replicated state of a lane: sessions and an application. The

@@ -5,6 +5,7 @@ const (
 	Lanes      = 16
 	Paths      = 5
 	TableBytes = 1024
+	OutputsMax = 1024 // outputs of a lane that wait for their release
 )
 
 // Sending paths (enum ob_path): a counter each, so that no two senders share
@@ -21,6 +22,7 @@ const (
 const (
 	ConfigAuth            = 1
 	ConfigSilencePromotes = 2
+	ConfigChain           = 8 // as a standby this node lets rides out by its own order NIC
 	// ConfigQuarantined: the writer may have gone on without this ring. It stays when
 	// the process ends: the next one makes the ring another member. Programs do not
 	// look at it.
@@ -168,7 +170,8 @@ type Table struct {
 	Busy uint64
 	_    [56]byte
 	Peer Peer
-	// NextOutput is advanced by compare-and-swap, by kernel or engine.
+	// NextOutput is advanced by compare-and-swap, by kernel or engine. In STANDBY it is
+	// the link program's: of the writer's outputs, counted anew in each epoch.
 	NextOutput uint64
 	_          [56]byte
 	// LinkCounter and RxCounter: the link program's own counter and the last

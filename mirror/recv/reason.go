@@ -47,6 +47,7 @@ const (
 	Ack
 	AckStale
 	RideReleased
+	RideChained
 	RideUncovered
 	RideOrder
 	RideFenced
@@ -68,7 +69,7 @@ var reasonNames = [ReasonCount]string{
 	"link_address", "link_node", "link_incarnation", "link_type", "second_type", "link_busy", "link_mac", "link_path",
 	"link_replay", "link_no_engine", "mirror_appended", "mirror_heartbeat", "mirror_repeat", "mirror_gap", "mirror_full",
 	"mirror_cross", "mirror_stale", "mirror_newer", "mirror_state", "mirror_to_engine", "ack", "ack_stale",
-	"ride_released", "ride_uncovered", "ride_order", "ride_fenced", "probe_answered", "life", "stale",
+	"ride_released", "ride_chained", "ride_uncovered", "ride_order", "ride_fenced", "probe_answered", "life", "stale",
 	"fenced_received", "forward_received", "hello", "no_device",
 }
 

@@ -240,8 +240,12 @@ func (x *Receiver) answer(p *passage, typ wire.Type, flags uint8, reason Reason)
 	h.Node, h.Incarnation = uint8(x.table.Config.Node), x.table.Config.Incarnation
 	h.Epoch, h.Authority = p.word.Epoch(), p.word
 	h.Successor = 0
-	if typ == wire.Fenced {
+	switch typ {
+	case wire.Fenced:
 		h.Successor = x.table.Config.PeerNode
+	case wire.Ack:
+		h.Successor = uint32(atomic.LoadUint64(&x.table.NextOutput))
+		h.Flags |= uint8(x.table.Config.Flags & lane.ConfigChain)
 	}
 	h.Tail = x.ring.Tail()
 	h.Applied = atomic.LoadUint64(&x.table.Engine.Released)

@@ -1,6 +1,7 @@
 package recv
 
 import (
+	"encoding/binary"
 	"sync/atomic"
 
 	"onebeat/mirror/internal/mutant"
@@ -27,13 +28,16 @@ func (x *Receiver) mirror(p *passage) (Verdict, int, Reason) {
 	atomic.StoreUint64(&peer.Authority, uint64(p.h.Authority))
 	atomic.StoreUint64(&peer.Released, p.h.Applied)
 
+	raise(&x.table.NextOutput, p.h.Echo) // the writer let the ones before out itself
 	position, length := p.h.Position, uint64(p.h.LengthBytes)
 	tail, size := x.ring.Tail(), uint64(x.ring.SizeBytes())
 	switch {
 	case length == 0 && position == tail:
-		return x.answer(p, wire.Ack, 0, MirrorHeartbeat)
+		return x.mirrored(p, MirrorHeartbeat)
 	case position+length <= tail:
 		return x.answer(p, wire.Ack, 0, MirrorRepeat)
+	case position != tail && mutant.On(mutant.ChainsUncovered):
+		return x.mirrored(p, MirrorGap)
 	case position != tail:
 		return x.answer(p, wire.Ack, wire.FlagGap, MirrorGap)
 	case tail+length-atomic.LoadUint64(&x.table.Engine.Applied) > size && !mutant.On(mutant.NoReader):
@@ -44,7 +48,44 @@ func (x *Receiver) mirror(p *passage) (Verdict, int, Reason) {
 	if x.ring.CopyIn(position, p.h.Records(p.b)) != nil {
 		return Drop, 0, x.count(LinkLength)
 	}
-	return x.answer(p, wire.Ack, 0, MirrorAppended)
+	return x.mirrored(p, MirrorAppended)
+}
+
+// mirrored: the log holds what the frame brought. Both members have it, so its
+// ride may leave from here, one hop earlier than from the writer: if the writer
+// wants that, and it is the next output. Else it is bounced, and leaves there.
+func (x *Receiver) mirrored(p *passage, reason Reason) (Verdict, int, Reason) {
+	h, next := &p.h, &x.table.NextOutput
+	if h.RideBytes == 0 || uint32(h.Flags)&x.table.Config.Flags&lane.ConfigChain == 0 ||
+		h.Output != atomic.LoadUint64(next) && !mutant.On(mutant.ChainsAnyOutput) || missing(x.OrderNICGone) {
+		return x.answer(p, wire.Ack, 0, reason)
+	}
+	atomic.StoreUint64(next, h.Output+1)
+	x.count(reason)
+	n := FrameHeaderBytes + wire.HeaderBytes + int(p.h.LengthBytes)
+	x.relay(p.frame[n:])
+	return Release, n, x.count(RideChained)
+}
+
+// relay makes a frame of the writer's one of this node's, as a router does: a
+// switch learns from each frame where an address is, and who receives it can tell
+// from the TTL.
+func (x *Receiver) relay(f []byte) {
+	const ipBytes, offTTL, offCheck = 20, 8, 10
+	at := ethernetBytes
+	if x.OrderVLAN != 0 {
+		at += vlanBytes
+	}
+	if len(f) < at+ipBytes {
+		return
+	}
+	copy(f[6:12], x.table.Config.OrderMAC[:])
+	check := uint32(binary.LittleEndian.Uint16(f[at+offCheck:])) + 1
+	if check >= 0xffff {
+		check++
+	}
+	binary.LittleEndian.PutUint16(f[at+offCheck:], uint16(check))
+	f[at+offTTL]--
 }
 
 // ack is the primary's half. The output number is taken before the ACK is
@@ -60,6 +101,7 @@ func (x *Receiver) ack(p *passage) (Verdict, int, Reason) {
 		return Drop, 0, x.count(AckStale)
 	}
 	release := false
+	x.noteChained(h)
 	if h.RideBytes != 0 {
 		switch {
 		case h.Tail < h.Position+uint64(h.LengthBytes) && !mutant.On(mutant.RidesUncovered):
@@ -89,6 +131,15 @@ func (x *Receiver) ack(p *passage) (Verdict, int, Reason) {
 		return Drop, 0, x.count(NoDevice)
 	}
 	return Release, FrameHeaderBytes + wire.HeaderBytes + int(h.LengthBytes), x.count(RideReleased)
+}
+
+// noteChained: the standby let out what it says it did: user space, which sees the
+// ACK afterwards, leaves that alone.
+func (x *Receiver) noteChained(h *wire.Header) {
+	next := atomic.LoadUint64(&x.table.NextOutput)
+	if ahead := h.Successor - uint32(next); ahead != 0 && ahead <= lane.OutputsMax && !mutant.On(mutant.ChainedTwice) {
+		atomic.CompareAndSwapUint64(&x.table.NextOutput, next, next+uint64(ahead))
+	}
 }
 
 // raise publishes v if it is above what is there; its writers hold busy.

@@ -63,6 +63,9 @@ func (h *host) boot() {
 	if h.w.cfg.Mode.Silence {
 		c.Flags |= lane.ConfigSilencePromotes
 	}
+	if h.w.cfg.Mode.Chain {
+		c.Flags |= lane.ConfigChain
+	}
 	c.LinkIP, c.PeerLinkIP, c.LinkPort, c.LaneIP = linkIP(h.i), linkIP(1-h.i), [2]byte{linkPort >> 8, linkPort & 0xff}, laneIP
 	c.LinkFrameMax = linkFrameMax
 	if h.w.cfg.TwoPaths {
@@ -153,7 +156,11 @@ func (h *host) receive(b []byte) {
 	case recv.Answer:
 		h.w.net.send(h.w, 1-h.i, h.reply[:n])
 	case recv.Release:
-		h.w.judge.letOut(h, b[n:], lane.Load(&h.word), byRide)
+		if was.State() == lane.Standby {
+			h.w.judge.chained(h, b[n:], was)
+		} else {
+			h.w.judge.letOut(h, b[n:], lane.Load(&h.word), byRide)
+		}
 	case recv.ToEngine:
 		if h.p != nil && len(h.queue) < 256 {
 			h.queue = append(h.queue, b)

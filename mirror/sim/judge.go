@@ -15,7 +15,7 @@ type judge struct {
 	w *World
 	// truth is the log up to the last released output: whoever serves has it.
 	truth    []byte
-	released map[uint64]uint64      // order -> position of its record
+	released map[uint64]departure
 	releaser map[uint32]int         // epoch -> host
 	records  map[uint32]lane.Record // granted by the witness
 	sets     map[uint32]lane.Record // as the epoch's writer knows it
@@ -24,8 +24,14 @@ type judge struct {
 	heard    [2]int64               // when host i's kernel last took a frame of its peer
 }
 
+// departure is when an order's output left first.
+type departure struct {
+	position uint64 // of its record
+	epoch    uint32
+}
+
 func newJudge(w *World) judge {
-	return judge{w: w, released: map[uint64]uint64{}, releaser: map[uint32]int{}, records: map[uint32]lane.Record{}, sets: map[uint32]lane.Record{},
+	return judge{w: w, released: map[uint64]departure{}, releaser: map[uint32]int{}, records: map[uint32]lane.Record{}, sets: map[uint32]lane.Record{},
 		served: map[uint32]int{}, last: -1}
 }
 
@@ -34,20 +40,37 @@ const byRide = "ride"
 
 // letOut is an output that leaves a host, under the word that let it.
 func (j *judge) letOut(h *host, b []byte, word lane.Word, how string) {
+	if now := lane.Load(&h.word); now != word || now.State() != lane.Active {
+		j.w.fail("host %d released by %s under %v, and is %v", h.i, how, word, now)
+	}
+	j.leaves(h, h.i, b, word.Epoch(), how)
+}
+
+// chained is an output that leaves the standby's host: on behalf of the writer
+// of its epoch.
+func (j *judge) chained(h *host, b []byte, word lane.Word) {
+	if now := lane.Load(&h.word); now != word {
+		j.w.fail("host %d released as %v, and is %v", h.i, word, now)
+	}
+	j.leaves(h, 1-h.i, b, word.Epoch(), "chain")
+}
+
+// leaves is an output of a writer that leaves host h.
+func (j *judge) leaves(h *host, writer int, b []byte, epoch uint32, how string) {
 	id, position := binary.LittleEndian.Uint64(b[frame.HeaderBytes:]), binary.LittleEndian.Uint64(b[frame.HeaderBytes+8:])
 	w, end := j.w, binary.LittleEndian.Uint64(b[frame.HeaderBytes+16:])
-	epoch := word.Epoch()
-	if now := lane.Load(&h.word); now != word || now.State() != lane.Active {
-		w.fail("host %d released order %d by %s under %v, and is %v", h.i, id, how, word, now)
-	}
-	if first, ok := j.releaser[epoch]; ok && first != h.i {
+	if first, ok := j.releaser[epoch]; ok && first != writer {
 		w.fail("two hosts released in epoch %d", epoch)
 	}
-	j.releaser[epoch] = h.i
-	if at, ok := j.released[id]; ok {
-		w.fail("order %d was released twice: of positions %d and %d", id, at, position)
+	j.releaser[epoch] = writer
+	if first, ok := j.released[id]; ok {
+		// A writer that goes on without its standby does not know what that let out.
+		if !w.cfg.Mode.Chain || first.epoch == epoch || first.position != position {
+			w.fail("order %d was released by %s twice: of positions %d and %d, in epochs %d and %d", id, how, first.position, position, first.epoch, epoch)
+		}
+		w.result.Repeated++
 	}
-	j.released[id] = position
+	j.released[id] = departure{position, epoch}
 	w.result.Released++
 	if w.cfg.LazyReader {
 		return // its ring turns over
@@ -70,7 +93,7 @@ func (j *judge) letOut(h *host, b []byte, word lane.Word, how string) {
 		(w.hosts[1-h.i].table.Tail < end || !bytes.Equal(w.hosts[1-h.i].mem[position:end], mine[position:])) {
 		w.fail("host %d released order %d by %s, which the other member has not got", h.i, id, how)
 	}
-	if how != byRide && h.p != nil && h.p.r.InSync() && !w.stands(h, position, end) {
+	if how != byRide && writer == h.i && h.p != nil && h.p.r.InSync() && !w.stands(h, position, end) {
 		w.fail("host %d released order %d by %s, and the other member does not hold it as %v asks", h.i, id, how, h.p.r.InForce().Terms)
 	}
 	// The newest writer counts; this one may not know of it yet.

@@ -70,6 +70,9 @@ func (h *host) start() {
 		Terms: policy.Terms{Policy: policy.NameMirrored, WaitNs: policy.Forever}, Ride: m.Ride, HeartbeatNs: heartbeatNs, Registered: m.Witness,
 		NowNs: h.clockNs, Authenticate: true,
 		Local: frame.Endpoint{IP: c.LinkIP, Port: linkPort}, Remote: frame.Endpoint{IP: c.PeerLinkIP, Port: linkPort}, LinkFrameMax: linkFrameMax}
+	if m.Chain {
+		cfg.ChainPort = outputPort
+	}
 	if m.None {
 		cfg.Terms.Policy = policy.NameNone
 	}
@@ -238,6 +241,7 @@ func (w *World) orders() int {
 
 const (
 	orderBytes = 80 // at most
+	outputPort = 1
 	frameBytes = 48
 )
 
@@ -270,7 +274,7 @@ func (h *host) serve() {
 			break
 		}
 		p.out.RecordEnd = end
-		b := p.out.Open(app.Endpoint{}, 1, 0)
+		b := p.out.Open(app.Endpoint{}, outputPort, 0)
 		binary.LittleEndian.PutUint64(b, w.nextID)
 		binary.LittleEndian.PutUint64(b[8:], p.rec.Position)
 		binary.LittleEndian.PutUint64(b[16:], end)

@@ -30,6 +30,7 @@ type Mode struct {
 	// Fence: a peer's power is taken before its lane is, or its ACKs are done without.
 	Fence   bool
 	DelayNs int64 // of host 1's agents
+	Chain   bool  // the standby lets rides out
 	// None: policy none. Its last records may be lost; two never release at once.
 	None bool
 	// Policy is the release policy, empty: mirrored. Changes: an operator changes it.
@@ -67,6 +68,14 @@ var policyModes = []Mode{
 	{Name: "none-changing", Witness: true, Silence: true, None: true, Changes: true},
 }
 
+// chainModes are, too.
+var chainModes = []Mode{
+	{Name: "chain-witness", Witness: true, Silence: true, Ride: true, Chain: true},
+	{Name: "chain-degrade", Witness: true, Silence: true, Degrades: true, Ride: true, Chain: true},
+	{Name: "chain-links", Silence: true, Ride: true, Chain: true},
+	{Name: "chain-pair-degrade", Degrades: true, Ride: true, Chain: true},
+}
+
 // Config is one run.
 type Config struct {
 	Seed uint64
@@ -99,6 +108,9 @@ func Draw(seed uint64) Config {
 	if n := seed % 32; n >= 29 {
 		return Config{Seed: seed, Mode: leaseModes[n-29], Gentle: true, TwoPaths: seed/32%2 == 0, Faults: 80, RingBytes: ringBytes}
 	}
+	if seed%8 == 4 {
+		return Config{Seed: seed, Mode: chainModes[(seed/8+seed/32)%4], Gentle: seed/32%2 == 0, TwoPaths: seed/64%2 == 0, Faults: 80, RingBytes: ringBytes}
+	}
 	return Config{Seed: seed, Mode: Modes[seed%uint64(len(Modes))], Gentle: seed/uint64(len(Modes))%2 == 0,
 		TwoPaths: seed/uint64(2*len(Modes))%2 == 0,
 		Faults:   80, RingBytes: ringBytes}
@@ -109,6 +121,7 @@ type Result struct {
 	Failovers  int // the writer moved to the other host
 	Promotions int // somebody began to serve
 	Released   int // outputs
+	Repeated   int // of them, for the second time: their receivers drop them
 	Forced     int // an operator's word was needed
 	Shots      int // hosts that their peer took the power from
 	Lost       int // bytes of records whose outputs had left, with policy none

@@ -41,11 +41,14 @@ func (t Type) String() string {
 	return fmt.Sprintf("TYPE(%d)", uint8(t))
 }
 
-// Flags of an ACK.
+// Flags of an ACK, and of a MIRROR.
 const (
 	FlagFull  = 1 // no room before the reader
 	FlagGap   = 2 // position was beyond the tail
 	FlagCross = 4 // the records would cross the ring's end
+	// FlagChain asks the standby in a MIRROR to let the ride out itself, and says in
+	// an ACK that it would.
+	FlagChain = 8
 )
 
 // Header is struct ob_link_hdr without magic, version and MAC.
@@ -58,14 +61,14 @@ type Header struct {
 	RideBytes   uint16
 	Path        uint8
 	Flags       uint8
-	Successor   uint32 // FENCED, FORWARD: the node spoken to
+	Successor   uint32 // FENCED, FORWARD: the node spoken to; ACK: the receiver's next output, low half
 	Position    uint64
 	Tail        uint64
 	Applied     uint64 // ACK: applied; MIRROR, FENCED, FORWARD: released
 	Authority   lane.Word
 	Incarnation uint64
 	Output      uint64 // lane output number of the ride; ACK without one: archived, or 0
-	Echo        uint64
+	Echo        uint64 // ACK, LIFE: the counter of the frame it answers; MIRROR: next output
 	Counter     uint64
 }
 

@@ -31,8 +31,9 @@ const (
 	OnTimeoutReject  = "reject"
 	OnTimeoutStop    = "stop"
 
-	ReleaseRide = "ride" // the link program releases the output with the ACK
-	ReleaseUser = "user" // the engine releases it after the ACK
+	ReleaseRide  = "ride"  // the link program releases the output with the ACK
+	ReleaseChain = "chain" // as ride, but the standby's link program releases it, out of its own order NIC
+	ReleaseUser  = "user"  // the engine releases it after the ACK
 )
 
 // Arbitration: who keeps the record of the lane, and what silence of the peer
@@ -169,7 +170,7 @@ type Lane struct {
 	// Wait is how long an output may wait for its holders before OnTimeout.
 	Wait      Wait   `toml:"wait" default:"forever"`
 	OnTimeout string `toml:"on_timeout" oneof:"degrade|reject|stop"` // empty when Wait is forever
-	Release   string `toml:"release" default:"ride" oneof:"ride|user"`
+	Release   string `toml:"release" default:"ride" oneof:"ride|chain|user"`
 
 	// Heartbeat is T: silence of the peer for this long is death.
 	Heartbeat Duration `toml:"heartbeat" default:"5ms" range:"100us..10s"`

@@ -57,11 +57,14 @@ func (k *checker) policy(l *Lane, at func(string) string) {
 }
 
 func (k *checker) waiting(l *Lane, at func(string) string) {
-	if l.Policy != policy.NameMirrored && k.has(at("release")) && l.Release == ReleaseRide {
+	if l.Policy != policy.NameMirrored && k.has(at("release")) && l.Release != ReleaseUser {
 		k.fail(at("release"), fmt.Sprintf("the kernel releases with an ACK, and %s asks for more", l.Policy), "remove it, or use policy = \"mirrored\"")
 	}
-	if l.Copies > 1 && k.has(at("release")) && l.Release == ReleaseRide && l.Policy == policy.NameMirrored {
+	if l.Copies > 1 && k.has(at("release")) && l.Release != ReleaseUser && l.Policy == policy.NameMirrored {
 		k.fail(at("release"), fmt.Sprintf("the kernel releases with one ACK, and copies = %d asks for more", l.Copies), "remove it")
+	}
+	if l.Release == ReleaseChain && k.c.Node.Transport == TransportUDP && k.ok(at("release"), "node.transport") {
+		k.fail(at("release"), "the standby's kernel program releases, and over UDP sockets there is none", "use release = \"ride\"")
 	}
 	if !k.ok(at("wait"), at("on_timeout")) {
 		return

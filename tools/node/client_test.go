@@ -85,7 +85,9 @@ func (c *testClient) step() {
 	for i := range n {
 		var from frame.Endpoint
 		if payload, _, ok := c.w.set.vlan.Parse(c.port.Frame(i), &from); ok {
-			c.remote.MAC = from.MAC
+			if !c.w.set.vlan.Relayed(c.port.Frame(i)) {
+				c.remote.MAC = from.MAC
+			}
 			c.servers[from.MAC]++
 			c.heardNs = nowNs
 			if len(c.places) > 0 {

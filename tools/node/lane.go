@@ -21,7 +21,10 @@ func (n *Node) mirrorConfig(l *config.Lane) (mirror.Config, error) {
 		HeartbeatNs: l.Heartbeat.Ns(), NowNs: n.clock.NowNs, SchemaVersion: uint32(sbe.SchemaVersion),
 		StartWallNs: time.Now().UnixNano(),
 	}
-	c.Ride = l.Release == config.ReleaseRide
+	c.Ride = l.Release != config.ReleaseUser
+	if l.Release == config.ReleaseChain {
+		c.ChainPort = uint16(l.Port)
+	}
 	var err error
 	if c.Terms, err = l.Terms(); err != nil {
 		return c, err
@@ -54,6 +57,9 @@ func (n *Node) configureTable(t *lane.Table, l *config.Lane, c *mirror.Config, o
 	k.Flags = 0
 	if c.Authenticate {
 		k.Flags |= lane.ConfigAuth
+	}
+	if c.ChainPort != 0 {
+		k.Flags |= lane.ConfigChain
 	}
 	if silencePromotes(l) {
 		k.Flags |= lane.ConfigSilencePromotes

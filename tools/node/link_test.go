@@ -37,7 +37,7 @@ func (w *world) orderDuring(n int, d time.Duration) int {
 // wait = forever: without the standby's ACK nothing is released, and nobody
 // promotes: the writer lives.
 func TestCutCableWaitsForever(t *testing.T) {
-	for _, release := range []string{"ride", "user"} {
+	for _, release := range []string{"ride", "chain", "user"} {
 		t.Run(release, func(t *testing.T) {
 			w := steady(t, setting{app: "gateway", release: release})
 			wordA, wordB := w.word(lab.NodeA), w.word(lab.NodeB)

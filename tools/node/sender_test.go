@@ -78,7 +78,7 @@ func must(w *world, err error) {
 // or both: everything is answered once, the logs are alike.
 func TestLostFramesAreSentAgain(t *testing.T) {
 	for name, at := range map[string][]string{"mirror": {lab.NodeB}, "acks": {lab.NodeA}, "both": {lab.NodeA, lab.NodeB}} {
-		for _, release := range []string{"ride", "user"} {
+		for _, release := range []string{"ride", "chain", "user"} {
 			t.Run(name+"/"+release, func(t *testing.T) {
 				w := steady(t, setting{app: "gateway", release: release})
 				before := w.laneCounts(lab.NodeA)["mirror_resends"]
@@ -169,7 +169,7 @@ func TestStalledReader(t *testing.T) {
 // The ring goes round several times; the epoch is said again before its record
 // is overwritten, and the standby takes over from the last round.
 func TestRingWraps(t *testing.T) {
-	for _, s := range []setting{{app: "book"}, {app: "book", release: "user"}, {app: "gateway"}} {
+	for _, s := range []setting{{app: "book"}, {app: "book", release: "chain"}, {app: "book", release: "user"}, {app: "gateway"}, {app: "gateway", release: "chain"}} {
 		t.Run(s.app+"/"+s.release, func(t *testing.T) {
 			w := steady(t, s)
 			a := w.nodes[lab.NodeA].lanes[0]

@@ -89,7 +89,7 @@ func (w *world) untagged(place string) (count func() int) {
 // space, traded at a venue, mirrored, and served by the other node after the
 // first one's death; the new place is announced with the tag.
 func TestTaggedOrderNetwork(t *testing.T) {
-	for _, release := range []string{"ride", "user"} {
+	for _, release := range []string{"ride", "chain", "user"} {
 		t.Run(release, func(t *testing.T) {
 			w := newWorld(t, setting{app: "gateway", release: release, vlan: testVLAN})
 			plain := w.untagged(lab.Client)
@@ -103,15 +103,19 @@ func TestTaggedOrderNetwork(t *testing.T) {
 					return link != 0 && order != 0
 				})
 			}
-			before := w.reason(lab.NodeA, "ride_released")
+			left := func() uint64 { return w.reason(lab.NodeA, "ride_released") + w.reason(lab.NodeB, "ride_chained") }
+			before, chained := left(), w.reason(lab.NodeB, "ride_chained")
 			for range 100 { // in turn: of a burst only a few ride
 				id := w.client.order()
 				w.until("answer", func() bool { return len(w.client.answered[id]) > 0 })
 			}
 			// An order to the venue, and an answer, for each.
-			rides := w.reason(lab.NodeA, "ride_released") - before
-			if release == "ride" && rides < 150 || release == "user" && rides != 0 {
+			rides := left() - before
+			if release != "user" && rides < 150 || release == "user" && rides != 0 {
 				t.Errorf("release %s: %d outputs left as rides", release, rides)
+			}
+			if chained = w.reason(lab.NodeB, "ride_chained") - chained; (release == "chain") != (chained >= 75) {
+				t.Errorf("release %s: the standby let %d outputs out", release, chained)
 			}
 
 			claims := w.hears(testVLAN, lab.LaneIP)

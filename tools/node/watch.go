@@ -98,12 +98,27 @@ func (n *Node) lookAt(p *laneParts, now time.Time) (reason string, handOver bool
 		signs.RingFill = float64(lead(atomic.LoadUint64(&t.Tail), atomic.LoadUint64(&t.Peer.Applied))) / float64(p.cfg.RingSize)
 	}
 	cut := n.cfg.Node.Transport == config.TransportXDP && !n.ops.tracker.Up(n.cfg.Order.Interface)
+	p.chain(!cut)
 	score := w.weights.Rate(&signs)
 	d := w.decider.Decide(track.View{Score: score, Active: active, Ready: ready, Cut: cut}, now)
 	w.mu.Lock()
 	w.score, w.reason = score, d.Reason
 	w.mu.Unlock()
 	return d.Reason, d.HandOver
+}
+
+// chain lets the kernel let rides out by the order NIC, as a standby: not while that
+// has no carrier, and the kernel could not tell. The writer hears of it with the
+// next ACK.
+func (p *laneParts) chain(up bool) {
+	flags := &p.mem.table.Config.Flags
+	switch on := atomic.LoadUint32(flags)&lane.ConfigChain != 0; {
+	case on == (up && p.cfg.Release == config.ReleaseChain):
+	case on:
+		atomic.AndUint32(flags, ^uint32(lane.ConfigChain))
+	default:
+		atomic.OrUint32(flags, lane.ConfigChain)
+	}
 }
 
 // lead is how far a is before b; the two are not read at one moment.

@@ -23,6 +23,7 @@ const (
 	offIP        = 14
 	offIPLength  = 16
 	offIPFrag    = 20
+	offIPTTL     = 22
 	offIPProto   = 23
 	offIPSum     = 24
 	offIPSrc     = 26

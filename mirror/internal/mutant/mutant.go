@@ -72,6 +72,12 @@ const (
 	RidesTwice
 	// RidesUncovered: a ride is let go although its record was refused.
 	RidesUncovered
+	// ChainsAnyOutput: a standby lets a ride out whatever its output's number.
+	ChainsAnyOutput
+	// ChainsUncovered: and although its record was refused.
+	ChainsUncovered
+	// ChainedTwice: the writer does not note what the standby let out.
+	ChainedTwice
 	// NoReader: a kernel appends beyond what its own reader has applied.
 	NoReader
 	// FrozenAccuses: a tick that was itself late counts.
@@ -89,7 +95,7 @@ var names = [Count]string{"none", "unasked", "any incarnation", "unseen set", "a
 	"old proof", "fenced unfenced", "fences anyway", "gate open", "unleased", "lease unwatched",
 	"unfenced", "believes off", "early", "reenters", "length decides", "silently", "keeps tail",
 	"follows older", "parks late", "old appends", "active appends", "old rides", "rides twice", "rides uncovered",
-	"no reader", "frozen accuses", "dead accuses", "time falls"}
+	"chains any output", "chains uncovered", "chained twice", "no reader", "frozen accuses", "dead accuses", "time falls"}
 
 func (r Rule) String() string { return names[r] }
 
