@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"onebeat/bench/lab"
 	"onebeat/engine/app"
@@ -95,11 +96,11 @@ func TestQuarantinedRingIsNoProof(t *testing.T) {
 	w.kill(lab.NodeB)
 	w.restart(lab.NodeB)
 	w.restart(lab.NodeA)
-	for range 5000 {
-		w.step()
-		if s := w.word(lab.NodeB).State(); s != lane.Syncing {
-			t.Fatalf("it is %v%s", s, w.describe())
-		}
+	heard := func() bool { return w.nodes[lab.NodeB].lanes[0].mem.table.Config.PeerIncarnation != 0 }
+	w.until("they know each other", heard)
+	w.steps(time.Second)
+	if s := w.word(lab.NodeB).State(); s != lane.Syncing {
+		t.Fatalf("it is %v%s", s, w.describe())
 	}
 }
 
