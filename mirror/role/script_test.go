@@ -22,11 +22,12 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts' machines do a
 // indented ones anew.
 //
 //	machine [first] [alone] [registered]   node 1, incarnation 11; peer node 2, incarnation 22
-//	start [word] [record] [tail]           word: epoch/STATE
-//	hello word record tail [knows] [cut N] [inc N] [echoed N]
+//	start [word] [record] [tail] [hollow]           word: epoch/STATE
+//	hello word record tail [knows] [out] [cut N] [inc N] [echoed N]
 //	word word [why]        swapfailed word
 //	granted    refused reason   caughtup record tail    ready    acktimeout
 //	handover [quit]   drained   tookover epoch   tick ns [silent] [sent N] [echoed N]
+//	lost   restored record tail
 //	register record [boot N]   unknown [boot N] [sent N]   again reason   force who and why
 //
 // A record is written epoch:members, the writer first (3:12, 4:1); 0 for none.
@@ -101,7 +102,7 @@ func parseEvent(t *testing.T, words []string, m *Machine) (e Event) {
 	}
 	switch words[0] {
 	case "start":
-		e = Event{Kind: Start, Word: parseWord(t, arg(1)), Record: parseRecord(arg(2)), Why: lane.WhyFenced}
+		e = Event{Kind: Start, Word: parseWord(t, arg(1)), Record: parseRecord(arg(2)), Why: lane.WhyFenced, Hollow: arg(4) == "hollow"}
 		fmt.Sscan(arg(3), &e.Tail)
 		e.LastEpoch = e.Record.Epoch
 	case "hello":
@@ -112,6 +113,8 @@ func parseEvent(t *testing.T, words []string, m *Machine) (e Event) {
 			switch words[i] {
 			case "knows":
 				h.PeerIncarnation = 11
+			case "out":
+				h.Want = wire.WantOut
 			case "cut":
 				fmt.Sscan(words[i+1], &h.CutAt)
 			case "inc":
@@ -145,6 +148,12 @@ func parseEvent(t *testing.T, words []string, m *Machine) (e Event) {
 		e = Event{Kind: Forced, By: strings.Join(words[1:], " ")}
 	case "caughtup":
 		e = Event{Kind: CaughtUp, Record: parseRecord(arg(1))}
+		fmt.Sscan(arg(2), &e.Tail)
+		e.LastEpoch = e.Record.Epoch
+	case "lost":
+		e.Kind = StateLost
+	case "restored":
+		e = Event{Kind: Restored, Record: parseRecord(arg(1))}
 		fmt.Sscan(arg(2), &e.Tail)
 		e.LastEpoch = e.Record.Epoch
 	case "ready":
