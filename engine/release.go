@@ -1,9 +1,6 @@
 package engine
 
-import (
-	"onebeat/engine/app"
-	"onebeat/engine/mark"
-)
+import "onebeat/engine/app"
 
 // releaseBurst bounds the frames of one kick.
 const releaseBurst = 64
@@ -35,7 +32,6 @@ func (l *Loop) release(nowNs int64) int {
 	}
 	if submitted > 0 {
 		l.order.Kick()
-		mark.At(mark.Released)
 		l.counters.ReleasedByUser += uint64(submitted)
 	}
 	return submitted

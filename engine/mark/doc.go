@@ -22,11 +22,10 @@ const (
 	Applied                   // the application has decided
 	Built                     // mirror frames stand in the NIC's queue
 	Mirrored                  // the mirror's system call is back
-	Released                  // so is the one that lets outputs out, if any did
 	Answered                  // the client has the answer
 	Stages
 )
 
-var names = [Stages]string{"client kick", "client kicked", "received", "decoded", "admitted", "appended", "applied", "built", "mirrored", "released", "answered"}
+var names = [Stages]string{"client kick", "client kicked", "received", "decoded", "admitted", "appended", "applied", "built", "mirrored", "answered"}
 
 func (s Stage) String() string { return names[s] }

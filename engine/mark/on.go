@@ -18,8 +18,13 @@ var marks [Stages]struct {
 	_     [56]byte
 }
 
-// At stores the place an order has come to.
-func At(s Stage) { publish.Uint64(&marks[s].ticks, now()) }
+// At stores the place an order has come to, when it is there first: what follows
+// from it passes the same places.
+func At(s Stage) {
+	if m := &marks[s].ticks; atomic.LoadUint64(m) == 0 {
+		publish.Uint64(m, now())
+	}
+}
 
 // Read returns the marks of the last order and forgets them; 0 is a place it
 // did not pass.
