@@ -45,6 +45,14 @@ func Open(fs disk.FS, dir string, keep int) (*Store, error) {
 	return &Store{fs: fs, dir: dir, keep: keep}, nil
 }
 
+// View looks at a directory that another process writes.
+func View(fs disk.FS, dir string) (*Store, error) {
+	if _, err := fs.List(dir); err != nil {
+		return nil, fmt.Errorf("snapshots: %w", err)
+	}
+	return &Store{fs: fs, dir: dir, keep: 1}, nil
+}
+
 // Directory returns where the snapshots are.
 func (s *Store) Directory() string { return s.dir }
 

@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
+
+	"onebeat/mirror/policy"
 )
 
 // Mirrord is the mirror daemon on a node's host.
@@ -163,6 +165,7 @@ func (k *checker) mirrord() {
 		}
 	}
 	k.stores(k.c.File, k.c.Stores)
+	k.counted()
 	names, nodes := map[string]bool{}, map[int]bool{}
 	for i, s := range k.c.Sites {
 		path := fmt.Sprintf("site[%d]", i)
@@ -176,5 +179,29 @@ func (k *checker) mirrord() {
 	}
 	if len(k.c.Sites) > 0 && k.c.Stream == nil && k.ok("stream", "site[0]") {
 		k.fail("site[0]", "is of no use without certificates", "add [stream] with certificate, key and authorities")
+	}
+}
+
+// counted: a lane can wait only for copies that somebody keeps, and for disks that
+// this node's process knows of.
+func (k *checker) counted() {
+	counting := 0
+	for _, s := range k.c.Sites {
+		if s.Counts {
+			counting++
+		}
+	}
+	for i := range k.c.Lanes {
+		l, at := &k.c.Lanes[i], func(name string) string { return join(lanePath(i), name) }
+		holders := counting
+		if l.Peer != 0 {
+			holders++
+		}
+		if l.Copies > holders && k.ok(at("copies"), "site") {
+			k.fail(at("copies"), fmt.Sprintf("%d copies, but only %d other hosts keep one that counts", l.Copies, holders), "add a [[site]] with counts = true for each mirror daemon that the lane shall wait for")
+		}
+		if a := k.c.Archive; a != nil && a.By == ByMirrord && l.Policy == policy.NameArchived && k.ok("archive", at("policy")) {
+			k.fail(at("policy"), "archived waits for the node's own archiver, and archive.by is mirrord", "use archive.by = \"node\", or another policy")
+		}
 	}
 }

@@ -27,7 +27,7 @@ func ArchiveOptions(cfg *config.Config, laneID int) (archive.Options, error) {
 
 // addArchive makes the follower that brings a lane's log to the disk.
 func (n *Node) addArchive(p *laneParts, r *ring.Ring) error {
-	if n.cfg.Archive == nil {
+	if n.cfg.Archive == nil || n.cfg.Archive.By != config.ByNode {
 		return nil
 	}
 	o, err := ArchiveOptions(n.cfg, p.cfg.ID)
@@ -36,8 +36,13 @@ func (n *Node) addArchive(p *laneParts, r *ring.Ring) error {
 	}
 	o.Incarnation, o.Shared = p.mem.table.Config.Incarnation, &p.mem.table.Archive
 	o.Note = func(note archive.Note) {
-		n.log.Log(context.Background(), archiveLevel(note.Kind), "archive: "+string(note.Kind), "lane", p.cfg.ID, "detail", note.String())
+		n.log.Log(context.Background(), ArchiveLevel(note.Kind), "archive: "+string(note.Kind), "lane", p.cfg.ID, "detail", note.String())
 	}
+	release, err := archive.Lock(o.Dir)
+	if err != nil {
+		return err
+	}
+	n.closer = append(n.closer, release)
 	if p.archive, err = archive.NewFollower(o, r); err != nil {
 		return err
 	}
@@ -45,8 +50,8 @@ func (n *Node) addArchive(p *laneParts, r *ring.Ring) error {
 	return nil
 }
 
-// archiveLevel is above info for what an operator has to look at.
-func archiveLevel(k archive.NoteKind) slog.Level {
+// ArchiveLevel is above info for what an operator has to look at.
+func ArchiveLevel(k archive.NoteKind) slog.Level {
 	switch k {
 	case archive.NoteDamage, archive.NoteGap, archive.NoteFailed:
 		return slog.LevelError

@@ -78,11 +78,13 @@ type laneParts struct {
 	remote   arbiter.Remote // nil: nobody keeps the lane's record
 	replica  *mirror.Replica
 	loop     *engine.Loop
-	orders   *orderLog         // nil: none is kept
-	watch    *laneWatch        // nil: no peer
-	archive  *archive.Follower // nil: the log is in memory only
-	catcher  *catcher          // nil: nothing is fetched
-	keeper   *keeper
+	orders   *orderLog  // nil: none is kept
+	watch    *laneWatch // nil: no peer
+	// promotion is an operator's word that the lane goes on from a copy; nil: none.
+	promotion *Promotion
+	archive   *archive.Follower // nil: the log is in memory only
+	catcher   *catcher          // nil: nothing is fetched
+	keeper    *keeper
 }
 
 // Open sets a node up. Everything wrong that can be seen now is refused with
@@ -109,6 +111,9 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.closer = append(n.closer, func() error { return unlock(n.lock) })
+	if err := n.askSites(ctx); err != nil {
+		return err
+	}
 	if err := n.openOps(ctx); err != nil {
 		return err
 	}
@@ -134,6 +139,9 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 		if p.link != nil {
 			p.link = n.wrap(p.link)
 		}
+	}
+	if err := n.prime(p); err != nil {
+		return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
 	}
 	if p.replica, err = mirror.New(p.mirror, mem, p.link, arb); err != nil {
 		return err

@@ -104,7 +104,7 @@ func (k *keeper) rebuild(need *mirror.Need) (m app.Machine, place mirror.Place, 
 	switch {
 	case h.Position < need.Oldest:
 		return nil, place, from, fmt.Errorf("%w: the archive ends at %d, the ring begins at %d", errHistory, h.Position, need.Oldest)
-	case common.records == 0:
+	case common.records == 0 && need.Tail > need.Oldest: // an empty ring begins where the log that it goes on with ends
 		return nil, place, from, fmt.Errorf("%w: archive and ring have no record in common around %d", errHistory, h.Position)
 	}
 	return r.Machine, mirror.Place{Position: h.Position, TimeNs: h.TimeNs, Epoch: h.Epoch, Records: h.Records, Record: h.Record}, from, nil

@@ -30,6 +30,8 @@ func (n *Node) run(ctx context.Context) error {
 	defer stopKeepers()
 	stopCatchers := n.runCatchers()
 	defer stopCatchers()
+	defer n.runCopies()()
+	defer n.runPromotions()()
 	ended := make(chan error, len(n.threads))
 	for _, t := range n.threads {
 		go func() { ended <- t.run() }()

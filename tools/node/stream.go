@@ -2,14 +2,10 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 
-	"onebeat/bpf"
 	"onebeat/mirror/archive"
-	"onebeat/mirror/lane"
-	"onebeat/mirror/ring"
 	"onebeat/mirror/stream"
 	"onebeat/tools/config"
 )
@@ -71,36 +67,6 @@ func (n *Node) streamLane(p *laneParts) *stream.Lane {
 	l.Newest = newestSnapshot(p)
 	return l
 }
-
-// Pinned is a lane of a node on this host as it is pinned, whether the node lives or
-// not: what a daemon beside it serves.
-type Pinned struct {
-	stream.Lane
-	view *bpf.View
-}
-
-// OpenPinned opens a lane's pinned maps read-only.
-func OpenPinned(cfg *config.Config, laneID int) (*Pinned, error) {
-	l := cfg.Lane(laneID)
-	if l == nil {
-		return nil, fmt.Errorf("%w: %d", ErrNoLane, laneID)
-	}
-	v, err := bpf.OpenView(cfg.Node.BPFFS, laneID)
-	if err != nil {
-		return nil, err
-	}
-	table := lane.At(v.Lane)
-	r, err := ring.New(v.Ring, v.RingSize(), &table.Tail)
-	if err != nil {
-		return nil, errors.Join(err, v.Close())
-	}
-	r.ShareCuts(&table.Cuts)
-	return &Pinned{view: v, Lane: stream.Lane{ID: uint8(laneID), Ring: r, Peer: uint8(l.Peer),
-		Look: stream.TableView(table, lane.WordAt(v.Authority))}}, nil
-}
-
-// Close unmaps it; the server must be closed first.
-func (p *Pinned) Close() error { return p.view.Close() }
 
 // runCatchers fetches what lanes lack, each in a goroutine that no loop waits for.
 func (n *Node) runCatchers() (stop func()) {
