@@ -44,6 +44,9 @@ func Open(o Options) (*Writer, error) {
 // End returns the position behind the last record.
 func (w *Writer) End() uint64 { return w.end }
 
+// LastEpoch returns the epoch of the last record, 0 for an empty archive.
+func (w *Writer) LastEpoch() uint32 { return w.epoch }
+
 // Begin returns the position of the oldest record, End for an empty archive.
 func (w *Writer) Begin() uint64 {
 	if len(w.closed) > 0 {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"onebeat/mirror/disk"
 	"onebeat/tools/config"
@@ -46,6 +47,15 @@ func (c *Ceased) write(file *config.MirrordFile) error {
 		return err
 	}
 	return disk.WriteFile(disk.OS{}, file.Archive.Dir, ceasedPath(file), append(b, '\n'))
+}
+
+// Cease ends the following of a host whose daemon does not run.
+func Cease(file *config.MirrordFile, by string) error {
+	if c, err := ReadCeased(file); c != nil || err != nil {
+		return err
+	}
+	c := &Ceased{By: by, WallNs: time.Now().UnixNano()}
+	return c.write(file)
 }
 
 // Follow lets the copies follow again, from the daemon's next start on.

@@ -54,6 +54,15 @@ func WritePromotion(dir string, p *Promotion) error {
 	return disk.WriteFile(disk.OS{}, filepath.Dir(filepath.Clean(dir)), promotionPath(dir), append(b, '\n'))
 }
 
+// DropPromotion takes the word back, if no node has acted on it.
+func DropPromotion(dir string) error {
+	err := os.Remove(promotionPath(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // readPromotion returns nil where there is none.
 func readPromotion(dir string) (*Promotion, error) {
 	b, err := os.ReadFile(promotionPath(dir))

@@ -39,7 +39,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(newNode(), newVenue(), newLab(), newLoad(), newDrill(), newDemo(), newBenchCommand(), newBenchReader(), newStatus(), newPromote(), newPolicy(), newRing(), newSnapshot(), newVersion(), newWitness(), newFence(), newCerts(), newExport(), newDoctor())
-	root.AddCommand(newMirrord())
+	root.AddCommand(newMirrord(), newDR())
 	return root
 }
 
