@@ -32,8 +32,11 @@ func describe(s shapes.Setting) string {
 	if s.ToVenue {
 		text += "; wire to wire, client in to venue out"
 	}
-	if s.Release == config.ReleaseUser {
+	switch s.Release {
+	case config.ReleaseUser:
 		text += "; released by user space"
+	case config.ReleaseChain:
+		text += "; the standby's kernel answers"
 	}
 	if s.Shape != shapes.Order && !s.Auth {
 		text += "; frames without authentication"
@@ -56,12 +59,15 @@ func bounds() []bound {
 	name := func(shape, app string) string { s := at(shape, app); return s.Name() }
 	order, mirrored := name(shapes.Order, config.AppBook), name(shapes.Mirrored, config.AppBook)
 	gateway, mirroredGateway := name(shapes.Order, config.AppGateway), name(shapes.Mirrored, config.AppGateway)
+	chain, chainOpen, chainGateway := chained(config.AppBook, true), chained(config.AppBook, false), chained(config.AppGateway, true)
 	return []bound{
 		{shapes.Echo, shapes.CEcho, "p50", 1.05}, {shapes.Echo, shapes.CEcho, "p99", 1.3},
 		{order, shapes.Echo, "p50", 1.12}, {gateway, shapes.Echo, "p50", 1.35},
 		{mirrored, order, "p50", 1.12}, {mirrored, order, "p99", 1.4},
 		{mirrored + " noauth", order, "p50", 1.06}, {mirrored + " noauth", order, "p99", 1.3},
-		{mirroredGateway, gateway, "p50", 1.2},
+		{chain.Name(), order, "p50", 1.12}, {chain.Name(), order, "p99", 1.4},
+		{chainOpen.Name(), order, "p50", 1.06}, {chainOpen.Name(), order, "p99", 1.3},
+		{mirroredGateway, gateway, "p50", 1.2}, {chainGateway.Name(), gateway, "p50", 1.2},
 		{mirrored, "redis", "p50", 1.0 / 12}, {mirrored, "redis", "p99", 1.0 / 50},
 		{mirrored, "etcd", "p50", 1.0 / 30}, {mirrored, "postgresql", "p50", 1.0 / 30},
 		{mirrored, name(shapes.UDP, config.AppBook), "p50", 1.0 / 3},

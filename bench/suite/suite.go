@@ -66,6 +66,13 @@ func batched(shape string, orders int) shapes.Setting {
 	return s
 }
 
+// chained is a setting whose answers leave from the standby.
+func chained(app string, auth bool) shapes.Setting {
+	s := at(shapes.Mirrored, app)
+	s.Release, s.Auth = config.ReleaseChain, auth
+	return s
+}
+
 // settings are measured in each round, in this order.
 func settings() []shapes.Setting {
 	open := at(shapes.Mirrored, config.AppBook)
@@ -78,7 +85,8 @@ func settings() []shapes.Setting {
 		at(shapes.CEcho, config.AppBook), at(shapes.Echo, config.AppBook), at(shapes.Asavie, config.AppBook),
 		at(shapes.CUDP, config.AppBook), at(shapes.GoUDP, config.AppBook),
 		at(shapes.Order, config.AppBook), at(shapes.Mirrored, config.AppBook), open, user,
-		at(shapes.Order, config.AppGateway), at(shapes.Mirrored, config.AppGateway), wire,
+		chained(config.AppBook, true), chained(config.AppBook, false),
+		at(shapes.Order, config.AppGateway), at(shapes.Mirrored, config.AppGateway), chained(config.AppGateway, true), wire,
 		at(shapes.UDP, config.AppBook),
 		batched(shapes.Mirrored, 8), batched(shapes.Mirrored, 32),
 	}
