@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"onebeat/mirror/archive"
@@ -114,10 +115,15 @@ func (p *Promoted) ask(ctx context.Context, file *config.MirrordFile) (answered 
 	if err != nil {
 		return false, err
 	}
-	for _, s := range file.Sources {
-		text, ok := askSource(ctx, &s, c)
-		p.Sources = append(p.Sources, fmt.Sprintf("node %d at %v %s", s.Node, s.Address, text))
-		answered = answered || ok
+	texts, oks := make([]string, len(file.Sources)), make([]bool, len(file.Sources))
+	var asking sync.WaitGroup
+	for i := range file.Sources {
+		asking.Go(func() { texts[i], oks[i] = askSource(ctx, &file.Sources[i], c) })
+	}
+	asking.Wait()
+	for i, s := range file.Sources {
+		p.Sources = append(p.Sources, fmt.Sprintf("node %d at %v %s", s.Node, s.Address, texts[i]))
+		answered = answered || oks[i]
 	}
 	return answered, nil
 }

@@ -46,6 +46,9 @@ func newDrill() *cobra.Command {
 			if f := c.Flags(); all && !f.Changed("rate") {
 				o.RatePerSecond = 10_000
 			}
+			if o.Fault == drill.FaultSite {
+				return drillSite(c, &o, asJSON)
+			}
 			begin := time.Now()
 			var summaries []drill.Summary
 			if all {
@@ -67,7 +70,7 @@ func newDrill() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.Fault, "fault", drill.FaultKill, strings.Join(drill.Names(), ", ")+" (steady load, nothing may change)")
+	f.StringVar(&o.Fault, "fault", drill.FaultKill, strings.Join(drill.Names(), ", ")+" (steady load, nothing may change), site (both nodes die, a far site's copy is promoted: RPO and RTO)")
 	f.StringVar(&o.Arbitration, "arbitration", drill.Witness, "pair, links, witness, etcd or fence")
 	f.Float64Var(&o.Percent, "percent", 2, "of the frames, for loss, dup, reorder and corrupt")
 	f.IntVar(&o.Runs, "runs", 1, "how often")
@@ -132,6 +135,41 @@ func printDrills(w io.Writer, summaries []drill.Summary, all, asJSON bool) error
 			out = summaries[0]
 		}
 		if err := json.NewEncoder(w).Encode(out); err != nil {
+			return err
+		}
+	}
+	if !ok {
+		return errSilent
+	}
+	return nil
+}
+
+// drillSite kills a whole site, again and again, and prints RPO and RTO.
+func drillSite(c *cobra.Command, o *drill.Options, asJSON bool) error {
+	if f := c.Flags(); !f.Changed("rate") {
+		o.RatePerSecond = 2_000
+	}
+	o.Fault = ""
+	if err := o.Defaults(); err != nil {
+		return err
+	}
+	var results []*drill.SiteResult
+	ok := true
+	for range o.Runs {
+		r, err := drill.RunSite(o, c.Context().Done())
+		if err != nil {
+			return err
+		}
+		results = append(results, r)
+		ok = ok && r.OK()
+		if !asJSON {
+			if err := r.WriteText(c.OutOrStdout()); err != nil {
+				return err
+			}
+		}
+	}
+	if asJSON {
+		if err := json.NewEncoder(c.OutOrStdout()).Encode(results); err != nil {
 			return err
 		}
 	}
