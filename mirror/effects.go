@@ -154,6 +154,7 @@ func (r *Replica) setWord(from, to lane.Word, nowNs int64) bool {
 		return false
 	}
 	if to.State() == lane.Active {
+		atomic.StoreUint64(&r.table.Peer.Released, 0)
 		r.untilOutside()
 	}
 	r.newWord(from, to)

@@ -63,6 +63,9 @@ func (f *Feed) Wanted() (Lag, bool) {
 	return f.lag, true
 }
 
+// Full reports whether Put would wait.
+func (f *Feed) Full() bool { return f.put.Load()-f.taken.Load() >= feedPieces/2 }
+
 // Idle reports whether nothing is asked for.
 func (f *Feed) Idle() bool { return f.state.Load() == feedIdle }
 

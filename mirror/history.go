@@ -80,6 +80,10 @@ func (r *Replica) CanAdopt(p *Place) error {
 		return fmt.Errorf("%w: position %d", ErrAdopt, p.Position)
 	case p.Reset && state != lane.Syncing:
 		return fmt.Errorf("%w: this node is %v and keeps its log", ErrAdopt, state)
+	case p.Reset && (r.hello.Authority.State() != lane.Active || r.hello.Authority.Epoch() < r.word.Epoch()):
+		// A writer that was gone on without does not know it yet. This ring may be the
+		// only one that holds what was released since.
+		return fmt.Errorf("%w: no writer of this epoch or a later one was heard", ErrAdopt)
 	case p.Reset && p.Incarnation == 0:
 		return fmt.Errorf("%w: its ring has no incarnation", ErrAdopt)
 	case p.Reset:
@@ -107,6 +111,12 @@ func (r *Replica) Adopt(p *Place, nowNs int64) {
 		r.newest, r.epochAt = p.Record, p.Position
 	} else if p.Record.Epoch > r.newest.Epoch {
 		r.newest = p.Record // the ring holds no epoch's beginning any more
+	}
+	if !p.Reset && r.ring.Oldest() == r.ring.Tail() {
+		// It was emptied for a state, and the process died before any record came:
+		// only the state tells which epoch the log ends in.
+		r.ring.Reset(p.Position, p.Epoch)
+		r.newest = p.Record
 	}
 	r.applied, r.lastTimeNs, r.records = p.Position, p.TimeNs, p.Records
 	r.broken, r.rebuild = false, false

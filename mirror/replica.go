@@ -188,6 +188,9 @@ func newLink(cfg *Config, table *lane.Table, port xdp.Port) *Link {
 	return l
 }
 
+// startReserveBytes hold what a process may append before it has read its ring.
+const startReserveBytes = 2 * ring.MaxRecordBytes
+
 // Start looks at what an earlier process left in the shared memory and takes
 // the lane's first steps. nowNs is CLOCK_MONOTONIC, as everywhere.
 func (r *Replica) Start(nowNs int64) {
@@ -196,7 +199,8 @@ func (r *Replica) Start(nowNs int64) {
 	r.table.SetCommit(lane.CommitPosition)
 	record, epoch := r.newestRecord()
 	r.newest = record
-	hollow := r.ring.Oldest() != 0
+	// A claim may append before this process has read anything.
+	hollow := r.ring.Oldest() != 0 || r.ring.Tail()+startReserveBytes > uint64(r.ring.SizeBytes())
 	if hollow {
 		r.lackState("the ring no longer holds the beginning of its log", nowNs)
 	}

@@ -3,7 +3,8 @@
 // rules in Go, and a register as a witness keeps it, under clocks that drift and
 // a network that loses, doubles, delays, reorders and is cut in one direction or
 // both. Processes die and start again, hang, hosts freeze and lose their memory,
-// the witness cannot be reached or forgets, and where a peer's power is taken
+// the witness cannot be reached or forgets, rings turn over and what they lost
+// is fetched, and where a peer's power is taken
 // first, the agents that do so hang, fail and lie.
 //
 //	            ┌── host 0 ──────────────┐   cable    ┌── host 1 ──────────────┐

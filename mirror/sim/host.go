@@ -17,6 +17,8 @@ type host struct {
 	table  *lane.Table
 	word   uint64
 	mem    []byte
+	view   *ring.Ring // for the archive
+	past   past
 	kernel *recv.Receiver
 	queue  [][]byte // of the process's link socket
 	p      *process // nil: dead
@@ -54,6 +56,7 @@ func (h *host) boot() {
 	*h.table = lane.Table{}
 	h.word = 0
 	clear(h.mem)
+	h.view, h.past = h.ring(), past{log: h.past.log[:0]}
 	h.dropQueue()
 	h.bootedNs, h.applied = h.w.nowNs, 0
 	me, peer := byte(h.i+1), byte(2-h.i)
@@ -107,6 +110,7 @@ func (h *host) ring() *ring.Ring {
 	if err != nil {
 		panic(err)
 	}
+	r.ShareCuts(&h.table.Cuts)
 	return r
 }
 
@@ -146,6 +150,7 @@ func (h *host) receive(b []byte) {
 	}
 	before, was := h.table.Peer.Frames, lane.Load(&h.word)
 	verdict, n, _ := h.kernel.Step(b, h.clockNs(), h.reply[:])
+	h.archive()
 	if h.table.Peer.Frames != before {
 		h.w.judge.heard[h.i] = h.w.nowNs
 	}

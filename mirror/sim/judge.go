@@ -75,7 +75,7 @@ func (j *judge) leaves(h *host, writer int, b []byte, epoch uint32, how string) 
 	if w.cfg.LazyReader {
 		return // its ring turns over
 	}
-	mine := h.mem[:end]
+	mine := h.past.log[:end]
 	other := w.hosts[1-h.i]
 	newer := lane.Load(&other.word)
 	if w.cfg.Mode.None {
@@ -90,14 +90,14 @@ func (j *judge) leaves(h *host, writer int, b []byte, epoch uint32, how string) 
 		return // the others need not have it
 	}
 	if set := j.sets[epoch]; set.Count() == 2 && set.Has(lane.Member{Node: uint8(2 - h.i), Incarnation: w.hosts[1-h.i].table.Config.Incarnation}) &&
-		(w.hosts[1-h.i].table.Tail < end || !bytes.Equal(w.hosts[1-h.i].mem[position:end], mine[position:])) {
+		(w.hosts[1-h.i].table.Tail < end || !bytes.Equal(w.hosts[1-h.i].past.log[position:end], mine[position:])) {
 		w.fail("host %d released order %d by %s, which the other member has not got", h.i, id, how)
 	}
 	if how != byRide && writer == h.i && h.p != nil && h.p.r.InSync() && !w.stands(h, position, end) {
 		w.fail("host %d released order %d by %s, and the other member does not hold it as %v asks", h.i, id, how, h.p.r.InForce().Terms)
 	}
 	// The newest writer counts; this one may not know of it yet.
-	if newer.State() == lane.Active && newer.Epoch() > epoch && !bytes.Equal(other.mem[position:end], mine[position:]) {
+	if newer.State() == lane.Active && newer.Epoch() > epoch && (other.table.Tail < end || !bytes.Equal(other.past.log[position:end], mine[position:])) {
 		w.fail("host %d released order %d by %s, which %v has not got", h.i, id, how, newer)
 	}
 }
@@ -123,7 +123,7 @@ func (j *judge) leave(out *app.Outbox, next uint64) {
 // holds reports whether a host's log has every released output.
 func (j *judge) holds(h *host) bool {
 	n := uint64(len(j.truth))
-	return h.table.Tail >= n && bytes.Equal(h.mem[:n], j.truth)
+	return h.table.Tail >= n && bytes.Equal(h.past.log[:n], j.truth)
 }
 
 // begins: a writer is about to take orders.
@@ -133,7 +133,7 @@ func (j *judge) begins(h *host) {
 	}
 	if !j.w.cfg.LazyReader && !j.holds(h) {
 		same := 0
-		for same < min(len(j.truth), int(h.table.Tail)) && h.mem[same] == j.truth[same] {
+		for same < min(len(j.truth), int(h.table.Tail)) && h.past.log[same] == j.truth[same] {
 			same++
 		}
 		if j.w.cfg.Mode.None {
@@ -212,7 +212,7 @@ func (j *judge) standing() {
 	if lane.Load(&a.word).State() == lane.Standby {
 		a, b = b, a
 	}
-	if n := b.table.Tail; n > a.table.Tail || !j.w.cfg.LazyReader && !bytes.Equal(a.mem[:n], b.mem[:n]) {
+	if n := b.table.Tail; n > a.table.Tail || !j.w.cfg.LazyReader && !bytes.Equal(a.past.log[:n], b.past.log[:n]) {
 		j.w.fail("the standby's log, up to %d, is not the beginning of the writer's, up to %d", n, a.table.Tail)
 	}
 	if a.p != nil && b.p != nil {

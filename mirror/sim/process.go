@@ -30,6 +30,8 @@ type process struct {
 	laneNs   int64     // what the lane's time is ahead of the host's clock
 	archiver *archiver // nil: none
 	cutNs    int64     // when the cold side will have kept a cut; 0: nothing to keep
+	stateNs  int64     // when it will have a state; 0: none is wanted
+	fetching
 }
 
 // port is where the process sends.
@@ -82,6 +84,9 @@ func (h *host) start() {
 	if m.Degrades {
 		cfg.Terms.WaitNs, cfg.Terms.OnTimeout = waitNs, policy.Degrade
 	}
+	if w.cfg.Streams {
+		cfg.Stream, cfg.SalvageNs = true, salvageNs
+	}
 	arb, err := h.arbiter(p)
 	log := h.ring()
 	if err == nil {
@@ -104,6 +109,7 @@ func (h *host) start() {
 	h.p, h.pausedNs = p, 0
 	h.table.Watch.DeadNs = 0
 	p.r.Start(h.clockNs())
+	h.archive()
 	h.events()
 	w.plan(event{atNs: w.nowNs, kind: evCycle, host: h.i, gen: p.gen})
 }
@@ -145,11 +151,14 @@ func (h *host) cycle(gen uint64) {
 		// the next cycle.
 		for _, b := range h.queue {
 			r.OnLinkFrame(b, h.clockNs(), p.out)
+			h.archive()
 			w.drop(b)
 		}
 		h.queue = h.queue[:0]
 	}
-	if r.Observe(h.clockNs()) == lane.Active {
+	state := r.Observe(h.clockNs())
+	h.archive()
+	if state == lane.Active {
 		h.serve()
 	} else {
 		p.serving = false
@@ -172,6 +181,7 @@ func (h *host) cycle(gen uint64) {
 	if p.archiver != nil {
 		p.archiver.step()
 	}
+	h.fetch()
 	h.events()
 	if r.Quit() {
 		h.die()
@@ -281,6 +291,7 @@ func (h *host) serve() {
 		p.out.Close(frameBytes, 0)
 	}
 	p.out.Seal()
+	h.archive()
 	r.Send(p.out, h.clockNs())
 	switch {
 	case w.chance(4):
@@ -315,8 +326,14 @@ func (h *host) release() {
 	}
 }
 
+// streamedBytes is how long the log of a run gets that turns its rings over.
+const streamedBytes = 8 * smallRingBytes
+
 // logFull ends the orders of a run before the ring turns over, where that is not
 // what it is about.
 func (w *World) logFull(h *host) bool {
+	if w.cfg.Streams {
+		return h.table.Tail > streamedBytes
+	}
 	return !w.cfg.LazyReader && h.table.Tail > uint64(w.cfg.RingBytes)*5/8
 }

@@ -78,12 +78,13 @@ func TestSimulation(t *testing.T) {
 		total.Forced += r.Forced
 		total.Lost += r.Lost
 		total.Shots += r.Shots
+		total.Adopted += r.Adopted
 		modes[cfg.Mode.Name] += r.Failovers
 	}
 	took := time.Since(start).Seconds()
 	fmt.Printf("simulated %d failovers (%d promotions) in %d runs, %d outputs released, %d words of an operator; %.1f s, %.0f failovers a second\n",
 		total.Failovers, total.Promotions, runs, total.Released, total.Forced, took, float64(total.Failovers)/took)
-	fmt.Printf("  with policy none %d bytes of released records were lost; %d hosts had their power taken\n", total.Lost, total.Shots)
+	fmt.Printf("  with policy none %d bytes of released records were lost; %d hosts had their power taken; %d rings began behind a snapshot\n", total.Lost, total.Shots, total.Adopted)
 	for _, m := range slices.Concat(Modes, leaseModes, fenceModes, policyModes) {
 		fmt.Printf("  %-16s %d\n", m.Name, modes[m.Name])
 		if modes[m.Name] == 0 {

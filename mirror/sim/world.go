@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"onebeat/mirror/lane"
 	"onebeat/mirror/policy"
@@ -18,6 +19,7 @@ const (
 	hangTicks   = 10
 	silentTicks = 5
 	waitNs      = 10 * ms // for an ACK, where the lane degrades
+	salvageNs   = 5 * ms
 )
 
 // Mode is how a lane is arbitrated, and what it does without its standby.
@@ -90,12 +92,24 @@ type Config struct {
 	RingBytes int
 	// LazyReader: the only fault is a standby whose engine sleeps.
 	LazyReader bool
+	// Streams: rings are small and turn over; what they no longer hold is fetched.
+	Streams bool
 }
 
-const ringBytes = 128 << 10
+const (
+	ringBytes      = 128 << 10
+	smallRingBytes = 64 << 10
+)
 
 // Draw returns the run that a seed stands for.
 func Draw(seed uint64) Config {
+	if seed%32 == 24 {
+		modes := slices.Concat(Modes, leaseModes)
+		n := seed / 32
+		mode := modes[n%uint64(len(modes))]
+		return Config{Seed: seed, Mode: mode, Gentle: n/uint64(len(modes))%2 == 0 || mode.None, TwoPaths: n%3 == 0, Faults: 60,
+			RingBytes: smallRingBytes, Streams: true}
+	}
 	if seed%32 == 31 {
 		return Config{Seed: seed, Mode: Modes[3], Gentle: true, Faults: 40, RingBytes: 16 << 10, LazyReader: true}
 	}
@@ -124,6 +138,7 @@ type Result struct {
 	Repeated   int // of them, for the second time: their receivers drop them
 	Forced     int // an operator's word was needed
 	Shots      int // hosts that their peer took the power from
+	Adopted    int // rings that were begun anew behind a snapshot
 	Lost       int // bytes of records whose outputs had left, with policy none
 	Failure    string
 	Story      []string // the end of it, for a failed run
