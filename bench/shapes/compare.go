@@ -56,8 +56,9 @@ func echoOf(shape string) Setting {
 var compared = []Setting{
 	echoOf(CEcho), echoOf(Echo), echoOf(Asavie),
 	order(config.AppBook), mirrored(config.AppBook, config.ReleaseRide, true),
+	mirrored(config.AppBook, config.ReleaseChain, true),
 	mirrored(config.AppBook, config.ReleaseRide, false), mirrored(config.AppBook, config.ReleaseUser, true),
-	order(config.AppGateway), mirrored(config.AppGateway, config.ReleaseRide, true),
+	order(config.AppGateway), mirrored(config.AppGateway, config.ReleaseRide, true), mirrored(config.AppGateway, config.ReleaseChain, true),
 	{Shape: UDP, App: config.AppBook, Release: config.ReleaseRide, Auth: true},
 }
 
@@ -67,7 +68,9 @@ var bounds = []bound{
 	{order(config.AppBook), echoOf(Echo), 1.2},
 	{order(config.AppGateway), echoOf(Echo), 1.45},
 	{mirrored(config.AppBook, config.ReleaseRide, true), order(config.AppBook), 1.2},
+	{mirrored(config.AppBook, config.ReleaseChain, true), order(config.AppBook), 1.2},
 	{mirrored(config.AppGateway, config.ReleaseRide, true), order(config.AppGateway), 1.35},
+	{mirrored(config.AppGateway, config.ReleaseChain, true), order(config.AppGateway), 1.35},
 	{mirrored(config.AppBook, config.ReleaseUser, true), order(config.AppBook), 1.5},
 }
 

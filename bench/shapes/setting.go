@@ -27,7 +27,7 @@ var All = []string{CEcho, Echo, Asavie, Order, Mirrored, UDP, GoUDP, CUDP}
 type Setting struct {
 	Shape   string
 	App     string // book or gateway; echoes have none
-	Release string // mirrored, udp: ride or user
+	Release string // mirrored, udp: ride or user; mirrored: chain
 	Auth    bool   // mirrored, udp: link frames carry a MAC
 	// Batch is how many orders a datagram carries; 0: one. The time measured is
 	// from its send to the last of their answers.
@@ -50,8 +50,11 @@ func (s *Setting) Check() error {
 	if s.App != config.AppBook && s.App != config.AppGateway {
 		return fmt.Errorf("app %q is not known; use %s or %s", s.App, config.AppBook, config.AppGateway)
 	}
-	if s.Release != config.ReleaseRide && s.Release != config.ReleaseChain && s.Release != config.ReleaseUser {
-		return fmt.Errorf("release %q is not known; use %s or %s", s.Release, config.ReleaseRide, config.ReleaseUser)
+	switch {
+	case s.Release != config.ReleaseRide && s.Release != config.ReleaseChain && s.Release != config.ReleaseUser:
+		return fmt.Errorf("release %q is not known; use %s, %s or %s", s.Release, config.ReleaseRide, config.ReleaseChain, config.ReleaseUser)
+	case s.Release == config.ReleaseChain && s.Shape == UDP:
+		return fmt.Errorf("release %q needs kernel programs; use %s or %s with shape %s", s.Release, config.ReleaseRide, config.ReleaseUser, s.Shape)
 	}
 	if s.Batch < 0 || s.Batch > batchMax || s.Batch > 1 && (s.echo() || s.App == config.AppGateway) {
 		return fmt.Errorf("batch %d: 1 to %d orders to a book", s.Batch, batchMax)

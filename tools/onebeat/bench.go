@@ -67,7 +67,7 @@ func newBenchCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&b.setting.Shape, "shape", "all", "all, "+strings.Join(shapes.All, ", ")+"; logs, "+strings.Join(logs.All, ", "))
 	f.StringVar(&b.setting.App, "app", config.AppBook, "book (one output) or gateway (all checks, two outputs)")
-	f.StringVar(&b.setting.Release, "release", config.ReleaseRide, "mirrored, udp: ride (the kernel releases) or user")
+	f.StringVar(&b.setting.Release, "release", config.ReleaseRide, "mirrored, udp: ride (the kernel releases), chain (the standby's kernel does; not udp) or user")
 	f.BoolVar(&b.setting.Auth, "auth", true, "mirrored, udp: authenticate link frames")
 	f.IntVar(&b.options.Count, "count", 200_000, "frames measured, of each shape and round")
 	f.IntVar(&b.options.Warmup, "warmup", 20_000, "frames before them")
