@@ -51,6 +51,7 @@ func (l *Loop) adopt(a *Adoption, nowNs int64) {
 		return
 	}
 	l.machine = a.Machine
+	l.replica.AdoptChange(a.Machine.PolicyChange())
 	l.replica.Adopt(&a.Place, nowNs)
 	a.state.Store(adoptionTaken)
 }

@@ -10,6 +10,7 @@ import (
 	"onebeat/engine/fixp"
 	"onebeat/engine/sbe"
 	"onebeat/mirror/lane"
+	"onebeat/mirror/policy"
 )
 
 // ErrConfig is wrapped by every refusal of a machine's configuration.
@@ -62,9 +63,13 @@ type Machine struct {
 	epoch     uint32
 	writer    uint8
 	diverged  bool
-	counts    [machineCounterCount]uint64
-	sender    venueOut
-	scratch   [fixp.MessagePrefixBytes + sbe.MaxMessageBytes]byte
+	// change is the payload of the last change of the lane's release policy: who
+	// begins with this state behind it must know.
+	change      [policy.ChangeMaxBytes]byte
+	changeBytes int
+	counts      [machineCounterCount]uint64
+	sender      venueOut
+	scratch     [fixp.MessagePrefixBytes + sbe.MaxMessageBytes]byte
 }
 
 type machineCounter uint8
@@ -204,7 +209,11 @@ func (m *Machine) Apply(rec *app.Record, out *app.Outbox) {
 		m.applyEpoch(rec)
 	case app.RecordDigest:
 		m.applyDigest(rec)
-	case app.RecordPadding, app.RecordTimer, app.RecordOperator:
+	case app.RecordOperator:
+		if policy.IsChange(rec.Payload) && len(rec.Payload) <= len(m.change) {
+			m.changeBytes = copy(m.change[:], rec.Payload)
+		}
+	case app.RecordPadding, app.RecordTimer:
 		// no meaning for sessions and applications yet known
 	default:
 		m.counts[countBadRecord]++
@@ -278,8 +287,14 @@ func (m *Machine) Digest() uint64 {
 	if m.venue != nil {
 		d = m.venue.Digest(d)
 	}
+	for _, c := range m.change[:m.changeBytes] {
+		d = app.Fold(d, uint64(c))
+	}
 	return d
 }
+
+// PolicyChange implements app.Machine.
+func (m *Machine) PolicyChange() []byte { return m.change[:m.changeBytes] }
 
 // Counters implements app.Machine.
 func (m *Machine) Counters(visit func(name string, count uint64)) {

@@ -2,7 +2,7 @@ package engine
 
 import "onebeat/engine/app"
 
-const machineVersion = 1
+const machineVersion = 2 // 2: the release policy's last change
 
 // Save implements app.Machine.
 func (m *Machine) Save(w *app.StateWriter) {
@@ -10,6 +10,10 @@ func (m *Machine) Save(w *app.StateWriter) {
 	w.U32("epoch", m.epoch)
 	w.U8("writer", m.writer)
 	w.Bool("venue", m.venue != nil)
+	w.U16("policy change bytes", uint16(m.changeBytes))
+	if m.changeBytes > 0 {
+		w.Bytes("policy change", m.change[:m.changeBytes])
+	}
 	w.End()
 	m.server.Save(w)
 	if m.venue != nil {
@@ -20,10 +24,17 @@ func (m *Machine) Save(w *app.StateWriter) {
 
 // Load implements app.Machine.
 func (m *Machine) Load(r *app.StateReader) error {
-	r.Section("machine", machineVersion)
+	version := r.Section("machine", machineVersion)
 	m.epoch, m.writer = r.U32(), r.U8()
 	if venue := r.Bool(); r.Err() == nil && venue != (m.venue != nil) {
 		r.Fail("one of the two has a venue, the other has none: give this node the configuration that it was saved with")
+	}
+	if version > 1 {
+		if m.changeBytes = int(r.U16()); m.changeBytes > len(m.change) {
+			r.Fail("a change of the policy of %d bytes", m.changeBytes)
+			m.changeBytes = 0
+		}
+		r.Bytes(m.change[:m.changeBytes])
 	}
 	r.End()
 	if err := m.server.Load(r); err != nil {

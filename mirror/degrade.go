@@ -6,7 +6,6 @@ import (
 
 	"onebeat/engine/app"
 	"onebeat/mirror/lane"
-	"onebeat/mirror/policy"
 	"onebeat/mirror/role"
 )
 
@@ -138,7 +137,7 @@ func (r *Replica) tellShortage(nowNs int64) {
 
 func (r *Replica) without(l lacks) string {
 	switch {
-	case l&lacksStandby != 0 && l&lacksHolders == 0 && r.release.terms.Policy == policy.NameArchived:
+	case l&lacksStandby != 0 && l&lacksHolders == 0 && r.release.archives:
 		return "with no standby holding them, once they are on this node's disk"
 	case l&lacksStandby != 0 && l&lacksHolders == 0:
 		return "with no standby holding them"

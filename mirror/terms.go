@@ -25,6 +25,7 @@ type release struct {
 	wait     *policy.Wait
 	ride     bool
 	more     bool // the policy looks at more than ACKed tails
+	archives bool // at disks, too
 	view     policy.View
 	seen     seen
 	archive  Archive // nil: none
@@ -62,6 +63,7 @@ func (r *Replica) useTerms(c *policy.Change, at uint64, nowNs int64) error {
 	x.terms, x.revision, x.changeAt, x.by = c.Terms, c.Revision, at, c.By
 	x.ride = r.cfg.Ride && c.Terms.Rides()
 	x.more = c.Terms.Waits() && !c.Terms.Rides()
+	x.archives = c.Terms.Archives()
 	x.view.CopiesNeeded, x.view.Degraded = int(c.Terms.Copies), false
 	if x.wait == nil {
 		x.wait = policy.NewWait(c.Terms.WaitNs, c.Terms.OnTimeout)
@@ -143,7 +145,7 @@ func (r *Replica) refuseTerms(t *policy.Terms) string {
 		return err.Error()
 	}
 	known := r.hello.Incarnation != 0 && r.hello.Incarnation == r.table.Config.PeerIncarnation
-	archives := t.Policy == policy.NameArchived
+	archives := t.Archives()
 	switch {
 	case r.word.State() != lane.Active:
 		return fmt.Sprintf("this node is %v: ask the one that is ACTIVE", r.word.State())
@@ -154,9 +156,9 @@ func (r *Replica) refuseTerms(t *policy.Terms) string {
 	case r.cfg.Peer != 0 && !r.cfg.Registered && t.Waits() && t.Degrades() != r.cfg.Terms.Degrades():
 		return "whether a writer may go on alone is what two nodes without a witness or etcd agree on when they start: change on_timeout in both configuration files and restart both nodes"
 	case archives && r.release.archive == nil:
-		return "archived: this node has no [archive]"
+		return t.Policy + ": this node has no [archive]"
 	case archives && known && !r.hello.Release.Archives:
-		return "archived: the peer has no [archive], or its archive fails (onebeat status)"
+		return t.Policy + ": the peer has no [archive], or its archive fails (onebeat status)"
 	case known && r.hello.Release.Policies != policy.Digest():
 		return "the peer's program knows other policies: install the same one on both nodes first"
 	}
@@ -205,10 +207,14 @@ func (r *Replica) sayTerms() {
 	r.ring.Append(app.RecordOperator, r.word.Epoch(), r.tailTimeNs(), c.Put(b[:]))
 }
 
-// AdoptChange puts in force what a snapshot says was: the payload of the last
-// change before it. For a replica whose log begins there.
+// AdoptChange puts in force what a machine from elsewhere says was: the payload
+// of the last change that it has applied; none: the configuration's terms. Before
+// Adopt.
 func (r *Replica) AdoptChange(payload []byte) {
-	r.noteChange(&app.Record{Payload: payload})
+	r.restartTerms()
+	if len(payload) > 0 {
+		r.noteChange(&app.Record{Payload: payload})
+	}
 }
 
 // releaseSaid is what this node's HELLO says of its policy.
@@ -235,13 +241,13 @@ const archiveNearBytes = 1 << 20
 // where they wait for it.
 func (r *Replica) archiveReady(hello *wire.Hello, nowNs int64) bool {
 	x, s := &r.release, &hello.Release
-	if x.terms.Policy != policy.NameArchived || s.Archives && s.Archived+archiveNearBytes >= hello.Tail {
+	if !x.archives || s.Archives && s.Archived+archiveNearBytes >= hello.Tail {
 		x.toldArchive = false
 		return true
 	}
 	if !s.Archives && !x.toldArchive {
 		x.toldArchive = true
-		r.tell(EventRefused, nowNs, "the standby has no archive, or it fails: under policy archived it is not taken in (onebeat status there)")
+		r.tell(EventRefused, nowNs, "the standby has no archive, or it fails: under policy "+x.terms.Policy+" it is not taken in (onebeat status there)")
 	}
 	return false
 }

@@ -84,13 +84,18 @@ func nodeText(l *lab.Lab, s *Setting, place string) string {
 			fmt.Fprintf(&b, "key_file = %q\n", linkKey)
 		}
 	}
-	if s.Archive != "" && d.first {
+	if s.Shape == Archived {
+		fmt.Fprintf(&b, "[archive]\ndir = %q\nsync = \"batch\"\ncompress = false\n", filepath.Join(l.RunDir, "archive"))
+	} else if s.Archive != "" && d.first {
 		fmt.Fprintf(&b, "[archive]\ndir = %q\n", s.Archive)
 	}
 	fmt.Fprintf(&b, "[[lane]]\nid = 0\naddress = %q\nport = %d\nfirst = %v\napp = %q\nheartbeat = %q\nhang_budget = %q\n",
 		dotted(address), lanePort, d.first, s.App, heartbeat, hangBudget)
 	if s.peered() {
-		fmt.Fprintf(&b, "peer = %d\npolicy = \"mirrored\"\nrelease = %q\n", d.peer, s.Release)
+		fmt.Fprintf(&b, "peer = %d\npolicy = %q\n", d.peer, s.policy())
+		if !s.stronger() {
+			fmt.Fprintf(&b, "release = %q\n", s.Release)
+		}
 	}
 	fmt.Fprintf(&b, "[[lane.session]]\nid = %q\nname = \"client-1\"\nkey = %q\n", dashed(clientSession), clientKey)
 	if s.App == config.AppGateway {

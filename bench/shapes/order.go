@@ -3,7 +3,6 @@ package shapes
 import (
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 
-	"onebeat/engine"
 	"onebeat/engine/client"
 	"onebeat/engine/fixp"
 	"onebeat/engine/mark"
@@ -19,8 +18,8 @@ type orderShooter struct {
 	gateway bool
 	toVenue bool // measures to the venue's copy
 	session *client.Client
-	venue   *venue       // nil: the lane is the book itself
-	standby *engine.Loop // nil: there is none, or it has a thread of its own
+	venue   *venue // nil: the lane is the book itself
+	standby looper // nil: there is none, or it has a thread of its own
 	// eager: the standby's engine must run for an answer to come (UDP), not
 	// only to stay close behind.
 	eager bool
@@ -56,7 +55,7 @@ func (o *orderShooter) wire(w wirePort) (err error) {
 }
 
 // follow implements orderClient.
-func (o *orderShooter) follow(standby *engine.Loop, eager bool) { o.standby, o.eager = standby, eager }
+func (o *orderShooter) follow(standby looper, eager bool) { o.standby, o.eager = standby, eager }
 
 // ready implements orderClient.
 func (o *orderShooter) ready() bool { return o.session.Ready() }

@@ -8,7 +8,6 @@ import (
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 
-	"onebeat/engine"
 	"onebeat/engine/client"
 	"onebeat/engine/fixp"
 	"onebeat/engine/sbe"
@@ -130,7 +129,7 @@ func combineSteps(rounds []Step) Step {
 type flood struct {
 	wirePort
 	session *client.Client
-	standby *engine.Loop // nil: it has a thread of its own, or there is none
+	standby looper // nil: it has a thread of its own, or there is none
 	order   client.Order
 	batch   int
 
@@ -158,7 +157,7 @@ func (f *flood) wire(w wirePort) (err error) {
 }
 
 // follow implements orderClient.
-func (f *flood) follow(standby *engine.Loop, _ bool) { f.standby = standby }
+func (f *flood) follow(standby looper, _ bool) { f.standby = standby }
 
 // ready implements orderClient.
 func (f *flood) ready() bool { return f.session.Ready() }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"time"
 
 	"onebeat/bench/lab"
@@ -37,7 +38,7 @@ type orderClient interface {
 	wire(w wirePort) error
 	// follow gives it the standby's loop to run beside its own work; eager: an
 	// answer needs it.
-	follow(standby *engine.Loop, eager bool)
+	follow(standby looper, eager bool)
 	// turn takes what arrived and does what is due.
 	turn(nowNs int64)
 	// ready reports whether the session is up.
@@ -176,17 +177,21 @@ func (c *scene) openOrder(ctx context.Context, o orderClient) error {
 	if err := o.wire(wire); err != nil {
 		return err
 	}
-	primary, err := c.openNode(ctx, lab.NodeA)
+	_, primary, err := c.openNode(ctx, lab.NodeA)
 	if err != nil {
 		return err
 	}
 	if c.setting.peered() {
-		standby, err := c.openNode(ctx, lab.NodeB)
+		n, loop, err := c.openNode(ctx, lab.NodeB)
 		if err != nil {
 			return err
 		}
+		standby := looper(loop)
+		if c.setting.Shape == Archived {
+			standby = &archivingHost{loop, n}
+		}
 		if c.layout.Standby == pin.NoCore {
-			o.follow(standby, c.setting.Shape == UDP)
+			o.follow(standby, c.setting.Shape == UDP || c.setting.stronger())
 		} else if err := c.spin(standby, c.layout.Standby); err != nil {
 			return err
 		}
@@ -198,10 +203,10 @@ func (c *scene) openOrder(ctx context.Context, o orderClient) error {
 }
 
 // openNode opens a node in its namespace and takes its first steps.
-func (c *scene) openNode(ctx context.Context, place string) (*engine.Loop, error) {
+func (c *scene) openNode(ctx context.Context, place string) (*node.Node, *engine.Loop, error) {
 	cfg, err := nodeConfig(c.lab, &c.setting, place)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var n *node.Node
 	err = c.lab.Do(place, func() error {
@@ -209,17 +214,35 @@ func (c *scene) openNode(ctx context.Context, place string) (*engine.Loop, error
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", place, err)
+		return nil, nil, fmt.Errorf("%s: %w", place, err)
 	}
 	c.closers = append(c.closers, func() error { return errors.Join(n.Close(), node.Cleanup(cfg)) })
-	stop := n.RunArchives()
-	c.closers = append(c.closers, func() error { stop(); return nil })
+	if c.setting.Shape == Archived {
+		c.closers = append(c.closers, func() error { return os.RemoveAll(cfg.Archive.Dir) })
+	} else {
+		stop := n.RunArchives()
+		c.closers = append(c.closers, func() error { stop(); return nil })
+	}
 	n.Start()
-	return n.Loop(0), nil
+	return n, n.Loop(0), nil
+}
+
+// looper is what a thread runs in turns.
+type looper interface{ DoWork(nowNs int64) int }
+
+// archivingHost is a standby whose archive is on the thread of its loop: on few
+// cores a goroutine of its own would wait for one behind those that spin.
+type archivingHost struct {
+	loop *engine.Loop
+	node *node.Node
+}
+
+func (a *archivingHost) DoWork(nowNs int64) int {
+	return a.loop.DoWork(nowNs) + a.node.StepArchives(nowNs)
 }
 
 // spin gives a loop a thread of its own until the scene closes.
-func (c *scene) spin(loop *engine.Loop, core int) error {
+func (c *scene) spin(loop looper, core int) error {
 	w, err := startWorker(loop, c.clock, core)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"onebeat/mirror/policy"
 	"onebeat/tools/config"
 )
 
@@ -15,13 +16,15 @@ const (
 	Asavie   = "asavie"   // an echo on the per-packet path of asavie/xdp
 	Order    = "order"    // an order to one node, policy none, no peer
 	Mirrored = "mirrored" // an order to a pair of nodes, policy mirrored
-	UDP      = "udp"      // the same over UDP sockets, without kernel programs
+	Applied  = "applied"  // the same, policy applied
+	Archived = "archived" // the same, policy archived, a sync for each write
+	UDP      = "udp"      // mirrored over UDP sockets, without kernel programs
 	GoUDP    = "goudp"    // an echo on a kernel UDP socket in Go
 	CUDP     = "cudp"     // the same in C
 )
 
 // All lists the shapes in the order they are measured.
-var All = []string{CEcho, Echo, Asavie, Order, Mirrored, UDP, GoUDP, CUDP}
+var All = []string{CEcho, Echo, Asavie, Order, Mirrored, Applied, Archived, UDP, GoUDP, CUDP}
 
 // Setting is what is measured.
 type Setting struct {
@@ -80,7 +83,18 @@ func (s *Setting) sockets() bool { return s.Shape == UDP || s.Shape == GoUDP || 
 func (s *Setting) Compiled() bool { return s.Shape == CEcho || s.Shape == CUDP }
 
 // peered reports whether a second node holds what the first has.
-func (s *Setting) peered() bool { return s.Shape == Mirrored || s.Shape == UDP }
+func (s *Setting) peered() bool { return s.Shape == Mirrored || s.Shape == UDP || s.stronger() }
+
+// stronger reports whether the answer waits for more than the standby's kernel.
+func (s *Setting) stronger() bool { return s.Shape == Applied || s.Shape == Archived }
+
+// policy is the lane's.
+func (s *Setting) policy() string {
+	if s.stronger() {
+		return s.Shape
+	}
+	return policy.NameMirrored
+}
 
 // Name tells settings apart: shape, then what is not the default of it.
 func (s *Setting) Name() string {

@@ -3,7 +3,6 @@ package shapes
 import (
 	"sync/atomic"
 
-	"onebeat/engine"
 	"onebeat/pin"
 	"onebeat/tools/node"
 )
@@ -14,7 +13,7 @@ type worker struct {
 	done chan struct{}
 }
 
-func startWorker(loop *engine.Loop, clock *node.Clock, core int) (*worker, error) {
+func startWorker(loop looper, clock *node.Clock, core int) (*worker, error) {
 	w := &worker{done: make(chan struct{})}
 	ready := make(chan error, 1)
 	go func() {

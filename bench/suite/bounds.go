@@ -24,6 +24,8 @@ func describe(s shapes.Setting) string {
 	text := map[string]string{
 		shapes.Order:    "one node",
 		shapes.Mirrored: "answered once the standby's kernel holds it",
+		shapes.Applied:  "answered once the standby's engine has applied it",
+		shapes.Archived: "answered once the standby has it on disk, a sync for each write",
 		shapes.UDP:      "the same engine and mirror over kernel UDP sockets",
 	}[s.Shape]
 	if s.App == config.AppGateway {

@@ -80,6 +80,9 @@ type Machine interface {
 	Diverged() bool
 	// Counters calls visit for every counted reason with its name and count.
 	Counters(visit func(name string, count uint64))
+	// PolicyChange returns the payload of the last record that changed the lane's
+	// release policy; empty: none did. Valid until the next Apply.
+	PolicyChange() []byte
 	// Save writes the replicated state as of the last record applied. What is
 	// local to a primary is not in it: Promote starts that anew.
 	Save(w *StateWriter)

@@ -534,3 +534,30 @@ func TestNames(t *testing.T) {
 		t.Error("damage")
 	}
 }
+
+// What an archive said before the log was cut is not said of the log afterwards:
+// an answer may wait for it.
+func TestHeldKnowsCuts(t *testing.T) {
+	b := newBed(t, Options{Sync: SyncBatch})
+	b.put(50)
+	if n, works := b.f.Held(b.ring.Cuts()); n != 0 || !works {
+		t.Errorf("held %d before anything was read, works %t", n, works)
+	}
+	b.step()
+	if n, _ := b.f.Held(b.ring.Cuts()); n != b.tail {
+		t.Errorf("held %d of %d", n, b.tail)
+	}
+	records := b.ringRecords()
+	at := records[20].position
+	if err := b.ring.Cut(at); err != nil {
+		t.Fatal(err)
+	}
+	b.put(60) // beyond what was held
+	if n, _ := b.f.Held(b.ring.Cuts()); n != 0 {
+		t.Errorf("held %d of a log that the archive has not seen", n)
+	}
+	b.step()
+	if n, _ := b.f.Held(b.ring.Cuts()); n != b.tail {
+		t.Errorf("held %d of %d", n, b.tail)
+	}
+}

@@ -45,6 +45,10 @@ type Observer interface {
 	Observe(rec *app.Record, end uint64)
 }
 
+// Archiver is what a Policy may implement that looks at disks: both nodes of its
+// lane need an archive then.
+type Archiver interface{ Archives() bool }
+
 // None releases at once: the last records may be lost with the host.
 type None struct{}
 
@@ -92,6 +96,9 @@ func (Archived) Releasable(v *View) uint64 {
 	}
 	return n
 }
+
+// Archives implements Archiver.
+func (Archived) Archives() bool { return true }
 
 // copied returns up to where enough of the further copies hold the log.
 func (v *View) copied(positions []uint64) uint64 {

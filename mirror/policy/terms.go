@@ -45,6 +45,16 @@ func (t *Terms) Check() error {
 // ACK, which is what Mirrored asks for, and no more.
 func (t *Terms) Rides() bool { return t.Policy == NameMirrored && t.Copies <= 1 }
 
+// Archives reports whether the policy looks at disks.
+func (t *Terms) Archives() bool {
+	p, err := New(t.Policy)
+	if b, ok := p.(Bounded); ok {
+		p = b.Policy
+	}
+	a, ok := p.(Archiver)
+	return err == nil && ok && a.Archives()
+}
+
 // Waits reports whether anybody is waited for.
 func (t *Terms) Waits() bool { return t.Policy != NameNone }
 

@@ -34,26 +34,32 @@ func (k *checker) policy(l *Lane, at func(string) string) {
 		k.fail(at("policy"), err.Error(), "the policies that ship are none, mirrored, applied and archived")
 		return
 	}
-	switch l.Policy {
-	case policy.NameNone:
+	archives := (&policy.Terms{Policy: l.Policy}).Archives()
+	if archives {
+		k.archivedPolicy(l, at)
+	}
+	if l.Policy == policy.NameNone {
 		for _, name := range []string{"wait", "on_timeout", "release", "copies"} {
 			if k.has(at(name)) {
 				k.fail(at(name), "policy none does not wait for an ACK", "remove it, or use policy = \"mirrored\"")
 			}
 		}
 		return
-	case policy.NameArchived:
-		if k.c.Archive == nil && k.ok("archive") {
-			k.fail(at("policy"), "archived needs an archive, on either node: each is the other's standby", "add [archive], or use policy = \"applied\"")
-		}
-		if a := k.c.Archive; a != nil && k.ok("archive", "archive.sync") && a.Sync == SyncNone {
-			k.fail(at("policy"), "archived with archive.sync = \"none\" would answer before anything is on a disk", "use sync = \"batch\", or \"interval\" and wait for it")
-		}
 	}
-	if l.Peer == 0 && l.Policy != policy.NameArchived && k.ok(at("peer")) {
+	if l.Peer == 0 && !archives && k.ok(at("peer")) {
 		k.fail(at("policy"), l.Policy+" needs a peer to mirror to", "set peer, or policy = \"none\"")
 	}
 	k.waiting(l, at)
+}
+
+// archivedPolicy: what waits for disks needs them.
+func (k *checker) archivedPolicy(l *Lane, at func(string) string) {
+	if k.c.Archive == nil && k.ok("archive") {
+		k.fail(at("policy"), l.Policy+" needs an archive, on either node: each is the other's standby", "add [archive], or use policy = \"applied\"")
+	}
+	if a := k.c.Archive; a != nil && k.ok("archive", "archive.sync") && a.Sync == SyncNone {
+		k.fail(at("policy"), l.Policy+" with archive.sync = \"none\" would answer before anything is on a disk", "use sync = \"batch\", or \"interval\" and wait for it")
+	}
 }
 
 func (k *checker) waiting(l *Lane, at func(string) string) {

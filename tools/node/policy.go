@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	_ "onebeat/engine/policies" // known by name from here on
 	"onebeat/mirror"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/policy"
@@ -45,6 +46,18 @@ func (n *Node) hurryArchives() {
 			p.archive.Hurry(p.replica.InForce().Policy != policy.NameNone && !p.replica.InForce().Rides())
 		}
 	}
+}
+
+// StepArchives moves the lanes' archives on, for callers that run everything
+// themselves; it returns how many bytes that were.
+func (n *Node) StepArchives(nowNs int64) int {
+	bytes := 0
+	for _, p := range n.lanes {
+		if p.archive != nil {
+			bytes += p.archive.Step(nowNs)
+		}
+	}
+	return bytes
 }
 
 // setPolicyTimeout bounds the wait for a loop to take a change.
@@ -135,8 +148,8 @@ func termsWanted(t policy.Terms, r *control.SetPolicy) (policy.Terms, error) {
 
 // mayChange refuses what only the node's configuration can tell.
 func (n *Node) mayChange(p *laneParts, t *policy.Terms) error {
-	if t.Policy == policy.NameArchived && n.cfg.Archive != nil && n.cfg.Archive.Sync == config.SyncNone {
-		return errors.New("archived: archive.sync is \"none\", so nothing would be on a disk when it is answered")
+	if t.Archives() && n.cfg.Archive != nil && n.cfg.Archive.Sync == config.SyncNone {
+		return errors.New(t.Policy + ": archive.sync is \"none\", so nothing would be on a disk when it is answered")
 	}
 	return nil
 }

@@ -38,7 +38,9 @@ Shapes
   asavie    an echo on the per-packet path of github.com/asavie/xdp
   order     an order to one node, policy none
   mirrored  an order to a pair of nodes, answered once the standby's kernel holds it
-  udp       the same over UDP sockets, without kernel programs
+  applied   the same, answered once the standby's engine has applied it
+  archived  the same, answered once the standby has synced it to its disk
+  udp       mirrored over UDP sockets, without kernel programs
   goudp     an echo on a kernel UDP socket in Go
   cudp      the same in C (needs a C compiler)
   all       each of them in turn
