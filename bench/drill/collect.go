@@ -92,7 +92,7 @@ func (r *run) collect(l *laneRun) (*Logs, error) {
 	if err := decode("load", l.out.Bytes(), &result); err != nil {
 		return nil, err
 	}
-	logs := &Logs{HasBook: r.o.App == config.AppBook, Servers: result.ServerList, StartEpoch: l.startEpoch, CutOff: r.fault.cutOff}
+	logs := &Logs{HasBook: r.o.App == config.AppBook, Servers: result.ServerList, StartEpoch: l.startEpoch, CutOff: r.fault.cutOff, MayLose: r.o.Policy == PolicyNone}
 	var err error
 	var servers []load.Server
 	if logs.Orders, servers, err = load.ReadCSV(clientLogPath(r.lab, l.ID)); err != nil {

@@ -21,7 +21,7 @@ func Everything(o *Options, stop <-chan struct{}) ([]Summary, error) {
 	var all []Summary
 	for i := range faults {
 		f := &faults[i]
-		if f.name == FaultNone {
+		if f.name == FaultNone || f.apart {
 			continue
 		}
 		one := *o

@@ -32,6 +32,7 @@ const (
 	FaultFenceLies    = "fence-lies"
 	FaultActiveActive = "active-active"
 	FaultNPlusOne     = "n-plus-one"
+	FaultSoak         = "soak"
 	FaultNone         = "none"
 )
 
@@ -44,6 +45,8 @@ type fault struct {
 	box  bool // the nodes' cables need fault boxes
 	// cutOff: the primary may live on without knowing.
 	cutOff bool
+	// apart: a drill of all leaves it out.
+	apart bool
 	// lanes of the scene and the lab for them; nil: one lane on two nodes.
 	lanes    func(app, lines string) []scene.Lane
 	topology lab.Topology
@@ -111,6 +114,8 @@ var faults = []fault{
 		what: "two lanes with opposite primaries; one node is killed, only its lane moves"},
 	{name: FaultNPlusOne, with: registered, course: (*run).loseNode, lanes: scene.NPlusOne, topology: lab.NPlusOne,
 		what: "three lanes on two nodes with one shared standby; a node is killed, only its lanes move"},
+	{name: FaultSoak, with: []string{Witness}, course: (*run).soak, apart: true,
+		what: "kills of either node, full disks and cut files, again and again; another process reads the log"},
 	{name: FaultNone, with: always, course: (*run).nothing,
 		what: "steady load: nothing may change"},
 }

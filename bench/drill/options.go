@@ -29,6 +29,9 @@ type Options struct {
 	// Program is the onebeat program that the processes of the lab run.
 	Program string
 
+	Policy        string // mirrored or none
+	Records       int    // soak: how many
+	Seed          uint64 // soak: of the harms; 0: any
 	RatePerSecond int
 	Duration      time.Duration // of the load before and after the fault, half each
 	Asleep        time.Duration // from a harm to its repair: SIGSTOP to SIGCONT, cable out to in
@@ -68,6 +71,8 @@ func (o *Options) Defaults() error {
 	setDefault(&o.ClientIdle, "sleep")
 	setDefault(&o.RingSize, "16MiB")
 	setDefault(&o.Release, "ride")
+	setDefault(&o.Policy, PolicyMirrored)
+	setDefault(&o.Records, 300_000)
 	setDefault(&o.LogLevel, "info")
 	if o.Log == nil {
 		o.Log = io.Discard
@@ -87,6 +92,9 @@ func (o *Options) Defaults() error {
 	}
 	if o.Runs < 1 || o.RatePerSecond < 1 || o.Duration < 200*time.Millisecond {
 		return fmt.Errorf("%w: at least 1 run, 1 order per second and 200ms of load", ErrOptions)
+	}
+	if o.Policy != PolicyMirrored && (o.Policy != PolicyNone || o.Fault != FaultSoak) {
+		return fmt.Errorf("%w: policy %q: mirrored, or none for a soak", ErrOptions, o.Policy)
 	}
 	if o.Percent <= 0 || o.Percent > 50 {
 		return fmt.Errorf("%w: %v percent of the frames: use more than 0 and at most 50", ErrOptions, o.Percent)

@@ -38,6 +38,7 @@ type RunResult struct {
 	Logs   *Logs        `json:"-"` // of the first lane
 	Before load.Latency `json:"before"`
 	After  load.Latency `json:"after"` // orders due from the fault on
+	Soaked *Soaked      `json:"soaked,omitempty"`
 }
 
 // run is one run under way.
@@ -52,6 +53,11 @@ type run struct {
 	lanes     []*laneRun
 	processes map[string]*process // by place; also the ended ones
 	supply    *supply             // nil: no arbitration that takes powers
+
+	// Of a soak.
+	disks     map[string]*soakDisk // by place
+	soaked    *Soaked
+	witnessed *witness
 
 	mu   sync.Mutex
 	dead map[string]bool // ended by the fault, or by the supply
@@ -83,6 +89,10 @@ func Run(o *Options, number int, stop <-chan struct{}) (res *RunResult, err erro
 		for _, l := range r.lanes {
 			err = errors.Join(err, l.close())
 		}
+		if r.witnessed != nil {
+			r.witnessed.cancel()
+		}
+		err = errors.Join(err, r.closeDisks())
 		err = errors.Join(err, l.Down())
 	}()
 	if o.Arbitration == Fence {
@@ -107,7 +117,7 @@ func (r *run) setDead(place string, dead bool) {
 }
 
 func (r *run) play() (*RunResult, error) {
-	steps := []func() error{r.startNodes, r.startLoads, r.waitFlow, func() error { return r.lead(r.o.Duration / 2) },
+	steps := []func() error{r.prepareSoak, r.startNodes, r.startLoads, r.waitFlow, func() error { return r.lead(r.o.Duration / 2) },
 		r.waitReady, func() error { return r.fault.course(r) }, func() error { return r.rest(r.o.Duration / 2) }, r.endLoads}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -115,13 +125,16 @@ func (r *run) play() (*RunResult, error) {
 		}
 	}
 	time.Sleep(settle)
-	res := &RunResult{}
+	res := &RunResult{Soaked: r.soaked}
 	for i, l := range r.lanes {
 		logs, err := r.collect(l)
 		if err != nil {
 			return nil, err
 		}
 		v := Judge(logs)
+		if err := r.endSoak(&v, logs); err != nil {
+			return nil, err
+		}
 		if len(r.lanes) > 1 {
 			v.prefix(fmt.Sprintf("lane %d: ", l.ID))
 		}
@@ -202,7 +215,7 @@ func (r *run) startLoads() error {
 	for i, l := range r.lanes {
 		args := []string{"load", "--interface", lab.OrderNIC, "--target", scene.Target(l.ID).String(),
 			"--session", scene.Session(l.ID), "--key", scene.Credentials, "--rate", strconv.Itoa(r.o.RatePerSecond),
-			"--duration", (r.o.Duration + courseMax).String(), "--idle", r.o.ClientIdle, "--log", clientLogPath(r.lab, l.ID), "--json"}
+			"--duration", (r.o.Duration + r.courseMax()).String(), "--idle", r.o.ClientIdle, "--log", clientLogPath(r.lab, l.ID), "--json"}
 		var err error
 		if l.client, err = start(r.lab, r.o, lab.ClientPlace(i), &l.out, args...); err != nil {
 			return err

@@ -16,8 +16,13 @@ const maxSleep = 500 * time.Microsecond
 // sceneOf is what the lab of a run holds.
 func sceneOf(l *lab.Lab, o *Options, f *fault) *scene.Scene {
 	var lines, node, link strings.Builder
-	fmt.Fprintf(&lines, "policy = \"mirrored\"\nrelease = %q\nheartbeat = %q\nhang_budget = %q\nring_size = %q\n",
-		o.Release, o.Heartbeat, o.HangBudget, o.RingSize)
+	fmt.Fprintf(&lines, "policy = %q\nheartbeat = %q\nhang_budget = %q\nring_size = %q\n", o.Policy, o.Heartbeat, o.HangBudget, o.RingSize)
+	if o.Policy == PolicyMirrored {
+		fmt.Fprintf(&lines, "release = %q\n", o.Release)
+	}
+	if o.Fault == FaultSoak {
+		soakSections(l, &node, &link)
+	}
 	switch o.Arbitration {
 	case Links:
 		fmt.Fprintf(&lines, "arbitration = \"pair\"\nsilence = \"links\"\n")
