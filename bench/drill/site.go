@@ -52,10 +52,14 @@ type SiteResult struct {
 	PromoteNs int64 `json:"promote_ns"`
 	StartNs   int64 `json:"start_ns"`
 	// AnsweredAfter are orders that the far site answered.
-	AnsweredAfter int      `json:"answered_after"`
-	BehindRecords uint64   `json:"behind_records"` // of the copy, as it knew when it was cut off
-	Epochs        [2]int   `json:"epochs"`         // before and after
-	Broken        []string `json:"broken"`
+	AnsweredAfter int    `json:"answered_after"`
+	BehindRecords uint64 `json:"behind_records"` // of the copy, as it knew when it was cut off
+	Epochs        [2]int `json:"epochs"`         // before and after
+	// BackNs is from the far site's orderly end to the main site's node being ACTIVE
+	// again, in epoch BackEpoch.
+	BackNs    int64    `json:"back_ns"`
+	BackEpoch int      `json:"back_epoch"`
+	Broken    []string `json:"broken"`
 }
 
 // OK reports whether nothing broke that may not.
@@ -65,6 +69,9 @@ func (r *SiteResult) OK() bool { return len(r.Broken) == 0 }
 func (r *SiteResult) WriteText(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "site: RPO %d of %d acknowledged orders (%.2f ms), RTO %.1f ms (promote %.1f, start %.1f), doubled %d, answered by the far site %d, epoch %d -> %d\n",
 		r.Lost, r.Accepted, float64(r.RPONs)/1e6, float64(r.RTONs)/1e6, float64(r.PromoteNs)/1e6, float64(r.StartNs)/1e6, r.Doubled, r.AnsweredAfter, r.Epochs[0], r.Epochs[1])
+	if err == nil {
+		_, err = fmt.Fprintf(w, "      the way back: %.1f ms without a site, epoch %d, standby and far copy in step again\n", float64(r.BackNs)/1e6, r.BackEpoch)
+	}
 	for _, b := range r.Broken {
 		_, err = fmt.Fprintln(w, "NOT OK: "+b)
 	}
@@ -96,7 +103,7 @@ func RunSite(o *Options, stop <-chan struct{}) (res *SiteResult, err error) {
 		}
 		err = errors.Join(err, l.Down())
 	}()
-	for _, step := range []func() error{r.write, r.begin, r.follow, r.load, r.die, r.promote, r.goOn, r.judge} {
+	for _, step := range []func() error{r.write, r.begin, r.follow, r.load, r.die, r.promote, r.goOn, r.judge, r.back} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -126,7 +133,9 @@ func (r *siteRun) write() error {
 	lines := fmt.Sprintf("policy = \"mirrored\"\nheartbeat = %q\nhang_budget = %q\nring_size = %q\n", r.o.Heartbeat, r.o.HangBudget, r.o.RingSize)
 	s := &scene.Scene{Lab: r.lab, Lanes: scene.OneLane("book", lines), LogLevel: r.o.LogLevel,
 		LoopLines: fmt.Sprintf("idle = %q\nmax_sleep = %q", r.o.Idle, min(maxSleep, r.o.Heartbeat/5)),
-		NodeLines: archives + "[stream]\nlisten = \"10.10.0.$NODE:7600\"\ncertificate = \"node-$NODE.crt\"\nkey = \"node-$NODE.key\"\nauthorities = \"authority.crt\"\n"}
+		NodeLines: archives + "[stream]\nlisten = \"10.10.0.$NODE:7600\"\ncertificate = \"node-$NODE.crt\"\nkey = \"node-$NODE.key\"\nauthorities = \"authority.crt\"\n" +
+			fmt.Sprintf("[[site]]\nname = %q\nnode = %d\naddress = \"%s:%d\"\n", farName, farNumber, dotted(lab.OrderIP(farSite)), farPort),
+		LinkLines: fmt.Sprintf("peer_stream = \"10.10.0.$PEER:%d\"\n", nodePort)}
 	for _, n := range []string{lab.NodeA, lab.NodeB} {
 		if want := fmt.Sprintf("10.10.0.%d", lab.NodeNumber(n)); dotted(lab.OrderIP(n)) != want {
 			return fmt.Errorf("%s is not %s", n, want)
@@ -143,7 +152,16 @@ func (r *siteRun) write() error {
 		farName, farNumber, r.lab.BPFFS(farSite), r.lab.RunDir, r.o.LogLevel, lab.OrderNIC, r.o.Idle, far, archives,
 		dotted(lab.VenueLaneAddress(0)), scene.LanePort, r.path("far-orders.csv"), r.o.RingSize, scene.Session(0), scene.Credentials, scene.SymbolID, scene.ReferencePrice)
 	return errors.Join(append(errs, s.Write(), os.WriteFile(r.path("far-mirrord.toml"), []byte(daemon), 0o600),
-		os.WriteFile(r.path("far-node.toml"), []byte(node), 0o600))...)
+		os.WriteFile(r.path("far-node.toml"), []byte(node), 0o600), os.WriteFile(r.path("a-mirrord.toml"), []byte(r.copyOfFar()), 0o600))...)
+}
+
+// copyOfFar is the file by which the main site's first node becomes a copy of the
+// far site.
+func (r *siteRun) copyOfFar() string {
+	return fmt.Sprintf("[mirrord]\nname = %q\nnumber = 1\nrun_dir = %q\n[stream]\ncertificate = \"node-1.crt\"\nkey = \"node-1.key\"\nauthorities = \"authority.crt\"\n"+
+		"[archive]\ndir = %q\nsegment_size = \"4MiB\"\nsync_every = \"2ms\"\n[follow]\nretry = \"20ms\"\n"+
+		"[[source]]\nnode = %d\naddress = \"%s:%d\"\n[[lane]]\nid = 0\nring_size = %q\n",
+		lab.NodeA, r.lab.RunDir, r.path("archive"), farNumber, dotted(lab.OrderIP(farSite)), farPort, r.o.RingSize)
 }
 
 func dotted(ip [4]byte) string { return fmt.Sprintf("%d.%d.%d.%d", ip[0], ip[1], ip[2], ip[3]) }
@@ -158,42 +176,34 @@ func (r *siteRun) start(place string, stdout io.Writer, args ...string) (*proces
 
 // begin starts the main site's nodes.
 func (r *siteRun) begin() error {
-	for _, n := range []struct {
-		place string
-		state lane.State
-	}{{lab.NodeA, lane.Init}, {lab.NodeB, lane.Standby}, {lab.NodeA, lane.Active}} {
-		if n.state == lane.Init {
-			if _, err := r.start(n.place, nil, "node", "--config", scene.ConfigPath(r.lab, n.place)); err != nil {
-				return err
-			}
-			continue
-		}
-		if n.state == lane.Standby {
-			if _, err := r.start(n.place, nil, "node", "--config", scene.ConfigPath(r.lab, n.place)); err != nil {
-				return err
-			}
-		}
-		view, err := r.processes[len(r.processes)-1].waitFor(r.lab, 0, lane.Standby, r.stop)
-		if err != nil {
-			return err
-		}
-		r.res.Epochs[0] = int(view.authority().Epoch())
-		if err := view.close(); err != nil {
+	for _, place := range []string{lab.NodeA, lab.NodeB} {
+		if _, err := r.start(place, nil, "node", "--config", scene.ConfigPath(r.lab, place)); err != nil {
 			return err
 		}
 	}
-	return nil
+	view, err := r.processes[1].waitFor(r.lab, 0, lane.Standby, r.stop)
+	if err != nil {
+		return err
+	}
+	r.res.Epochs[0] = int(view.authority().Epoch())
+	return view.close()
 }
 
 // follow starts the far site's daemon and waits until its copy has everything.
 func (r *siteRun) follow() error {
-	if _, err := r.start(farSite, nil, "mirrord", "--config", r.path("far-mirrord.toml")); err != nil {
-		return err
+	_, err := r.followAt(farSite, farName, "far-mirrord.toml")
+	return err
+}
+
+func (r *siteRun) followAt(place, name, file string) (*process, error) {
+	p, err := r.start(place, nil, "mirrord", "--config", r.path(file))
+	if err != nil {
+		return nil, err
 	}
-	return r.until("the far site's copy has everything", func() bool {
+	return p, r.until("the copy at "+place+" has everything", func() bool {
 		var s control.MirrordStatus
-		err := control.Call(control.SocketPath(r.lab.RunDir, control.MirrordName(farName)), control.Request{Cmd: control.CmdStatus}, &s, time.Second)
-		return err == nil && len(s.Lanes) == 1 && s.Lanes[0].Copy != nil && s.Lanes[0].Copy.State == "caught up"
+		err := control.Call(control.SocketPath(r.lab.RunDir, control.MirrordName(name)), control.Request{Cmd: control.CmdStatus}, &s, time.Second)
+		return p.ended() || err == nil && len(s.Lanes) == 1 && s.Lanes[0].Copy != nil && s.Lanes[0].Copy.State == "caught up"
 	})
 }
 
@@ -257,28 +267,46 @@ func (r *siteRun) say(format string, args ...any) {
 // promote is the operator's first command.
 func (r *siteRun) promote() error {
 	began := monotonicNs()
+	l, err := r.promoteAt(farSite, "far-mirrord.toml", r.path("far-node.toml"), "drill: the main site is gone")
+	if err != nil {
+		return err
+	}
+	r.res.PromoteNs = monotonicNs() - began
+	r.res.BehindRecords, r.res.Epochs[1] = l.BehindRecords, int(l.Epoch)
+	r.say("promoted")
+	return nil
+}
+
+// promotedLane is what `onebeat dr promote` says of a lane.
+type promotedLane struct {
+	Epoch         uint32 `json:"epoch"`
+	BehindRecords uint64 `json:"behind_records"`
+}
+
+func (r *siteRun) promoteAt(place, daemon, node, by string) (*promotedLane, error) {
 	var out bytes.Buffer
-	p, err := r.start(farSite, &out, "dr", "promote", "--config", r.path("far-mirrord.toml"), "--node-config", r.path("far-node.toml"),
-		"--by", "drill: the main site is gone", "--json")
+	if err := r.command(place, &out, "dr", "promote", "--config", r.path(daemon), "--node-config", node, "--by", by, "--json"); err != nil {
+		return nil, err
+	}
+	var done struct {
+		Lanes []promotedLane `json:"lanes"`
+	}
+	if err := decode("dr promote", out.Bytes(), &done); err != nil {
+		return nil, err
+	}
+	return &done.Lanes[0], nil
+}
+
+// command runs an operator's command to its end.
+func (r *siteRun) command(place string, out io.Writer, args ...string) error {
+	p, err := start(r.lab, r.o, place, out, args...)
 	if err != nil {
 		return err
 	}
 	<-p.done
 	if p.err != nil {
-		return fmt.Errorf("dr promote: %w", p.why())
+		return fmt.Errorf("onebeat %s: %w", strings.Join(args[:2], " "), p.why())
 	}
-	var done struct {
-		Lanes []struct {
-			Epoch         uint32 `json:"epoch"`
-			BehindRecords uint64 `json:"behind_records"`
-		} `json:"lanes"`
-	}
-	if err := decode("dr promote", out.Bytes(), &done); err != nil {
-		return err
-	}
-	r.res.PromoteNs = monotonicNs() - began
-	r.res.BehindRecords, r.res.Epochs[1] = done.Lanes[0].BehindRecords, int(done.Lanes[0].Epoch)
-	r.say("promoted")
 	return nil
 }
 
@@ -289,16 +317,13 @@ func (r *siteRun) goOn() error {
 	if err != nil {
 		return err
 	}
-	view, err := far.waitFor(r.lab, 0, lane.Active, r.stop)
+	epoch, err := r.active(far, farName)
 	if err != nil {
 		return err
 	}
 	r.res.StartNs = monotonicNs() - began
-	if epoch := int(view.authority().Epoch()); epoch != r.res.Epochs[1] {
+	if epoch != r.res.Epochs[1] {
 		r.broken("the far site serves in epoch %d, promoted was %d", epoch, r.res.Epochs[1])
-	}
-	if err := view.close(); err != nil {
-		return err
 	}
 	r.say("the far site's node is ACTIVE")
 	select {
@@ -309,7 +334,7 @@ func (r *siteRun) goOn() error {
 	if r.client.err != nil {
 		return fmt.Errorf("load: %w", r.client.why())
 	}
-	return far.stop() // it writes its orders
+	return far.stop() // it writes its orders; back starts it again
 }
 
 func (r *siteRun) broken(format string, args ...any) {
@@ -397,4 +422,98 @@ func heldOrders(path string) (map[uint64]int, error) {
 		}
 		held[id]++
 	}
+}
+
+// back is the way back: the main site is repaired and becomes a copy of the far site,
+// then the lane goes on there, and the far site is a copy again.
+func (r *siteRun) back() error {
+	for _, place := range []string{lab.NodeA, lab.NodeB} {
+		if err := errors.Join(r.lab.SetCarrier(place, lab.OrderNIC, true), r.command(place, nil, "node", "--config", scene.ConfigPath(r.lab, place), "--cleanup")); err != nil {
+			return err
+		}
+	}
+	far, err := r.start(farSite, nil, "node", "--config", r.path("far-node.toml"))
+	if err != nil {
+		return err
+	}
+	if _, err := r.active(far, farName); err != nil {
+		return err
+	}
+	// A node that comes back by itself must not serve beside the far site.
+	if err := r.command(lab.NodeA, nil, "node", "--config", scene.ConfigPath(r.lab, lab.NodeA)); err == nil || !strings.Contains(err.Error(), "another site serves the lane") {
+		r.broken("a node of the main site started beside the far site: %v", err)
+	}
+	daemon, err := r.followAt(lab.NodeA, lab.NodeA, "a-mirrord.toml")
+	if err != nil {
+		return err
+	}
+	r.say("the main site has what the far site has")
+	// A promotion while the far site serves is refused.
+	if _, err := r.promoteAt(lab.NodeA, "a-mirrord.toml", scene.ConfigPath(r.lab, lab.NodeA), "drill: too early"); err == nil || !strings.Contains(err.Error(), "can be reached") {
+		r.broken("the main site was promoted beside the far site: %v", err)
+	}
+	began := monotonicNs()
+	if err := far.stop(); err != nil {
+		return err
+	}
+	l, err := r.promoteAt(lab.NodeA, "a-mirrord.toml", scene.ConfigPath(r.lab, lab.NodeA), "drill: the main site is repaired")
+	if err != nil {
+		return err
+	}
+	if err := daemon.stop(); err != nil {
+		return err
+	}
+	a, err := r.start(lab.NodeA, nil, "node", "--config", scene.ConfigPath(r.lab, lab.NodeA))
+	if err != nil {
+		return err
+	}
+	if r.res.BackEpoch, err = r.active(a, lab.NodeA); err != nil {
+		return err
+	}
+	r.res.BackNs = monotonicNs() - began
+	if r.res.BackEpoch < int(l.Epoch) || r.res.BackEpoch <= r.res.Epochs[1] {
+		r.broken("the main site serves in epoch %d, promoted was %d, the far site's was %d", r.res.BackEpoch, l.Epoch, r.res.Epochs[1])
+	}
+	r.say("the main site serves again")
+	b, err := r.start(lab.NodeB, nil, "node", "--config", scene.ConfigPath(r.lab, lab.NodeB))
+	if err != nil {
+		return err
+	}
+	view, err := b.waitFor(r.lab, 0, lane.Standby, r.stop)
+	if err != nil {
+		return err
+	}
+	if err := view.close(); err != nil {
+		return err
+	}
+	for _, p := range r.processes {
+		if p.place == farSite { // the daemon that followed no more
+			if err := p.stop(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.command(farSite, nil, "dr", "follow", "--config", r.path("far-mirrord.toml")); err != nil {
+		return err
+	}
+	if _, err := r.followAt(farSite, farName, "far-mirrord.toml"); err != nil {
+		return err
+	}
+	return r.command(farSite, nil, "ring", "verify", "--archive", filepath.Join(r.path("archive"), farName+"-lane0"))
+}
+
+// active waits until a node's process serves, and returns in which epoch.
+func (r *siteRun) active(p *process, name string) (epoch int, err error) {
+	err = r.until(name+" is ACTIVE", func() bool {
+		var s control.Status
+		err := control.Call(control.SocketPath(r.lab.RunDir, name), control.Request{Cmd: control.CmdStatus}, &s, time.Second)
+		if err == nil && s.PID == p.cmd.Process.Pid && len(s.Lanes) == 1 && s.Lanes[0].State == lane.Active.String() {
+			epoch = int(s.Lanes[0].Epoch)
+		}
+		return epoch != 0 || p.ended()
+	})
+	if err == nil && epoch == 0 {
+		err = fmt.Errorf("%s ended: %w", name, p.why())
+	}
+	return epoch, err
 }
