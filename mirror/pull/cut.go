@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"onebeat/engine/app"
 	"onebeat/mirror/archive"
+	"onebeat/mirror/disk"
 	"onebeat/mirror/stream"
 )
 
@@ -34,6 +36,54 @@ func (p *Puller) cut(position uint64) error {
 		return errors.Join(err, p.resume())
 	}
 	return p.resume()
+}
+
+// parted reports whether a source that lacks the copy's last epoch is in a later one.
+func (p *Puller) parted(ctx context.Context, source Source) bool {
+	lanes, err := p.ask(ctx, source)
+	if err != nil {
+		return false
+	}
+	for _, l := range lanes {
+		if l.Lane == p.o.Lane && l.Epoch > p.epoch {
+			return true
+		}
+	}
+	return false
+}
+
+// epochStart returns where the last epoch of an archive begins.
+func epochStart(fs disk.FS, dir string, epoch uint32) (position uint64, err error) {
+	r, err := archive.OpenReader(fs, dir)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	list := r.Segments()
+	at := len(list) - 1
+	for at > 0 && list[at].Header.FirstEpoch >= epoch {
+		at--
+	}
+	if err := r.Seek(list[at].Header.First); err != nil {
+		return 0, err
+	}
+	for {
+		var rec app.Record
+		more, err := r.Next(&rec)
+		var gap *archive.Gap
+		switch {
+		case errors.As(err, &gap):
+			if err := r.Skip(gap.To); err != nil {
+				return 0, err
+			}
+		case err != nil:
+			return 0, err
+		case !more:
+			return 0, fmt.Errorf("%s has no record of epoch %d", dir, epoch)
+		case rec.Epoch >= epoch:
+			return rec.Position, nil
+		}
+	}
 }
 
 // aside puts an archive of another life of the lane out of the way.

@@ -167,12 +167,7 @@ func (p *Puller) lookAround(ctx context.Context, source Source, end context.Canc
 }
 
 func (p *Puller) hasMore(ctx context.Context, other Source, tail uint64) bool {
-	c, err := stream.Dial(ctx, other.Address, other.Node, p.client())
-	if err != nil {
-		return false
-	}
-	defer c.Close()
-	lanes, err := c.Status()
+	lanes, err := p.ask(ctx, other)
 	if err != nil {
 		return false
 	}
@@ -182,4 +177,14 @@ func (p *Puller) hasMore(ctx context.Context, other Source, tail uint64) bool {
 		}
 	}
 	return false
+}
+
+// ask returns what a source says of its lanes.
+func (p *Puller) ask(ctx context.Context, source Source) ([]stream.LaneStatus, error) {
+	c, err := stream.Dial(ctx, source.Address, source.Node, p.client())
+	if err != nil {
+		return nil, err
+	}
+	lanes, err := c.Status()
+	return lanes, errors.Join(err, c.Close())
 }

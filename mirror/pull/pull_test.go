@@ -297,6 +297,33 @@ func TestCut(t *testing.T) {
 	whole(t, o.Archive.Dir, b)
 }
 
+// The lane went on at another site while this copy was fed by one that had gone
+// through an epoch of its own: the place where they parted lies before that epoch.
+func TestPartedSites(t *testing.T) {
+	a, b := newNode(t, 1), newNode(t, 2)
+	a.append(1000, 1)
+	at := a.ring.Tail()
+	if err := b.ring.WriteRaw(0, a.ring.Bytes(0, at)); err != nil {
+		t.Fatal(err)
+	}
+	a.append(200, 4)
+	a.serve()
+	b.timeNs = a.timeNs
+	b.append(500, 1)
+	b.append(800, 1<<16)
+	b.serve()
+	dir := filepath.Join(t.TempDir(), "far-lane3")
+	o := options(t, dir, a.source())
+	c := start(t, o)
+	c.has(a.ring.Tail())
+	c.end()
+	o.Sources = []Source{b.source()}
+	c = start(t, o)
+	c.has(b.ring.Tail())
+	c.end()
+	whole(t, dir, b)
+}
+
 func TestOtherLife(t *testing.T) {
 	a := newNode(t, 1)
 	a.append(100, 1)

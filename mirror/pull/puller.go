@@ -272,6 +272,15 @@ func (p *Puller) settle(ctx context.Context, source Source, err error, lacking *
 	case errors.Is(err, stream.ErrOtherLife):
 		local = p.aside()
 		return local == nil, local
+	case errors.Is(err, stream.ErrBehind) && p.parted(ctx, source):
+		// Its log has a later epoch than this one, and lacks this one's last: what was
+		// written in that is not of the lane any more.
+		at, local := epochStart(p.files(), p.o.Archive.Dir, p.epoch)
+		if local == nil {
+			p.o.Note(fmt.Sprintf("lane %d: cut at %d: the lane went on at node %d without epoch %d", p.o.Lane, at, source.Node, p.epoch))
+			local = p.cut(at)
+		}
+		return local == nil, local
 	case errors.Is(err, stream.ErrHistory):
 		if *lacking++; *lacking < len(p.o.Sources) {
 			return false, nil
