@@ -152,7 +152,7 @@ func TestForeignLogs(t *testing.T) {
 	pg, rd := startPostgres(t), startRedis(t)
 	sections := postgresSection(pg.dir, "x") + redisSection(rd.dir, "x")
 	l, other := newLane(t, false, 31), newLane(t, false, 32)
-	l.grow(3000)
+	l.grow(6000) // past a digest
 	other.grow(3000)
 	once(t, l.config("x", sections))
 	refused := func(path string, want error, text string) {
@@ -178,7 +178,7 @@ func TestForeignLogs(t *testing.T) {
 
 	// The same lane, but a failover cut what the read model has.
 	fork := newLane(t, false, 31)
-	fork.grow(2900)
+	fork.grow(5900)
 	fork.flow.Fork(1)
 	fork.grow(2000)
 	refused(fork.config("x", sections), errLog, "--reset")
@@ -260,7 +260,7 @@ func TestTwoExporters(t *testing.T) {
 func TestSavedStateBridgesARetainedLog(t *testing.T) {
 	rd := startRedis(t)
 	l := newLane(t, true, 61)
-	l.grow(6000)
+	l.grow(10_000)
 	path := l.config("x", redisSection(rd.dir, "x"))
 	once(t, path)
 	must(t, l.save())
@@ -270,7 +270,7 @@ func TestSavedStateBridgesARetainedLog(t *testing.T) {
 	if err := run(l.config("new", redisSection(rd.dir, "new")), Options{Once: true, Log: silent()}); !errors.Is(err, errLog) || !strings.Contains(err.Error(), "copy") {
 		t.Error(err)
 	}
-	if f := keys(t, rd.dir, "x")["mark"]; !strings.Contains(strings.Join(f, " "), "records=26000") {
+	if f := keys(t, rd.dir, "x")["mark"]; !strings.Contains(strings.Join(f, " "), "records=30000") {
 		t.Error(f)
 	}
 }

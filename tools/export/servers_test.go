@@ -102,15 +102,40 @@ func (s *server) stop(signal syscall.Signal) {
 	if s.cmd == nil {
 		return
 	}
-	pid := s.cmd.Process.Pid
-	_ = syscall.Kill(-pid, signal)
+	all := append(children(s.t, s.cmd.Process.Pid), s.cmd.Process.Pid)
+	if signal != syscall.SIGKILL {
+		all = all[len(all)-1:] // it looks after the others itself
+	}
+	for _, pid := range all {
+		_ = syscall.Kill(pid, signal)
+	}
 	_ = s.cmd.Wait()
-	if signal == syscall.SIGKILL {
-		for syscall.Kill(-pid, 0) == nil { // its children, too
+	for _, pid := range all {
+		for syscall.Kill(pid, 0) == nil {
 			time.Sleep(time.Millisecond)
 		}
 	}
 	s.cmd = nil
+}
+
+// children are the processes that a server started: PostgreSQL's are in sessions of
+// their own.
+func children(t *testing.T, parent int) (list []int) {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	must(t, err)
+	for _, path := range stats {
+		text, _ := os.ReadFile(path) // gone: none of ours
+		var pid, of int
+		var state string
+		if _, rest, ok := strings.Cut(string(text), ") "); ok {
+			if _, err := fmt.Sscan(rest, &state, &of); err == nil && of == parent {
+				_, _ = fmt.Sscan(string(text), &pid)
+				list = append(list, pid)
+			}
+		}
+	}
+	return list
 }
 
 func postgresBin(t *testing.T) string {
