@@ -32,16 +32,16 @@ func TestExampleExportLoads(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string][]string{
-		"others could read the password":     {"# password_file = \"postgres", "password_file = \"postgres"},
-		"has no lane 7":                      {"lanes = [0]", "lanes = [7]"},
-		"named twice":                        {"lanes = [0]", "lanes = [0, 0]"},
-		"cannot begin a schema's name":       {"schema = \"onebeat\"", "schema = \"One\""},
-		"cannot begin keys":                  {"prefix = \"onebeat\"", "prefix = \"{x}\""},
-		"no address of a Redis":              {"redis://", "http://"},
-		"goes nowhere":                       {"[postgres]", "[[x]]", "[redis]", "[[x]]"},
-		"export.node_config":                 {"example-a.toml", "none.toml"},
-		"is not an absolute path":            {"run_dir = \"/run/onebeat\"", "run_dir = \"run\""},
-		"export.toml:17:1: export.bach: unk": {"batch = 20000", "bach = 20000"},
+		"others could read the password": {"# password_file = \"postgres", "password_file = \"postgres"},
+		"has no lane 7":                  {"lanes = [0]", "lanes = [7]"},
+		"named twice":                    {"lanes = [0]", "lanes = [0, 0]"},
+		"cannot begin a schema's name":   {"schema = \"onebeat\"", "schema = \"One\""},
+		"cannot begin keys":              {"prefix = \"onebeat\"", "prefix = \"{x}\""},
+		"no address of a Redis":          {"redis://", "http://"},
+		"goes nowhere":                   {"[postgres]", "[[x]]", "[redis]", "[[x]]"},
+		"export.node_config":             {"example-a.toml", "none.toml"},
+		"is not an absolute path":        {"run_dir = \"/run/onebeat\"", "run_dir = \"run\""},
+		"export.bach: unknown key":       {"batch = 20000", "bach = 20000"},
 	} {
 		if _, err := parse(change...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", want, err)

@@ -23,7 +23,7 @@ import (
 
 // server is a database that a test starts, and may kill and start again.
 type server struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	program string
 	args    []string
@@ -33,7 +33,7 @@ type server struct {
 }
 
 // serverDir is a directory that another user may work in, away when the test ends.
-func serverDir(t *testing.T, who *syscall.Credential) string {
+func serverDir(t testing.TB, who *syscall.Credential) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "obx")
 	if err != nil {
@@ -53,7 +53,7 @@ func serverDir(t *testing.T, who *syscall.Credential) string {
 
 // unprivileged is the database's own user: PostgreSQL refuses root. nil: we are
 // somebody else already.
-func unprivileged(t *testing.T) *syscall.Credential {
+func unprivileged(t testing.TB) *syscall.Credential {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		return nil
@@ -120,7 +120,7 @@ func (s *server) stop(signal syscall.Signal) {
 
 // children are the processes that a server started: PostgreSQL's are in sessions of
 // their own.
-func children(t *testing.T, parent int) (list []int) {
+func children(t testing.TB, parent int) (list []int) {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	must(t, err)
@@ -138,7 +138,7 @@ func children(t *testing.T, parent int) (list []int) {
 	return list
 }
 
-func postgresBin(t *testing.T) string {
+func postgresBin(t testing.TB) string {
 	t.Helper()
 	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if len(dirs) == 0 {
@@ -149,7 +149,7 @@ func postgresBin(t *testing.T) string {
 
 // startPostgres makes and starts a server that listens on a Unix socket in its
 // directory.
-func startPostgres(t *testing.T, settings ...string) *server {
+func startPostgres(t testing.TB, settings ...string) *server {
 	t.Helper()
 	bin, who := postgresBin(t), unprivileged(t)
 	s := &server{t: t, dir: serverDir(t, who), who: who, program: filepath.Join(bin, "postgres")}
@@ -180,7 +180,7 @@ func postgresURL(dir string) string {
 }
 
 // startRedis starts a server that listens on a Unix socket in its directory.
-func startRedis(t *testing.T, settings ...string) *server {
+func startRedis(t testing.TB, settings ...string) *server {
 	t.Helper()
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
