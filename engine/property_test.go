@@ -124,6 +124,9 @@ func (w *world) failover() {
 		} else if w.r.IntN(5) == 0 {
 			r = l.build()
 			l.replicas[i] = r
+		} else if w.r.IntN(4) == 0 {
+			r = l.restored(w.t, w.r.IntN(len(l.log)+1))
+			l.replicas[i] = r
 		}
 		l.promote(r, w.nowNs)
 		break

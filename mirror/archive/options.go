@@ -50,7 +50,10 @@ type Options struct {
 	Compress     bool  // closed segments
 	RetainBytes  int64 // of all files; 0: no bound
 	RetainNs     int64 // age of a segment's last record; 0: no bound
-	RetryNs      int64 // after a failure [1 s]
+	// Needed is asked before a segment is removed, with where the archive begins:
+	// records from the position that it returns on stay; nil: none must.
+	Needed  func(begin uint64) (from uint64)
+	RetryNs int64 // after a failure [1 s]
 
 	// Shared tells other processes how far the archive holds the ring's log; nil:
 	// nobody.

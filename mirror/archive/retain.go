@@ -10,7 +10,7 @@ func (w *Writer) Retain(keep uint64) error {
 		s := &w.closed[0]
 		old := w.o.RetainNs > 0 && s.Sealed && w.o.Wall()-s.Seal.LastNs > w.o.RetainNs
 		large := w.o.RetainBytes > 0 && w.FileBytes() > w.o.RetainBytes
-		if !old && !large || s.end() > keep {
+		if !old && !large || s.end() > keep || w.o.Needed != nil && s.end() > w.o.Needed(s.first) {
 			return nil
 		}
 		if err := errors.Join(removeIfThere(w.o.FS, s.Path), removeIfThere(w.o.FS, s.IndexPath())); err != nil {

@@ -15,14 +15,18 @@ import (
 func ArchiveOptions(cfg *config.Config, laneID int) (archive.Options, error) {
 	a := cfg.Archive
 	sync, err := archive.ParseSync(a.Sync)
-	return archive.Options{
+	o := archive.Options{
 		Dir:  archive.LaneDir(a.Dir, cfg.Node.Name, laneID),
 		Lane: uint8(laneID), Node: uint8(cfg.Node.Number),
 		SegmentBytes: a.SegmentSize.Bytes(), Direct: a.IO == config.IODirect,
 		Sync: sync, SyncEveryNs: a.SyncEvery.Ns(), Compress: a.Compress,
 		RetainBytes: a.RetainSize.Bytes(), RetainNs: a.RetainAge.Ns(),
 		Wall: func() int64 { return time.Now().UnixNano() },
-	}, err
+	}
+	if dir := SnapshotDir(cfg, laneID); dir != "" {
+		o.Needed = neededBySnapshots(dir)
+	}
+	return o, err
 }
 
 // addArchive makes the follower that brings a lane's log to the disk.

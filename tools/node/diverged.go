@@ -84,7 +84,7 @@ func (k *keeper) explain(d *engine.Divergence, nowNs int64) {
 // replayTo makes a fresh machine and applies the log up to where the other one was
 // found out: of snapshot and archive, or of a ring that holds the beginning.
 func (k *keeper) replayTo(d *engine.Divergence) (m app.Machine, from uint64, err error) {
-	if k.lane.archive != nil {
+	if k.archive != nil {
 		if m, from, ok := k.replayArchive(d); ok {
 			return m, from, nil
 		}

@@ -33,6 +33,7 @@ type keeper struct {
 	restores func() (app.Machine, error)
 	wallNs   func() int64
 
+	archive  archiveView // nil: there is none
 	replay   *snapshot.Replay
 	saved    uint64 // records of the newest snapshot
 	savedNs  int64  // when it was made, or this process began
@@ -77,13 +78,16 @@ func (n *Node) addKeeper(p *laneParts) {
 	k.src = snapshot.Source{FS: disk.OS{}, New: func() (app.Machine, error) { return newMachine(p.cfg, p.venueMAC, nil) },
 		Note: func(text string) { k.log.Warn("snapshot", "lane", p.cfg.ID, "detail", text) }}
 	k.restores = func() (app.Machine, error) { return newMachine(p.cfg, p.venueMAC, p.orders) }
-	if p.archive != nil {
+	switch {
+	case p.archive != nil:
+		k.archive = ownArchive{p.archive}
+	case n.cfg.Archive != nil:
+		k.archive = otherArchive{p}
+	}
+	if k.archive != nil {
 		k.src.Archive = archive.LaneDir(n.cfg.Archive.Dir, n.cfg.Node.Name, p.cfg.ID)
-		k.src.Changes = p.archive.Changes
-		k.changes = p.archive.Changes()
-		if k.cfg != nil {
-			p.archive.Keep(0) // until there is a snapshot
-		}
+		k.src.Changes = k.archive.Changes
+		k.changes = k.archive.Changes()
 	}
 	k.node = n.cfg.Node.Name
 	k.divergedPath = func(position uint64) string { return n.divergedPath(p.cfg.ID, position) }
@@ -150,7 +154,7 @@ func (k *keeper) step(nowNs int64) int {
 	if need, wanted := k.lane.replica.History.Wanted(); wanted {
 		return k.restore(&need, nowNs)
 	}
-	if k.cfg == nil || k.lane.archive == nil || k.gone || nowNs < k.retryNs {
+	if k.cfg == nil || k.archive == nil || k.gone || nowNs < k.retryNs {
 		return 0
 	}
 	n, err := k.follow(nowNs)
@@ -166,11 +170,14 @@ func (k *keeper) follow(nowNs int64) (int, error) {
 		return 0, err
 	}
 	if k.replay == nil {
+		if !k.follows() {
+			return 0, nil // it is compared with the ring still, or to be cut
+		}
 		if err := k.start(nowNs); err != nil || k.replay == nil {
 			return 0, err
 		}
 	}
-	n, more, err := k.replay.Step(keeperBatch, k.lane.archive.Archived(), nil)
+	n, more, err := k.replay.Step(keeperBatch, k.archive.Archived(), nil)
 	k.publish(more)
 	switch {
 	case errors.Is(err, snapshot.ErrCut):
@@ -197,9 +204,9 @@ func (k *keeper) open() error {
 		}
 		k.store, k.src.Store = s, s
 	}
-	now := k.lane.archive.Changes()
-	s := k.lane.archive.Status()
-	if now == k.changes || s.State != "following" {
+	now := k.archive.Changes()
+	begin, end, following := k.archive.following()
+	if now == k.changes || !following {
 		return nil
 	}
 	files, err := k.store.List()
@@ -208,7 +215,7 @@ func (k *keeper) open() error {
 	}
 	for i := range files {
 		// A new life's archive begins at 0 again: all of the old one's go.
-		if f := &files[i]; f.Header.Position > s.End || f.Header.Position < s.Begin {
+		if f := &files[i]; f.Header.Position > end || f.Header.Position < begin {
 			k.log.Warn("snapshot removed: the log it was made of was cut", "lane", k.lane.cfg.ID, "file", f.Path)
 			if err := k.store.Remove(f); err != nil {
 				return err
@@ -226,10 +233,6 @@ func (k *keeper) start(nowNs int64) error {
 		k.retryNs = nowNs + keeperRetryNs/10
 		return nil
 	}
-	if errors.Is(err, snapshot.ErrNoBeginning) {
-		// Nothing kept would ever be of use.
-		k.lane.archive.Keep(archive.NoKeep)
-	}
 	if err != nil {
 		return err
 	}
@@ -237,7 +240,7 @@ func (k *keeper) start(nowNs int64) error {
 	if r.From != nil {
 		k.saved = r.From.Header.Records
 	}
-	k.retain()
+	k.count()
 	return nil
 }
 
@@ -246,7 +249,12 @@ func (k *keeper) start(nowNs int64) error {
 func (k *keeper) due(nowNs int64) bool {
 	since := k.replay.Place().Records - k.saved
 	return since > 0 && (since >= uint64(k.cfg.Records) || nowNs-k.savedNs >= k.cfg.Every.Ns()) &&
-		k.lane.archive.Status().State == "following"
+		k.follows()
+}
+
+func (k *keeper) follows() bool {
+	_, _, ok := k.archive.following()
+	return ok
 }
 
 func (k *keeper) save(nowNs int64) error {
@@ -263,17 +271,16 @@ func (k *keeper) save(nowNs int64) error {
 		k.set(func(s *snapshot.Status) { s.Written++; s.LastError = "" })
 		k.told = ""
 	}
-	k.retain()
+	k.count()
 	return err
 }
 
-// retain keeps in the archive what the oldest snapshot needs.
-func (k *keeper) retain() {
+// count tells the status which snapshots there are.
+func (k *keeper) count() {
 	files, err := k.store.List()
 	if err != nil {
 		return // said by the next save
 	}
-	keep := uint64(0)
 	k.set(func(s *snapshot.Status) {
 		s.Files, s.FileBytes, s.Newest, s.NewestNs, s.Oldest = 0, 0, 0, 0, 0
 		for i := range files {
@@ -283,13 +290,12 @@ func (k *keeper) retain() {
 				continue
 			}
 			if s.Files == 0 {
-				keep, s.Oldest = f.Header.Last, f.Header.Position
+				s.Oldest = f.Header.Position
 			}
 			s.Files++
 			s.Newest, s.NewestNs = f.Header.Position, f.Header.WallNs
 		}
 	})
-	k.lane.archive.Keep(keep)
 }
 
 // failed says what went wrong, once, and waits a while.
@@ -315,7 +321,7 @@ func (k *keeper) set(change func(*snapshot.Status)) {
 }
 
 func (k *keeper) publish(more bool) {
-	position, archived := k.replay.Position(), k.lane.archive.Archived()
+	position, archived := k.replay.Position(), k.archive.Archived()
 	k.set(func(s *snapshot.Status) {
 		s.Position, s.Behind = position, lead(archived, position)
 		if s.State = "following"; more {

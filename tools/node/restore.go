@@ -75,7 +75,7 @@ func (k *keeper) outcome() bool {
 
 // rebuild makes a machine and its place.
 func (k *keeper) rebuild(need *mirror.Need) (m app.Machine, place mirror.Place, from uint64, err error) {
-	if k.lane.archive == nil {
+	if k.archive == nil {
 		return nil, place, 0, fmt.Errorf("%w: the ring holds the log from %d on, and there is no [archive]", errHistory, need.Oldest)
 	}
 	src := k.src

@@ -50,6 +50,9 @@ func TestRestartBehindAWrappedRing(t *testing.T) {
 				if s := w.snapshots(lab.NodeB); snapshots && (s.Written < 2 || s.Files != 2) {
 					t.Fatalf("snapshots of the standby: %+v", s)
 				}
+				if s, a := w.snapshots(lab.NodeB), w.nodes[lab.NodeB].lanes[0].archive.Status(); snapshots && (a.Begin == 0 || a.Begin >= s.Oldest) {
+					t.Fatalf("the archive begins at %d, the oldest snapshot needs what is before %d", a.Begin, s.Oldest)
+				}
 				w.kill(lab.NodeB)
 				w.restart(lab.NodeB)
 				w.untilState(lab.NodeB, lane.Standby)
