@@ -151,6 +151,8 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
 		r.serveCatchUp(&hello, h.Echo > r.goneOnFrom, nowNs)
 		r.sendHello()
 		r.link.kick()
+	} else if hello.Authority.State() == lane.Syncing && r.word.State() == lane.Active {
+		r.helloDue = true // it lacks a state, and takes none before it has heard its writer
 	}
 }
 

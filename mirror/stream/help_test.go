@@ -16,7 +16,7 @@ import (
 
 // world is an authority, a node with a ring and an archive, and a server of it.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	authority *Authority
 	table     lane.Table
 	word      uint64
@@ -36,7 +36,7 @@ var quick = Timing{Handshake: 2 * time.Second, KeepAlive: 50 * time.Millisecond,
 
 var testAuthority = sync.OnceValues(func() (*Authority, error) { return NewAuthority(time.Hour) })
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	a, err := testAuthority()
 	if err != nil {

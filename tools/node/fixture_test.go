@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"testing"
@@ -36,6 +37,7 @@ type world struct {
 	said   map[string][]string                // a node's log lines
 	wrap   map[string]func(xdp.Port) xdp.Port // ports of a node to come
 	judge  *judge                             // nil: arbitration pair
+	faulty func(net.Conn) net.Conn            // what a node's stream connections go through; nil: nothing
 	// keeping are the lanes whose keepers work just now; kept hears when one ends.
 	keeping map[*laneParts]bool
 	kept    chan *laneParts

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,7 +59,9 @@ const alone = "wait = \"50ms\"\non_timeout = \"degrade\"\n"
 func (w *world) dialer(place string) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, address string) (c net.Conn, err error) {
 		err = w.in(place, func() error {
-			c, err = new(net.Dialer).DialContext(ctx, "tcp", address)
+			if c, err = new(net.Dialer).DialContext(ctx, "tcp", address); err == nil && w.faulty != nil {
+				c = w.faulty(c)
+			}
 			return err
 		})
 		return c, err
@@ -113,6 +116,72 @@ func TestNewStandby(t *testing.T) {
 			w.untilState(lab.NodeB, lane.Active)
 			w.orders(100)
 			w.checkOnce()
+		})
+	}
+}
+
+// faultyConn ends after so many bytes, or turns a bit of one over.
+type faultyConn struct {
+	net.Conn
+	left int
+	flip bool
+}
+
+func (c *faultyConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.left -= n; c.left < 0 && n > 0 {
+		if !c.flip {
+			_ = c.Conn.Close()
+			return 0, net.ErrClosed
+		}
+		b[n/2] ^= 4
+	}
+	return n, err
+}
+
+// While orders come, the standby's connections break, carry harmed bytes, and its
+// process is killed half way: it starts again each time, from where it is, and is
+// promotable only with all of it.
+func TestCatchUpUnderFaultsAndLoad(t *testing.T) {
+	for _, snapshots := range []bool{false, true} {
+		t.Run(fmt.Sprintf("snapshots %t", snapshots), func(t *testing.T) {
+			w := steady(t, streamed(t, setting{app: "gateway", extra: alone}, snapshots))
+			w.kill(lab.NodeB)
+			w.cleanup(lab.NodeB)
+			w.longer(3 << 20)
+			var dials atomic.Int32
+			w.faulty = func(c net.Conn) net.Conn {
+				n := dials.Add(1)
+				if n > 6 {
+					return c
+				}
+				return &faultyConn{Conn: c, left: 100<<10 + int(n)*150<<10, flip: n%2 == 0}
+			}
+			w.restart(lab.NodeB)
+			kills := 0
+			deadline := time.Now().Add(30 * time.Second)
+			for steps := 0; w.word(lab.NodeB).State() != lane.Standby; steps++ {
+				if time.Now().After(deadline) {
+					t.Fatalf("no standby%s", w.describe())
+				}
+				if steps%20 == 0 && w.client.c.Room() > 0 {
+					w.client.order()
+				}
+				w.step()
+				a, b := w.nodes[lab.NodeA].lanes[0], w.nodes[lab.NodeB].lanes[0]
+				if tail := b.mem.table.Tail; kills < 2 && tail > 0 && tail < a.mem.table.Tail && dials.Load() > int32(2*kills+1) {
+					kills++
+					w.kill(lab.NodeB)
+					w.restart(lab.NodeB)
+				}
+			}
+			t.Logf("%d connections, killed %d times", dials.Load(), kills)
+			w.orders(100)
+			w.sameState()
+			w.giveLane(lab.NodeA, lab.NodeB)
+			w.orders(100)
+			w.checkOnce()
+			w.sameState()
 		})
 	}
 }
