@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// BenchmarkExport brings a gateway's log of 300,000 records to an empty read model,
+// BenchmarkExport brings a gateway's log of 200,000 records to an empty read model,
 // with servers that sync as they do by default.
 func BenchmarkExport(b *testing.B) {
-	const records = 300_000
+	const records = 200_000
 	pg, rd := startPostgres(b, "fsync=on"), startRedis(b, "--appendonly", "yes", "--appendfsync", "everysec")
 	l := newLane(b, true, 1)
 	l.grow(records)

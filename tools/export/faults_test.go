@@ -60,6 +60,9 @@ func (r *running) feed(kind string) control.FeedStatus {
 
 // TestAServerThatIsNotThere: it is waited for, loudly, and the other target goes on.
 func TestAServerThatIsNotThere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for servers again and again")
+	}
 	pg, rd := startPostgres(t), startRedis(t)
 	l := newLane(t, false, 21)
 	l.grow(2000)
@@ -87,6 +90,9 @@ func TestAServerThatIsNotThere(t *testing.T) {
 
 // TestAServerThatIsFull refuses writes until it has room.
 func TestAServerThatIsFull(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for servers again and again")
+	}
 	pg, rd := startPostgres(t), startRedis(t, "--maxmemory", "3mb")
 	l := newLane(t, false, 22)
 	l.grow(20_000)
@@ -149,6 +155,9 @@ func TestOnlyWhatIsCommitted(t *testing.T) {
 // TestForeignLogs: another life, another configuration, a cut log and one without
 // its beginning are refused, each with what to do.
 func TestForeignLogs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for servers again and again")
+	}
 	pg, rd := startPostgres(t), startRedis(t)
 	sections := postgresSection(pg.dir, "x") + redisSection(rd.dir, "x")
 	l, other := newLane(t, false, 31), newLane(t, false, 32)
@@ -231,6 +240,9 @@ func TestNewerSchemas(t *testing.T) {
 // TestTwoExporters of one read model: what one has stored the other does not store
 // again; in the end all is there once.
 func TestTwoExporters(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for servers again and again")
+	}
 	pg, rd := startPostgres(t), startRedis(t)
 	l := newLane(t, false, 51)
 	l.grow(1000)

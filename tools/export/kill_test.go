@@ -73,6 +73,9 @@ func TestKilledAgainAndAgain(t *testing.T) {
 // TestCutInTheMiddleOfACommit: the server commits and nobody hears of it, or never
 // gets the word.
 func TestCutInTheMiddleOfACommit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for servers again and again")
+	}
 	pg, rd := startPostgres(t), startRedis(t)
 	l := newLane(t, false, 12)
 	l.grow(500)
