@@ -1,7 +1,9 @@
 package node
 
 import (
+	"fmt"
 	"net"
+	"strings"
 	"testing"
 
 	"onebeat/bench/lab"
@@ -37,17 +39,19 @@ func (s *silentMirror) Submit(lengthBytes int) {
 
 // unmirrored brings two nodes under policy none to work and lets the writer answer
 // orders that its standby never hears of. Then its process is killed.
-func unmirrored(t *testing.T) (w *world, released uint64) {
+func unmirrored(t *testing.T, salvage string) (w *world, released uint64) {
 	var link *silentMirror
 	ports := 0
-	w = steady(t, streamed(t, setting{app: "gateway", policy: "none", wrap: map[string]func(xdp.Port) xdp.Port{
+	set := streamed(t, setting{app: "gateway", policy: "none", wrap: map[string]func(xdp.Port) xdp.Port{
 		lab.NodeA: func(p xdp.Port) xdp.Port {
 			if ports++; ports != 2 {
 				return p // the order NIC's, or of a later process
 			}
 			link = &silentMirror{Port: p}
 			return link
-		}}}, false))
+		}}}, false)
+	set.sections = strings.Replace(set.sections, `salvage = "10s"`, fmt.Sprintf("salvage = %q", salvage), 1)
+	w = steady(t, set)
 	w.sameState()
 	link.on = true
 	w.orders(50)
@@ -94,7 +98,7 @@ func (w *world) daemon(place string) {
 // the process died, the successor takes the rest from the ring that it left: nothing
 // is lost.
 func TestSalvage(t *testing.T) {
-	w, released := unmirrored(t)
+	w, released := unmirrored(t, "10s")
 	w.daemon(lab.NodeA)
 	w.client.order() // the dead node's kernel finds its engine gone
 	w.untilState(lab.NodeB, lane.Active)
@@ -115,7 +119,7 @@ func TestSalvage(t *testing.T) {
 // Without a daemon on the dead node's host the successor waits no longer than it
 // is told to, goes on, and says what is lost.
 func TestSalvageWithoutAnybodyToAsk(t *testing.T) {
-	w, released := unmirrored(t)
+	w, released := unmirrored(t, "100ms")
 	pinned, err := OpenPinned(w.config(lab.NodeA), 0)
 	if err != nil {
 		t.Fatal(err)
