@@ -185,6 +185,8 @@ func (p *Puller) ask(ctx context.Context, source Source) ([]stream.LaneStatus, e
 	if err != nil {
 		return nil, err
 	}
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() }) // a host that vanished is not waited for
+	defer stop()
 	lanes, err := c.Status()
 	return lanes, errors.Join(err, c.Close())
 }
