@@ -27,6 +27,7 @@ type catcher struct {
 	dial        func(ctx context.Context, address string) (net.Conn, error) // nil: as usual
 	stateDir    string                                                      // where a snapshot that comes is kept until it is used
 	retry       time.Time                                                   // no state is fetched before
+	looked      time.Time                                                   // for a fetched snapshot to keep
 	told        string
 	position    atomic.Uint64
 	doing       atomic.Pointer[string]

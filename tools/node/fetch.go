@@ -152,9 +152,10 @@ func (c *catcher) receiveFile(client *stream.Client) (*snapshot.File, error) {
 // keepState moves a fetched snapshot to this node's own, once its archive goes on
 // behind it: with both, a restart needs no peer.
 func (c *catcher) keepState() {
-	if c.lane.archive == nil || c.lane.keeper.dir == "" {
+	if c.lane.archive == nil || c.lane.keeper.dir == "" || time.Since(c.looked) < catcherRetry {
 		return
 	}
+	c.looked = time.Now()
 	if _, err := os.Stat(c.stateDir); err != nil {
 		return
 	}
