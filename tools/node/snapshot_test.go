@@ -180,3 +180,23 @@ func TestHistoryMissing(t *testing.T) {
 		t.Fatalf("%v %+v", w.word(lab.NodeB), s)
 	}
 }
+
+// TestUDPSnapshots: keepers beside running loops, on both nodes; what they save is
+// what the nodes hold.
+func TestUDPSnapshots(t *testing.T) {
+	w := steadyUDP(t, saving(setting{app: "gateway"}, filepath.Join(t.TempDir(), "archive"), true))
+	w.until("snapshots", func() bool {
+		w.orders(100)
+		return w.snapshots(lab.NodeA).Written > 0 && w.snapshots(lab.NodeB).Written > 0
+	})
+	w.drained()
+	for _, place := range []string{lab.NodeA, lab.NodeB} {
+		p := w.nodes[place].lanes[0]
+		w.until("the keeper", func() bool { return w.snapshots(place).Position == p.mem.table.Tail })
+		for w.keepersEnded(true) {
+		}
+		if got, want := p.keeper.replay.Machine.Digest(), p.loop.Digest(); got != want {
+			t.Errorf("%s: its keeper's digest is %x, its loop's %x", place, got, want)
+		}
+	}
+}
