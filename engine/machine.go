@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"onebeat/engine/app"
 	"onebeat/engine/fixp"
@@ -18,7 +19,10 @@ var ErrConfig = errors.New("machine configuration")
 
 // VenueConfig is the session with the exchange.
 type VenueConfig struct {
-	Remote    app.Endpoint
+	Remote app.Endpoint
+	// Resolved holds the venue's MAC in its low 48 bits, lowest byte first, once
+	// somebody has found it; 0: not yet. It counts while Remote has none; nil: it has.
+	Resolved  *atomic.Uint64
 	LocalPort uint16 // of the lane address; differs from the clients' port
 	Session   sbe.UUID
 	Key       fixp.Key
@@ -330,6 +334,19 @@ func (m *Machine) SendToVenue() {
 	m.venue.SendNow(m.out, &m.vcfg.Remote, m.vcfg.LocalPort, venueFlow)
 }
 
+// venueFound reports whether frames can be sent to the venue.
+func (m *Machine) venueFound() bool {
+	at := &m.vcfg.Remote.MAC
+	if *at != [6]byte{} || m.vcfg.Resolved == nil {
+		return true
+	}
+	found := m.vcfg.Resolved.Load()
+	for i := range at {
+		at[i] = byte(found >> (8 * i))
+	}
+	return found != 0
+}
+
 // venueOut turns the outbox into the initiator's Out.
 type venueOut struct {
 	m   *Machine
@@ -338,7 +355,7 @@ type venueOut struct {
 
 // Buffer implements fixp.Out.
 func (v *venueOut) Buffer() []byte {
-	if v.out.Room() <= outboxReserve {
+	if v.out.Room() <= outboxReserve || !v.m.venueFound() {
 		return nil
 	}
 	return v.out.Open(v.m.vcfg.Remote, v.m.vcfg.LocalPort, 0)[:app.MaxDatagramBytes]

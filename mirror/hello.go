@@ -29,7 +29,7 @@ func (r *Replica) OnLinkFrame(b []byte, nowNs int64, out *app.Outbox) (order []b
 	}
 	switch h.Type {
 	case wire.HelloFrame:
-		r.onHello(&h, payload, nowNs)
+		r.onHello(&h, payload, from.MAC, nowNs)
 	case wire.Forward:
 		return h.Ride(payload)
 	case wire.Mirror:
@@ -103,7 +103,7 @@ const nobodysEpoch = ^uint32(0)
 
 // onHello learns the peer's ring, sets up the session keys once both know each
 // other's, and serves a standby that asks for what it lacks.
-func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
+func (r *Replica) onHello(h *wire.Header, payload []byte, from [6]byte, nowNs int64) {
 	var hello wire.Hello
 	if !r.link.baseRx.Verify(payload) || !hello.Parse(h.Ride(payload)) || h.Incarnation != hello.Incarnation {
 		r.helloRefused++
@@ -142,6 +142,12 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, nowNs int64) {
 		r.peerHello, r.freshFrom = h.Counter, r.table.Engine.TxCounter
 		r.event(EventPeer, hello.Incarnation, 0)
 	}
+	// Its NIC may be another one than before, or than nobody's that answered ARP.
+	// The MAC does not cover the outer headers: a flipped bit there comes once.
+	if from == r.helloFrom {
+		r.link.remote.MAC, r.table.Config.PeerLinkMAC = from, from
+	}
+	r.helloFrom = from
 	r.hello = hello
 	r.table.Config.PeerOrderMAC = hello.OrderMAC
 	r.step(role.Event{Kind: role.PeerHello, Hello: hello, Tail: r.ring.Tail(), Echoed: h.Echo}, nowNs)

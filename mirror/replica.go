@@ -119,9 +119,10 @@ type Replica struct {
 	hello        wire.Hello // the peer's last
 	helloCounter uint64
 	helloIncarn  uint64
-	peerHello    uint64 // counter of the last HELLO of the ring whose keys are set
-	freshFrom    uint64 // TxCounter when they were set, or the process began
-	goneOnFrom   uint64 // TxCounter when this writer last went on in a new epoch, mostly alone
+	helloFrom    [6]byte // MAC that the last one came from
+	peerHello    uint64  // counter of the last HELLO of the ring whose keys are set
+	freshFrom    uint64  // TxCounter when they were set, or the process began
+	goneOnFrom   uint64  // TxCounter when this writer last went on in a new epoch, mostly alone
 	helloDue     bool
 	helloRefused uint64
 	mismatch     uint64 // incarnation of a peer that was told so

@@ -124,7 +124,7 @@ type Watch struct {
 	FencedWord     uint64 // the word fencing took away
 	CandidateNs    uint64
 	CandidateWhy   uint64 // Why
-	DeadNs         uint64 // when the engine's thread ended; 0: it lives
+	DeadNs         uint64 // when the engine's thread ended, or panicked; 0: it lives
 
 	LastSecondFrames  uint64
 	LastSecondHeardNs uint64 // as LastHeardNs, on the order NIC

@@ -175,7 +175,7 @@ func (n *Node) prepareLane(ctx context.Context, l *config.Lane) (*laneParts, err
 		p.mirror.Remote = frame.Endpoint{MAC: nic.peerMAC, IP: link.PeerAddress, Port: uint16(link.Port)}
 		p.mirror.LinkFrameMax = nic.MTU + 14
 	}
-	if p.venueMAC, err = n.venueMAC(ctx, l); err != nil {
+	if err := n.findVenue(ctx, p); err != nil {
 		return nil, err
 	}
 	n.configureTable(p.mem.table, l, &p.mirror, n.order.MAC)

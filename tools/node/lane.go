@@ -135,7 +135,7 @@ func (n *Node) openLaneUDP(l *config.Lane, links, seconds map[int]xdp.Port) erro
 		n.configureTable(p.mem.table, l, &p.mirror, p.local.MAC)
 	}
 	if l.Venue != nil {
-		p.venueMAC = xdp.StandInMAC(l.Venue.Address)
+		p.venueAt.Store(macBits(xdp.StandInMAC(l.Venue.Address)))
 	}
 	return n.addLane(p, memory)
 }

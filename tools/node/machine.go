@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	"onebeat/engine"
 	"onebeat/engine/app"
@@ -13,17 +14,17 @@ import (
 	"onebeat/tools/config"
 )
 
-// newMachine builds a lane's machine. venueMAC is where frames to the venue go
-// until it was heard from; log is where a book notes what it accepts, or nil; watch
+// newMachine builds a lane's machine. venueAt is the venue's MAC until it was
+// heard from, or will be; log is where a book notes what it accepts, or nil; watch
 // are NewReplay's.
-func newMachine(l *config.Lane, venueMAC [6]byte, log *orderLog, watch ...func(app.App) (app.App, error)) (*engine.Machine, error) {
+func newMachine(l *config.Lane, venueAt *atomic.Uint64, log *orderLog, watch ...func(app.App) (app.App, error)) (*engine.Machine, error) {
 	cfg := engine.MachineConfig{Port: uint16(l.Port)}
 	for _, s := range l.Sessions {
 		cfg.Sessions = append(cfg.Sessions, fixp.SessionConfig{ID: sbe.UUID(s.ID), Key: fixp.NewKey(s.Key)})
 	}
 	if v := l.Venue; v != nil {
 		cfg.Venue = &engine.VenueConfig{
-			Remote:    app.Endpoint{MAC: venueMAC, IP: v.Address, Port: uint16(v.Port)},
+			Remote: app.Endpoint{IP: v.Address, Port: uint16(v.Port)}, Resolved: venueAt,
 			LocalPort: uint16(v.LocalPort), Session: sbe.UUID(v.Session), Key: fixp.NewKey(v.Key),
 		}
 	}
@@ -52,7 +53,7 @@ func newMachine(l *config.Lane, venueMAC [6]byte, log *orderLog, watch ...func(a
 }
 
 // NewMachine makes a lane's machine, without records, for who only rebuilds a state.
-func NewMachine(l *config.Lane) (app.Machine, error) { return newMachine(l, [6]byte{}, nil) }
+func NewMachine(l *config.Lane) (app.Machine, error) { return newMachine(l, nil, nil) }
 
 func newBook(l *config.Lane, log *orderLog) (*book.Book, error) {
 	cfg := book.Config{FlowsMax: max(64, len(l.Sessions))}

@@ -5,15 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
+	"sync"
 	"time"
 
-	"onebeat/tools/config"
+	"github.com/vishvananda/netns"
+
 	"onebeat/xdp"
 )
 
 const (
-	resolveEvery = time.Second
-	resolveFor   = 60 * time.Second
+	// A venue is asked for that long before its lane goes on without it, and
+	// looked for so often then.
+	resolveVenueFor = 300 * time.Millisecond
+	resolveEvery    = time.Second
 
 	// Peers are asked in turn, and not for long: a lane whose peer's host is dead
 	// must hold up neither its own start nor the other lanes.
@@ -21,7 +26,8 @@ const (
 	resolvePeerFor   = 5 * time.Second
 )
 
-// broadcastMAC reaches the only other end of a cable, whoever that will be.
+// broadcastMAC reaches the only other end of a cable, whoever that will be; its
+// first HELLO tells the replica its MAC.
 var broadcastMAC = [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
 // resolvePeers finds out who is at the other end of each cable.
@@ -61,28 +67,68 @@ func (n *Node) resolveOrder(ip netip.Addr, timeout time.Duration) ([6]byte, erro
 	return xdp.Resolve(n.order.Name, ip, timeout)
 }
 
-// awaitOrder waits for a neighbour on the order network to answer: the other
-// host may boot later.
-func (n *Node) awaitOrder(ctx context.Context, ip netip.Addr) ([6]byte, error) {
-	deadline := time.Now().Add(resolveFor)
-	for {
+// findVenue looks for a lane's venue. One that does not answer at once, its host
+// may boot later, is looked for beside the order path: neither this lane's part
+// in the mirror nor the other lanes wait for it.
+func (n *Node) findVenue(ctx context.Context, p *laneParts) error {
+	if p.cfg.Venue == nil {
+		return nil
+	}
+	ip := p.cfg.Venue.Address.Addr()
+	mac, err := n.resolveOrder(ip, resolveVenueFor)
+	if err == nil {
+		p.venueAt.Store(macBits(mac))
+		return nil
+	}
+	if !errors.Is(err, xdp.ErrNoNeighbour) || ctx.Err() != nil {
+		return fmt.Errorf("venue: %w", err)
+	}
+	n.log.Warn("the venue does not answer yet: the lane goes on without it", "lane", p.cfg.ID, "address", ip)
+	here, err := netns.Get()
+	if err != nil {
+		return fmt.Errorf("this network namespace: %w", err)
+	}
+	looking, stop := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() {
+		defer here.Close()
+		// A thread is bound to a namespace, and this one ends with the search.
+		runtime.LockOSThread()
+		if err := netns.Set(here); err != nil {
+			n.log.Error("the venue is not looked for", "lane", p.cfg.ID, "error", err)
+			return
+		}
+		n.lookForVenue(looking, p, ip)
+	})
+	n.closer = append(n.closer, func() error { stop(); done.Wait(); return nil })
+	return nil
+}
+
+func (n *Node) lookForVenue(ctx context.Context, p *laneParts, ip netip.Addr) {
+	said := ""
+	for ctx.Err() == nil {
 		mac, err := n.resolveOrder(ip, resolveEvery)
 		if err == nil {
-			return mac, nil
+			p.venueAt.Store(macBits(mac))
+			n.log.Info("the venue answers", "lane", p.cfg.ID, "address", ip)
+			return
 		}
-		if ctx.Err() != nil || time.Now().After(deadline) || !errors.Is(err, xdp.ErrNoNeighbour) {
-			return [6]byte{}, err
+		if text := err.Error(); text != said && !errors.Is(err, xdp.ErrNoNeighbour) {
+			said = text
+			n.log.Warn("the venue cannot be looked for", "lane", p.cfg.ID, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(resolveVenueFor):
 		}
 	}
 }
 
-func (n *Node) venueMAC(ctx context.Context, l *config.Lane) ([6]byte, error) {
-	if l.Venue == nil {
-		return [6]byte{}, nil
+// macBits is a MAC as engine.VenueConfig.Resolved has it.
+func macBits(mac [6]byte) uint64 {
+	bits := uint64(0)
+	for i, b := range mac {
+		bits |= uint64(b) << (8 * i)
 	}
-	mac, err := n.awaitOrder(ctx, l.Venue.Address.Addr())
-	if err != nil {
-		return [6]byte{}, fmt.Errorf("venue: %w", err)
-	}
-	return mac, nil
+	return bits
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync/atomic"
 
 	"onebeat/bpf"
 	"onebeat/engine"
@@ -65,21 +66,21 @@ type Node struct {
 
 // laneParts is one lane of a node.
 type laneParts struct {
-	cfg      *config.Lane
-	mirror   mirror.Config
-	mem      shared
-	ring     *ring.Ring
-	local    frame.Endpoint // what clients speak to
-	venueMAC [6]byte
-	order    xdp.Port
-	link     xdp.Port       // nil: no peer
-	second   xdp.Port       // transport udp: at this node's own order address; nil: one path, or kernel programs
-	muxes    []*xdp.Mux     // of sockets shared with other lanes
-	remote   arbiter.Remote // nil: nobody keeps the lane's record
-	replica  *mirror.Replica
-	loop     *engine.Loop
-	orders   *orderLog  // nil: none is kept
-	watch    *laneWatch // nil: no peer
+	cfg     *config.Lane
+	mirror  mirror.Config
+	mem     shared
+	ring    *ring.Ring
+	local   frame.Endpoint // what clients speak to
+	venueAt atomic.Uint64  // MAC of the venue, as engine.VenueConfig.Resolved has it
+	order   xdp.Port
+	link    xdp.Port       // nil: no peer
+	second  xdp.Port       // transport udp: at this node's own order address; nil: one path, or kernel programs
+	muxes   []*xdp.Mux     // of sockets shared with other lanes
+	remote  arbiter.Remote // nil: nobody keeps the lane's record
+	replica *mirror.Replica
+	loop    *engine.Loop
+	orders  *orderLog  // nil: none is kept
+	watch   *laneWatch // nil: no peer
 	// promotion is an operator's word that the lane goes on from a copy; nil: none.
 	promotion *Promotion
 	archive   *archive.Follower // nil: the log is in memory only
@@ -156,7 +157,7 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 	if p.cfg.OrderLog != "" {
 		p.orders = newOrderLog(p.cfg.OrderLog)
 	}
-	first, err := newMachine(p.cfg, p.venueMAC, p.orders)
+	first, err := newMachine(p.cfg, &p.venueAt, p.orders)
 	if err != nil {
 		return err
 	}
@@ -165,7 +166,7 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 			first = nil
 			return m
 		}
-		m, err := newMachine(p.cfg, p.venueMAC, p.orders)
+		m, err := newMachine(p.cfg, &p.venueAt, p.orders)
 		if err != nil {
 			panic(err) // the same configuration worked at the start
 		}

@@ -83,6 +83,7 @@ func (t *thread) run() error {
 		return err
 	}
 	defer unlock()
+	defer t.sayDeath()
 	if t.idle.strategy != config.IdleSpin {
 		// Best effort: without it a loop waits longer for a core it shares.
 		_ = pin.ShortSlice(pin.SharedSliceNs)
@@ -100,6 +101,20 @@ func (t *thread) run() error {
 		passed = t.idle.idle(work)
 	}
 	return t.each((*bpf.Kernel).LeaveEngine)
+}
+
+// sayDeath tells the kernel of a panic at once. The runtime, before it prints
+// and exits, stops the world and sleeps for 2 to 7 ms (runtime.freezetheworld);
+// until then nobody would take over.
+func (t *thread) sayDeath() {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	for _, p := range t.lanes {
+		atomic.StoreUint64(&p.mem.table.Watch.DeadNs, uint64(t.clock.NowNs()))
+	}
+	panic(cause)
 }
 
 // newThreads divides the lanes among threads by their cores. The configuration

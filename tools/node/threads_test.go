@@ -193,3 +193,27 @@ func (w *world) untilStates(want map[string][]lane.State) {
 		}
 	}
 }
+
+// A loop that panics is dead for the kernel before the runtime has told anybody.
+func TestPanicIsTheEnginesDeath(t *testing.T) {
+	clock, err := NewClock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := &lane.Table{}
+	th := &thread{clock: clock, lanes: []*laneParts{{mem: shared{table: table}}}}
+	die := func(with any) (said any) {
+		defer func() { said = recover() }()
+		defer th.sayDeath()
+		if with != nil {
+			panic(with)
+		}
+		return nil
+	}
+	if die(nil); table.Watch.DeadNs != 0 {
+		t.Error("an orderly end is no death")
+	}
+	if said := die("a bug"); said != "a bug" || table.Watch.DeadNs == 0 {
+		t.Errorf("%v, dead at %d", said, table.Watch.DeadNs)
+	}
+}
