@@ -38,6 +38,8 @@ type world struct {
 	wrap   map[string]func(xdp.Port) xdp.Port // ports of a node to come
 	judge  *judge                             // nil: arbitration pair
 	faulty func(net.Conn) net.Conn            // what a node's stream connections go through; nil: nothing
+	// loopsOnly: nothing works beside the loops, which are measured.
+	loopsOnly bool
 	// keeping are the lanes whose keepers work just now; kept hears when one ends.
 	keeping map[*laneParts]bool
 	kept    chan *laneParts
@@ -238,13 +240,17 @@ func (w *world) step() {
 		for _, p := range n.lanes {
 			p.loop.DoWork(w.clock.NowNs())
 		}
-		n.logEvents()
-		n.keepCuts()
+		if !w.loopsOnly {
+			n.logEvents()
+			n.keepCuts()
+		}
 		for _, p := range n.lanes {
 			if p.archive != nil {
 				p.archive.Step(w.clock.NowNs())
 			}
-			w.keep(p)
+			if !w.loopsOnly {
+				w.keep(p)
+			}
 		}
 	}
 	if w.client != nil {

@@ -11,6 +11,7 @@ import (
 // what happens now and then.
 func (w *world) allocatesNothing() {
 	w.t.Helper()
+	defer w.onlyLoops()()
 	allocs := testing.AllocsPerRun(1, func() {
 		for range 2000 {
 			w.client.order()
@@ -22,6 +23,14 @@ func (w *world) allocatesNothing() {
 	if allocs > 2 { // the runtime's own
 		w.t.Errorf("%v allocations in 2000 orders", allocs)
 	}
+}
+
+// onlyLoops lets nothing work beside the loops until the end.
+func (w *world) onlyLoops() (end func()) {
+	for w.keepersEnded(true) {
+	}
+	w.loopsOnly = true
+	return func() { w.loopsOnly = false }
 }
 
 // Whole cycles of both nodes, of the venue and of the client, from the order
