@@ -241,7 +241,7 @@ func (p *progress) read(ctx context.Context, positions []readmodel.Position, fre
 			if p.board.read(p.source.end); p.once {
 				return nil
 			}
-			p.board.current()
+			p.board.current(p.source.r.Waits())
 			p.pause(ctx, idleWait)
 			continue
 		}

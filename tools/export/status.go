@@ -45,11 +45,14 @@ func (b *board) read(position uint64) {
 	}
 }
 
-// current says that the log has nothing that is not handed to the target.
-func (b *board) current() {
+// current says that the log has nothing that is not handed to the target, and why,
+// if it is not because it ends there.
+func (b *board) current(waits string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.s.State = stateRunning
+	if b.s.State = stateRunning; waits != "" {
+		b.s.State = stateWaiting + ": " + waits
+	}
 	b.caughtUp()
 }
 
