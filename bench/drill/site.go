@@ -297,13 +297,22 @@ func (r *siteRun) promoteAt(place, daemon, node, by string) (*promotedLane, erro
 	return &done.Lanes[0], nil
 }
 
+// commandTimeout is far longer than any of the operator's commands takes.
+const commandTimeout = 30 * time.Second
+
 // command runs an operator's command to its end.
 func (r *siteRun) command(place string, out io.Writer, args ...string) error {
 	p, err := start(r.lab, r.o, place, out, args...)
 	if err != nil {
 		return err
 	}
-	<-p.done
+	select {
+	case <-p.done:
+	case <-r.stop:
+		return errors.Join(ErrStopped, p.stop())
+	case <-time.After(commandTimeout):
+		return errors.Join(fmt.Errorf("onebeat %s does not end within %v", strings.Join(args[:2], " "), commandTimeout), p.stop())
+	}
 	if p.err != nil {
 		return fmt.Errorf("onebeat %s: %w", strings.Join(args[:2], " "), p.why())
 	}

@@ -76,7 +76,10 @@ func RunHost(ctx context.Context, file *config.MirrordFile, o Options) error {
 		<-ctx.Done()
 		return server.Close()
 	}
-	return errors.Join(h.run(ctx), server.Close())
+	if err = h.run(ctx); err == nil {
+		<-ctx.Done() // who follows no more still says so
+	}
+	return errors.Join(err, server.Close())
 }
 
 func (h *host) run(ctx context.Context) error {
