@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -99,6 +100,7 @@ func (r *run) collect(l *laneRun) (*Logs, error) {
 		return nil, err
 	}
 	alignServers(logs, servers)
+	nameWriters(logs, l)
 	if !logs.HasBook {
 		if err := call(r.lab, lab.Venue, l.ID, control.CmdOrders, nil); err != nil {
 			return nil, err
@@ -135,6 +137,26 @@ func alignServers(logs *Logs, servers []load.Server) {
 	for i := range logs.Orders {
 		if o := &logs.Orders[i]; o.FirstAnswerNs != 0 {
 			o.Server = index[o.Server]
+		}
+	}
+}
+
+// nameWriters puts the writer's address in place of its standby's, where that let
+// the answers out.
+func nameWriters(logs *Logs, l *laneRun) {
+	for i := range logs.Servers {
+		s := &logs.Servers[i]
+		mac, err := net.ParseMAC(s.MAC)
+		if err != nil || len(mac) != 6 {
+			continue
+		}
+		via, relayed := (&load.Server{MAC: [6]byte(mac)}).Relayed()
+		switch {
+		case !relayed:
+		case via == [6]byte(lab.OrderMAC(l.Primary)):
+			s.MAC = lab.OrderMAC(l.Standby).String()
+		case via == [6]byte(lab.OrderMAC(l.Standby)):
+			s.MAC = lab.OrderMAC(l.Primary).String()
 		}
 	}
 }

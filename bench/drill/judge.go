@@ -351,7 +351,7 @@ func answersOverlap(logs *Logs) int64 {
 		switch {
 		case a.epoch > newest.epoch:
 			newest = a
-		case a.epoch < newest.epoch && a.server != newest.server:
+		case a.epoch < newest.epoch && logs.Servers[a.server].MAC != logs.Servers[newest.server].MAC:
 			overlapNs = max(overlapNs, a.atNs-newest.atNs)
 		}
 	}

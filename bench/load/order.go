@@ -40,6 +40,16 @@ type Server struct {
 	Datagrams       uint64
 }
 
+// relayedBit marks the address of a NIC that let answers out for another node.
+const relayedBit = 1
+
+// Relayed returns the NIC that let a server's answers out, if it was another node's.
+func (s *Server) Relayed() (via [6]byte, ok bool) {
+	via = s.MAC
+	via[0] &^= relayedBit
+	return via, via != s.MAC
+}
+
 // String is the address.
 func (s *Server) String() string { return net.HardwareAddr(s.MAC[:]).String() }
 

@@ -98,17 +98,18 @@ func (r *runner) receive() int {
 }
 
 // sawServer notes who answers and answers there: whoever served last is the
-// lane's primary. What the standby let out says neither: it counts as of whoever
-// served last, of nobody's address at the beginning.
+// lane's primary. What another node let out for it says only that: it counts as of
+// that one's MAC address with the group bit, which no sender has.
 func (r *runner) sawServer(from *frame.Endpoint, relayed bool) {
-	s := &r.servers[r.server]
+	mac := from.MAC
 	if relayed {
-		from = &frame.Endpoint{MAC: s.MAC}
+		mac[0] |= relayedBit
 	} else {
 		r.targets[r.target] = *from
 	}
-	if s.MAC != from.MAC || s.Datagrams == 0 {
-		s = r.findServer(&from.MAC)
+	s := &r.servers[r.server]
+	if s.MAC != mac || s.Datagrams == 0 {
+		s = r.findServer(&mac)
 	}
 	s.LastNs = r.nowNs
 	s.Datagrams++
