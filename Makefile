@@ -29,7 +29,7 @@ DRILL_DIR ?= bin/drill
 BENCH_DIR ?= bin/bench
 ARGS ?=
 
-.PHONY: help setup build generate lint fmt test test-all test-race test-unit sim demo drill bench bench-quick breakdown clean
+.PHONY: help setup build generate lint fmt test test-all test-race test-unit sim demo drill soak bench bench-quick breakdown clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,6 +100,13 @@ demo: build ## kill a primary under load and see nothing lost (20,000 orders/s, 
 drill: build ## play every fault DRILL_RUNS (5) times; report in DRILL_DIR (bin/drill)
 	$(NEED_ROOT)
 	@$(SUDO) $(BIN) drill --all --runs $(DRILL_RUNS) --report $(DRILL_DIR) $(ARGS)
+
+# SOAK_RECORDS, SOAK_RATE: how much, and orders a second. ARGS="--seed N" plays one again.
+SOAK_RECORDS ?= 10000000
+SOAK_RATE ?= 8000
+soak: build ## kill nodes, fill disks and cut files over SOAK_RECORDS (10,000,000) records
+	$(NEED_ROOT)
+	@$(SUDO) $(BIN) drill --fault soak --records $(SOAK_RECORDS) --rate $(SOAK_RATE) --heartbeat 60ms --hang-budget 120ms --wait 150ms $(ARGS)
 
 bench: build ## measure everything beside its peers; report in BENCH_DIR (bin/bench)
 	$(NEED_ROOT)
