@@ -30,7 +30,10 @@ func sceneOf(l *lab.Lab, o *Options, f *fault) *scene.Scene {
 		fmt.Fprintf(&lines, "arbitration = \"fence\"\n")
 		link.WriteString(agentSection(l))
 	case Witness, Etcd:
-		fmt.Fprintf(&lines, "arbitration = %q\nwait = %q\non_timeout = \"degrade\"\n", o.Arbitration, o.Wait)
+		fmt.Fprintf(&lines, "arbitration = %q\n", o.Arbitration)
+		if o.Policy != PolicyNone {
+			fmt.Fprintf(&lines, "wait = %q\non_timeout = \"degrade\"\n", o.Wait)
+		}
 		node.WriteString(arbiterSection(o.Arbitration))
 	}
 	lanes := scene.OneLane

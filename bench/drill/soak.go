@@ -56,7 +56,7 @@ const (
 	// soakPause is the longest time between two harms.
 	soakPause = 800 * time.Millisecond
 	// soakReady is how long a node may take to catch up.
-	soakReady = 30 * time.Second
+	soakReady = time.Minute
 	// soakDown is the longest time that a killed node stays dead.
 	soakDown = 400 * time.Millisecond
 	// soakOrders bounds the load: the client keeps them all.

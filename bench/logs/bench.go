@@ -22,10 +22,11 @@ const (
 	Reader  = "reader"  // until another process has read a record
 	Archive = "archive" // ring to disk, and what it costs the order path
 	Replay  = "replay"  // the gateway's state from its archive
+	Catchup = "catchup" // a log of 1 GiB over TLS, archived again
 )
 
 // All lists the shapes in the order they are measured.
-var All = []string{Append, Reader, Archive, Replay}
+var All = []string{Append, Reader, Archive, Replay, Catchup}
 
 // Options say how to measure.
 type Options struct {
@@ -54,7 +55,7 @@ func Measure(ctx context.Context, shape string, o Options) (r Result, err error)
 	}
 	o.Progress(shape)
 	run := map[string]func(context.Context, *Options) (Result, error){
-		Append: measureAppend, Reader: measureReader, Archive: measureArchive, Replay: measureReplay}[shape]
+		Append: measureAppend, Reader: measureReader, Archive: measureArchive, Replay: measureReplay, Catchup: measureCatchup}[shape]
 	if r, err = run(ctx, &o); err != nil {
 		return r, fmt.Errorf("%s: %w", shape, err)
 	}

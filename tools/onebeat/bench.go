@@ -50,6 +50,7 @@ Shapes of the log, beside the order path (--shape logs: each of them in turn)
   reader    from a record's append to its arrival in another process that spins
   archive   ring to disk, memory meanwhile, and mirrored orders without and with it
   replay    the gateway's state rebuilt from its archive
+  catchup   a log of 1 GiB over TLS on the loopback, checked and archived again
 
 All shapes are measured by the same client: its clock is read right before the
 system call that sends and right after the receive ring shows the answer. With
