@@ -129,6 +129,8 @@ func TestRefusals(t *testing.T) {
 		{"ring odd", `app = "gateway"`, "app = \"gateway\"\nring_size = \"3MiB\"", "lane[0].ring_size: 3MiB is not a power of two from 1MiB to 512MiB"},
 		{"ring small", `app = "gateway"`, "app = \"gateway\"\nring_size = 4096", "lane[0].ring_size: 4KiB is not a power of two"},
 		{"ring large", `app = "gateway"`, "app = \"gateway\"\nring_size = \"1GiB\"", "lane[0].ring_size: 1GiB is not a power of two"},
+		{"no such policy", `app = "gateway"`, "app = \"gateway\"\npolicy = \"aplied\"", "lane[0].policy: no such policy"},
+		{"a policy without its argument", `app = "gateway"`, "app = \"gateway\"\npolicy = \"mirrored:5\"", "lane[0].policy: policy mirrored"},
 		{"none with wait", `app = "gateway"`, "app = \"gateway\"\npolicy = \"none\"\nwait = \"1ms\"", "lane[0].wait: policy none does not wait for an ACK"},
 		{"wait without end", `app = "gateway"`, "app = \"gateway\"\nwait = \"20ms\"", "lane[0].on_timeout: missing, but wait ends; say degrade"},
 		{"end without wait", `app = "gateway"`, "app = \"gateway\"\non_timeout = \"stop\"", "lane[0].on_timeout: is never reached"},

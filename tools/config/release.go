@@ -19,6 +19,21 @@ func (l *Lane) Terms() (policy.Terms, error) {
 	return t, t.Check()
 }
 
+// Holders is how many nodes beside the writer can hold a lane's record so that it
+// counts.
+func (c *Config) Holders(l *Lane) int {
+	n := 0
+	if l.Peer != 0 {
+		n++
+	}
+	for i := range c.Sites {
+		if c.Sites[i].Counts {
+			n++
+		}
+	}
+	return n
+}
+
 // policy: what a lane's outputs wait for, and what then.
 func (k *checker) policy(l *Lane, at func(string) string) {
 	if l.Policy == "" && k.ok(at("policy")) {

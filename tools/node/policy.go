@@ -151,5 +151,8 @@ func (n *Node) mayChange(p *laneParts, t *policy.Terms) error {
 	if t.Archives() && n.cfg.Archive != nil && n.cfg.Archive.Sync == config.SyncNone {
 		return errors.New(t.Policy + ": archive.sync is \"none\", so nothing would be on a disk when it is answered")
 	}
+	if have := n.cfg.Holders(p.cfg); int(t.Copies) > have {
+		return fmt.Errorf("%d copies: only %d holders beside this node count here: the standby, and each [[site]] with counts = true", t.Copies, have)
+	}
 	return nil
 }
