@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"onebeat/engine/app"
 	"onebeat/mirror/archive"
@@ -50,6 +51,22 @@ func (p *Puller) parted(ctx context.Context, source Source) bool {
 		}
 	}
 	return false
+}
+
+// partedPatience is how long sources must lack the copy's last epoch before it is
+// cut: one that was just started may not have looked at its archive yet.
+const partedPatience = 3 * time.Second
+
+// partedLong reports whether that time is over, and begins it anew for the next cut.
+func (p *Puller) partedLong() bool {
+	if p.partedAt.IsZero() {
+		p.partedAt = time.Now()
+	}
+	if time.Since(p.partedAt) < partedPatience {
+		return false
+	}
+	p.partedAt = time.Time{}
+	return true
 }
 
 // epochStart returns where the last epoch of an archive begins.

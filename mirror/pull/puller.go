@@ -63,6 +63,7 @@ type Puller struct {
 	stop     context.CancelFunc // of the follower
 	ended    chan error
 	began    time.Time
+	partedAt time.Time // since when sources lack the copy's last epoch; zero: they do not
 
 	keep     atomic.Uint64
 	seen     atomic.Uint32 // epoch, for others
@@ -241,7 +242,7 @@ func (p *Puller) Run(ctx context.Context) error {
 			break
 		}
 		if moved {
-			tries, lacking = 0, 0
+			tries, lacking, p.partedAt = 0, 0, time.Time{}
 		}
 		again, local := p.settle(ctx, source, err, &lacking)
 		if local != nil {
@@ -272,7 +273,7 @@ func (p *Puller) settle(ctx context.Context, source Source, err error, lacking *
 	case errors.Is(err, stream.ErrOtherLife):
 		local = p.aside()
 		return local == nil, local
-	case errors.Is(err, stream.ErrBehind) && p.parted(ctx, source):
+	case errors.Is(err, stream.ErrBehind) && p.parted(ctx, source) && p.partedLong():
 		// Its log has a later epoch than this one, and lacks this one's last: what was
 		// written in that is not of the lane any more.
 		at, local := epochStart(p.files(), p.o.Archive.Dir, p.epoch)
