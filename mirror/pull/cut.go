@@ -57,7 +57,7 @@ func (p *Puller) parted(ctx context.Context, source Source) bool {
 // cut: one that was just started may not have looked at its archive yet.
 const partedPatience = 3 * time.Second
 
-// partedLong reports whether that time is over, and begins it anew for the next cut.
+// partedLong reports whether that time is over, and leaves a little of it for the next cut.
 func (p *Puller) partedLong() bool {
 	if p.partedAt.IsZero() {
 		p.partedAt = time.Now()
@@ -65,7 +65,8 @@ func (p *Puller) partedLong() bool {
 	if time.Since(p.partedAt) < partedPatience {
 		return false
 	}
-	p.partedAt = time.Time{}
+	// The epochs before it, if they are lacking too, need not wait so long again.
+	p.partedAt = p.partedAt.Add(partedPatience / 10)
 	return true
 }
 
