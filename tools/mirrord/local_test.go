@@ -206,7 +206,7 @@ func TestLocal(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.append(800, 2)
-	stop = daemonOf(t, run)
+	daemonOf(t, run)
 	h.archivedTo(h.ring.Tail())
 	if err := h.ring.Cut(at); err != nil { // and under its eyes
 		t.Fatal(err)
