@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,7 +36,7 @@ type world struct {
 	frozen map[string]bool                    // not stepped: SIGSTOP
 	client *testClient                        // lane 0's
 	others []*testClient                      // further lanes'
-	said   map[string][]string                // a node's log lines
+	said   lines                              // what the nodes log
 	wrap   map[string]func(xdp.Port) xdp.Port // ports of a node to come
 	judge  *judge                             // nil: arbitration pair
 	faulty func(net.Conn) net.Conn            // what a node's stream connections go through; nil: nothing
@@ -148,11 +150,29 @@ type testLog struct {
 
 func (l testLog) Write(b []byte) (int, error) {
 	l.w.t.Logf("%s: %s", l.place, b)
-	if l.w.said == nil {
-		l.w.said = map[string][]string{}
-	}
-	l.w.said[l.place] = append(l.w.said[l.place], string(b))
+	l.w.said.add(l.place, string(b))
 	return len(b), nil
+}
+
+// lines are log lines by place; keepers beside the loops log, too.
+type lines struct {
+	mu   sync.Mutex
+	from map[string][]string
+}
+
+func (l *lines) add(place, line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.from == nil {
+		l.from = map[string][]string{}
+	}
+	l.from[place] = append(l.from[place], line)
+}
+
+func (l *lines) of(place string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.from[place])
 }
 
 // keep lets a lane's keeper do a piece of work beside the loops, as in a node: it

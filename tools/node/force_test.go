@@ -65,7 +65,7 @@ func (w *world) checkForced(place string, tail uint64) {
 		w.t.Fatalf("the log ends at %d, and was at %d", now, tail)
 	}
 	if !w.refusal(place, "msg=forced lane=0 detail=\""+jane) {
-		w.t.Errorf("the node's log does not tell: %v", w.said[place])
+		w.t.Errorf("the node's log does not tell: %v", w.said.of(place))
 	}
 	r, err := inspect.OpenRing(w.lab.BPFFS(place), 0)
 	if err != nil {

@@ -93,7 +93,7 @@ func TestPolicyNoneStopsUnheard(t *testing.T) {
 		t.Fatalf("A goes on beside B%s", w.describe())
 	}
 	if !w.refusal(lab.NodeA, "msg=lease") {
-		t.Errorf("A does not say why it stopped: %v", w.said[lab.NodeA])
+		t.Errorf("A does not say why it stopped: %v", w.said.of(lab.NodeA))
 	}
 	if record := b.replica.Record(); record.Count() != 1 {
 		t.Error(record)

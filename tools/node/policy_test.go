@@ -53,7 +53,7 @@ func (w *world) inForce(place string) *mirror.InForce {
 
 // hasSaid reports whether a node has logged a line with all of these words.
 func (w *world) hasSaid(place string, words ...string) bool {
-	for _, line := range w.said[place] {
+	for _, line := range w.said.of(place) {
 		all := true
 		for _, word := range words {
 			all = all && strings.Contains(line, word)

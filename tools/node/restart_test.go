@@ -276,7 +276,7 @@ func TestPrimaryWithNewRingIsFollowed(t *testing.T) {
 
 // refusal looks for what a node refused, in its log of events.
 func (w *world) refusal(place, words string) bool {
-	for _, line := range w.said[place] {
+	for _, line := range w.said.of(place) {
 		if strings.Contains(line, words) {
 			return true
 		}
@@ -315,7 +315,7 @@ func TestRestartWithoutTheLogsBeginning(t *testing.T) {
 			t.Fatalf("it serves without its state%s", w.describe())
 		}
 		if !w.refusal(lab.NodeA, "--cleanup") {
-			t.Fatalf("it does not say why: %v", w.said[lab.NodeA])
+			t.Fatalf("it does not say why: %v", w.said.of(lab.NodeA))
 		}
 	})
 	t.Run("standby", func(t *testing.T) {
@@ -328,7 +328,7 @@ func TestRestartWithoutTheLogsBeginning(t *testing.T) {
 			t.Fatalf("it stands by without its state%s", w.describe())
 		}
 		if !w.refusal(lab.NodeB, "--cleanup") {
-			t.Fatalf("it does not say why: %v", w.said[lab.NodeB])
+			t.Fatalf("it does not say why: %v", w.said.of(lab.NodeB))
 		}
 	})
 	t.Run("killed primary", func(t *testing.T) {
@@ -343,7 +343,7 @@ func TestRestartWithoutTheLogsBeginning(t *testing.T) {
 		w.orders(50)
 		w.checkOnce()
 		if !w.refusal(lab.NodeA, "--cleanup") {
-			t.Fatalf("it does not say why: %v", w.said[lab.NodeA])
+			t.Fatalf("it does not say why: %v", w.said.of(lab.NodeA))
 		}
 	})
 }

@@ -153,7 +153,7 @@ func harm(t *testing.T, path string, offset int) {
 }
 
 func (w *world) saidSome(place, text string) bool {
-	for _, line := range w.said[place] {
+	for _, line := range w.said.of(place) {
 		if strings.Contains(line, text) {
 			return true
 		}

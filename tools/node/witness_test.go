@@ -259,7 +259,7 @@ func TestWitnessGoneWhenItIsNeeded(t *testing.T) {
 		t.Fatalf("%+v%s", w.judge.register(), w.describe())
 	}
 	if !w.refusal(lab.NodeB, "onebeat witness seed") {
-		t.Errorf("it does not say why: %v", w.said[lab.NodeB])
+		t.Errorf("it does not say why: %v", w.said.of(lab.NodeB))
 	}
 	s := w.nodes[lab.NodeB].laneStatus(w.nodes[lab.NodeB].lanes[0])
 	if s.Arbiter == nil || s.Arbiter.Known || s.Arbiter.AnsweredNs == 0 || s.Arbiter.Silent || s.Arbitration != "witness" {
