@@ -221,9 +221,7 @@ func TestPolicyChangeIsARecord(t *testing.T) {
 	if w.rides(lab.NodeA) == before {
 		t.Error("mirrored again, and nothing rides")
 	}
-	if !w.hasSaid(lab.NodeA, "msg=policy", "change 3") {
-		t.Error("no event")
-	}
+	w.until("it is said", func() bool { return w.hasSaid(lab.NodeA, "msg=policy", "change 3") })
 	w.checkOnce()
 	w.sameState()
 }
