@@ -15,7 +15,7 @@ import (
 // copyDir copies a flat directory.
 func copyDir(t testing.TB, from string) string {
 	t.Helper()
-	to := filepath.Join(t.TempDir(), "copy")
+	to := filepath.Join(memoryDir(t), "copy")
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +362,7 @@ func failAt(t *testing.T, o Options, n int, fault disk.Fault) int {
 		left--
 		return fault
 	}
-	o.FS, o.Dir = faulty, filepath.Join(t.TempDir(), "lane")
+	o.FS, o.Dir = faulty, filepath.Join(memoryDir(t), "lane")
 	b := newBed(t, o)
 	b.rng = rand.New(rand.NewPCG(9, 9))
 	b.put(400)

@@ -1,9 +1,11 @@
 package archive
 
 import (
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"testing"
 	"time"
 
 	"onebeat/engine/app"
@@ -16,6 +18,27 @@ func decodeAt(b []byte, position uint64) (app.Record, ring.State) {
 	var rec app.Record
 	_, state := ring.Decode(b[:min(len(b), ring.MaxRecordBytes)], position, &rec)
 	return rec, state
+}
+
+// memoryDir is a directory in memory: the crash points, which make thousands of
+// files, need not wait for a disk. TestKilled and the benchmarks use a real one.
+func memoryDir(t testing.TB) string {
+	t.Helper()
+	const parent, need = "/dev/shm", 32 << 20
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(parent, &s); err != nil || s.Bavail*uint64(s.Bsize) < need {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp(parent, "onebeat-archive-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 // lineWriter keeps what a process says.
