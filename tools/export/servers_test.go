@@ -159,7 +159,8 @@ func startPostgres(t testing.TB, settings ...string) *server {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
-	s.args = []string{"-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=64MB", "-c", "max_wal_size=256MB"}
+	s.args = []string{"-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=64MB", "-c", "max_wal_size=256MB",
+		"-c", "dynamic_shared_memory_type=mmap"} // in its directory: of a killed server nothing stays in /dev/shm
 	for _, x := range settings {
 		s.args = append(s.args, "-c", x)
 	}
