@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -26,7 +28,7 @@ func (l *laneLog) flowing(every time.Duration, records int) (stop func()) {
 	return stop
 }
 
-// TestKilledAgainAndAgain: a real process, killed at random moments while records
+// TestKilledAgainAndAgain (EXPORT_KILLS times, 18): a real process, killed at random moments while records
 // flow, and servers that are killed, too: row by row what is made in one go.
 func TestKilledAgainAndAgain(t *testing.T) {
 	if testing.Short() {
@@ -38,17 +40,22 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	path := l.config("killed", postgresSection(pg.dir, "killed")+redisSection(rd.dir, "killed"))
 	r := rand.New(rand.NewPCG(11, 11))
 	stop := l.flowing(8*time.Millisecond, 30)
-	const kills = 36
+	kills := 18
+	if s := os.Getenv("EXPORT_KILLS"); s != "" {
+		var err error
+		kills, err = strconv.Atoi(s)
+		must(t, err)
+	}
 	for n := range kills {
 		c := child(t, path)
 		time.Sleep(time.Duration(60+r.IntN(500)) * time.Millisecond)
-		switch n {
-		case 9, 21:
+		switch n % 18 {
+		case 4, 11:
 			pg.stop(syscall.SIGKILL)
 			time.Sleep(50 * time.Millisecond)
 			pg.start()
 			time.Sleep(300 * time.Millisecond)
-		case 15, 27:
+		case 7, 14:
 			rd.stop(syscall.SIGKILL)
 			time.Sleep(50 * time.Millisecond)
 			rd.start()

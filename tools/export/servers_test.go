@@ -35,20 +35,26 @@ type server struct {
 // serverDir is a directory that another user may work in, away when the test ends.
 func serverDir(t testing.TB, who *syscall.Credential) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "obx")
+	dir, err := ownedDir(who)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if who != nil {
-		if err := os.Chown(dir, int(who.Uid), int(who.Gid)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	return dir
+}
+
+func ownedDir(who *syscall.Credential) (string, error) {
+	dir, err := os.MkdirTemp("", "obx")
+	if err != nil {
+		return "", err
+	}
+	if err = os.Chmod(dir, 0o755); err == nil && who != nil {
+		err = os.Chown(dir, int(who.Uid), int(who.Gid))
+	}
+	if err != nil {
+		os.RemoveAll(dir)
+	}
+	return dir, err
 }
 
 // unprivileged is the database's own user: PostgreSQL refuses root. nil: we are
@@ -147,6 +153,31 @@ func postgresBin(t testing.TB) string {
 	return filepath.Dir(dirs[len(dirs)-1])
 }
 
+// newCluster is where cluster made its one; TestMain removes it.
+var newCluster string
+
+// cluster is an empty cluster that no server used: made once, copied by each test.
+func cluster(t testing.TB, bin string, who *syscall.Credential) string {
+	t.Helper()
+	data := filepath.Join(newCluster, "data")
+	if newCluster != "" {
+		return data
+	}
+	dir, err := ownedDir(who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data = filepath.Join(dir, "data")
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "trader", "-A", "trust", "--no-sync", "-E", "UTF8", "--no-locale")
+	initdb.Dir, initdb.SysProcAttr = dir, &syscall.SysProcAttr{Credential: who}
+	if out, err := initdb.CombinedOutput(); err != nil {
+		os.RemoveAll(dir)
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	newCluster = dir
+	return data
+}
+
 // startPostgres makes and starts a server that listens on a Unix socket in its
 // directory.
 func startPostgres(t testing.TB, settings ...string) *server {
@@ -154,10 +185,8 @@ func startPostgres(t testing.TB, settings ...string) *server {
 	bin, who := postgresBin(t), unprivileged(t)
 	s := &server{t: t, dir: serverDir(t, who), who: who, program: filepath.Join(bin, "postgres")}
 	data := filepath.Join(s.dir, "data")
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "trader", "-A", "trust", "--no-sync", "-E", "UTF8", "--no-locale")
-	initdb.Dir, initdb.SysProcAttr = s.dir, &syscall.SysProcAttr{Credential: who}
-	if out, err := initdb.CombinedOutput(); err != nil {
-		t.Fatalf("initdb: %v\n%s", err, out)
+	if out, err := exec.Command("cp", "-a", cluster(t, bin, who), data).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 	s.args = []string{"-D", data, "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=64MB", "-c", "max_wal_size=256MB",
 		"-c", "dynamic_shared_memory_type=mmap"} // in its directory: of a killed server nothing stays in /dev/shm

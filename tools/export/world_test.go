@@ -40,7 +40,11 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if newCluster != "" {
+		os.RemoveAll(newCluster)
+	}
+	os.Exit(code)
 }
 
 const (
