@@ -236,7 +236,8 @@ func (r *Replica) takePiece(p *piece, nowNs int64) bool {
 	if end > r.ring.Limit() {
 		return false
 	}
-	if err := r.ring.WriteRaw(p.position, p.records); err != nil {
+	position := max(p.position, tail) // the link may have brought its beginning
+	if err := r.ring.WriteRaw(position, p.records[position-p.position:]); err != nil {
 		f.stopped.Store(true)
 		r.tell(EventRefused, nowNs, "what was fetched does not fit the log: "+err.Error())
 		return true
@@ -244,7 +245,7 @@ func (r *Replica) takePiece(p *piece, nowNs int64) bool {
 	if p.epochs {
 		r.newest = p.record
 	}
-	r.fed += uint64(len(p.records))
+	r.fed += end - position
 	return true
 }
 

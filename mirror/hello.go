@@ -44,13 +44,13 @@ func (r *Replica) OnLinkFrame(b []byte, nowNs int64, out *app.Outbox) (order []b
 
 // sendHello tells the peer where this node stands.
 func (r *Replica) sendHello() {
-	r.helloDue = false
+	r.helloDue, r.saidTail = false, r.ring.Tail()
 	b := r.link.reserve()
 	if b == nil {
 		return
 	}
 	want := wire.WantJoin
-	if r.word.State() == lane.Active || r.word.State() == lane.Standby || r.broken {
+	if r.word.State() == lane.Active || r.word.State() == lane.Standby || r.broken || r.feeding && !r.Feed.lag.Salvage {
 		want = wire.WantNothing
 	}
 	if r.diverged {
@@ -159,7 +159,22 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, from [6]byte, nowNs in
 		r.link.kick()
 	} else if hello.Authority.State() == lane.Syncing && r.word.State() == lane.Active {
 		r.helloDue = true // it lacks a state, and takes none before it has heard its writer
+	} else {
+		r.askOn()
 	}
+}
+
+// askOn asks for the next burst at once when the writer's HELLO, which leaves behind
+// each burst, finds that this one brought much: at a burst per tick a busy writer's log
+// grows faster than the standby's, or never comes near enough. A burst that brought
+// little was all there is, or was lost: the next tick will do.
+func (r *Replica) askOn() {
+	if r.word.State() != lane.Syncing || r.hello.Authority.State() != lane.Active || r.broken || r.feeding ||
+		r.ring.Tail() < r.saidTail+readyBytes {
+		return
+	}
+	r.sendHello()
+	r.link.kick()
 }
 
 // setKeys derives the session keys of two rings and gives them to the kernel.

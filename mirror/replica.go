@@ -124,6 +124,7 @@ type Replica struct {
 	freshFrom    uint64  // TxCounter when they were set, or the process began
 	goneOnFrom   uint64  // TxCounter when this writer last went on in a new epoch, mostly alone
 	helloDue     bool
+	saidTail     uint64 // end of the log as the last HELLO said it
 	helloRefused uint64
 	mismatch     uint64 // incarnation of a peer that was told so
 	refusedAt    uint64

@@ -152,17 +152,32 @@ func (c *catcher) feedFrom(ctx context.Context, client *stream.Client, lag *mirr
 	if lag.From > 0 {
 		req.Last, _ = stream.LastHead(c.lane.ring, lag.From)
 	}
-	log, err := client.Log(req)
+	stop := context.AfterFunc(ctx, func() {
+		c.lane.replica.Feed.Stop()
+		_ = client.Close() // what waits for it ends
+	})
+	defer stop()
+	for {
+		before := req.From
+		if err := c.feedOnce(ctx, client, &req); err != nil || lag.Salvage || req.From-before < feedNearBytes || c.lane.replica.Feed.Stopped() {
+			return err
+		}
+	}
+}
+
+// feedNearBytes is how little an answer brings when the log's end is near: the frames
+// of the link bring the rest. Behind more than that the writer has gone on meanwhile,
+// for as long as it took to take that in.
+const feedNearBytes = 256 << 10
+
+// feedOnce brings what the server has now, and makes the request the next one.
+func (c *catcher) feedOnce(ctx context.Context, client *stream.Client, req *stream.LogRequest) error {
+	log, err := client.Log(*req)
 	if err != nil {
 		return err
 	}
 	defer log.Close() // ends nothing but what runs for it
-	f := &c.lane.replica.Feed
-	stop := context.AfterFunc(ctx, func() {
-		f.Stop()
-		_ = client.Close() // what waits for it ends
-	})
-	defer stop()
+	f, from := &c.lane.replica.Feed, req.From
 	for {
 		chunk, err := log.Next()
 		var cut *stream.Cut
@@ -176,11 +191,14 @@ func (c *catcher) feedFrom(ctx context.Context, client *stream.Client, lag *mirr
 			return err
 		}
 		c.position.Store(chunk.End())
-		if !c.awaitArchive(ctx, chunk.Position) || !f.Put(chunk.Position, chunk.Records, uint64(c.lane.ring.SizeBytes())) {
+		if !c.awaitArchive(ctx, from, chunk.Position) || !f.Put(chunk.Position, chunk.Records, uint64(c.lane.ring.SizeBytes())) {
 			if f.Stopped() {
 				return nil
 			}
 			return fmt.Errorf("the log at %d does not fit a ring of %d bytes", chunk.Position, c.lane.ring.SizeBytes())
+		}
+		if len(chunk.Records) > 0 {
+			req.From, req.Last, req.Epoch = chunk.End(), chunk.Last, chunk.Last.Epoch()
 		}
 	}
 }
@@ -201,13 +219,14 @@ func (c *catcher) preferState(client *stream.Client, lag *mirror.Lag) error {
 }
 
 // awaitArchive keeps the ring from running away from this node's archive, which
-// would have a gap: half of the ring at most lies between. One that fails is not
-// waited for. false: nothing more is wanted.
-func (c *catcher) awaitArchive(ctx context.Context, position uint64) bool {
+// would have a gap: half of the ring at most lies between. An archive that ends before
+// what is fetched, as behind a snapshot it does, goes on in what is fetched: only with
+// that in the ring. One that fails is not waited for. false: nothing more is wanted.
+func (c *catcher) awaitArchive(ctx context.Context, from, position uint64) bool {
 	a, half := c.lane.archive, uint64(c.lane.ring.SizeBytes())/2
 	for a != nil && ctx.Err() == nil {
 		s := a.Status()
-		if s.State == "failing" || position < s.End+half || s.State == "following" && s.Segments == 0 {
+		if s.State == "failing" || position < max(s.End, from)+half || s.State == "following" && s.Segments == 0 {
 			break
 		}
 		if c.lane.replica.Feed.Stopped() {
