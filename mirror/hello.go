@@ -248,8 +248,10 @@ func (r *Replica) serveCatchUp(hello *wire.Hello, hears bool, nowNs int64) {
 }
 
 // readyBytes is how near to the tail a standby must be to be taken in: what one
-// burst carries, so that orders wait for it a moment only.
-const readyBytes = 16 << 10
+// burst carries, so that orders wait for it a moment only. Less, and under load
+// on busy cores a standby is never that near: the log grows by 16 KiB within the
+// 10 ms that its HELLO may take to be read.
+const readyBytes = 64 << 10
 
 // onMirror appends in SYNCING: user space alone writes the ring then.
 func (r *Replica) onMirror(h *wire.Header, payload []byte, nowNs int64) {
