@@ -164,13 +164,16 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, from [6]byte, nowNs in
 	}
 }
 
+// muchBytes is what a burst must bring for the next one to be asked for at once.
+const muchBytes = 16 << 10
+
 // askOn asks for the next burst at once when the writer's HELLO, which leaves behind
 // each burst, finds that this one brought much: at a burst per tick a busy writer's log
 // grows faster than the standby's, or never comes near enough. A burst that brought
 // little was all there is, or was lost: the next tick will do.
 func (r *Replica) askOn() {
 	if r.word.State() != lane.Syncing || r.hello.Authority.State() != lane.Active || r.broken || r.feeding ||
-		r.ring.Tail() < r.saidTail+readyBytes {
+		r.ring.Tail() < r.saidTail+muchBytes {
 		return
 	}
 	r.sendHello()
