@@ -11,12 +11,15 @@ import (
 	"time"
 )
 
+// fewRuns are enough for a failover in every mode.
+const fewRuns = 256
+
 // lasting reports whether the simulator goes on: for SIM_SECONDS, as `make sim`
 // sets it, or for the same few runs on every machine.
 func lasting(t *testing.T) func(runs int) bool {
 	s := os.Getenv("SIM_SECONDS")
 	if s == "" {
-		few := 256
+		few := fewRuns
 		if testing.Short() {
 			few = 32 // the race detector is ten times slower
 		}
@@ -65,7 +68,13 @@ func TestSimulation(t *testing.T) {
 	var total Result
 	modes := map[string]int{}
 	runs := 0
-	for ; goesOn(runs); seed++ {
+	all := slices.Concat(Modes, leaseModes, fenceModes, policyModes)
+	// Which modes the first seeds draw is chance: a short run goes on until each
+	// had its failover.
+	lacking := func() bool {
+		return total.Shots == 0 || slices.ContainsFunc(all, func(m Mode) bool { return modes[m.Name] == 0 })
+	}
+	for ; goesOn(runs) || runs < fewRuns && lacking(); seed++ {
 		cfg := Draw(seed)
 		r := memory.Run(cfg)
 		if r.Failure != "" {
@@ -85,7 +94,7 @@ func TestSimulation(t *testing.T) {
 	fmt.Printf("simulated %d failovers (%d promotions) in %d runs, %d outputs released, %d words of an operator; %.1f s, %.0f failovers a second\n",
 		total.Failovers, total.Promotions, runs, total.Released, total.Forced, took, float64(total.Failovers)/took)
 	fmt.Printf("  with policy none %d bytes of released records were lost; %d hosts had their power taken; %d rings began behind a snapshot\n", total.Lost, total.Shots, total.Adopted)
-	for _, m := range slices.Concat(Modes, leaseModes, fenceModes, policyModes) {
+	for _, m := range all {
 		fmt.Printf("  %-16s %d\n", m.Name, modes[m.Name])
 		if modes[m.Name] == 0 {
 			t.Errorf("no failover in mode %s", m.Name)
