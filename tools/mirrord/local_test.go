@@ -206,23 +206,22 @@ func TestLocal(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.append(800, 2)
-	daemonOf(t, run)
+	stop = daemonOf(t, run)
 	h.archivedTo(h.ring.Tail())
 	if err := h.ring.Cut(at); err != nil { // and under its eyes
 		t.Fatal(err)
 	}
 	h.append(300, 3)
 	h.archivedTo(h.ring.Tail())
-	v, err := archive.Verify(disk.OS{}, h.dir(), nil)
-	if err != nil || len(v.Problems) > 0 || v.Epochs.To != 3 {
-		t.Errorf("%+v, %v", v, err)
-	}
-
 	// It is shipped.
 	until(t, "shipped", func() bool {
 		s := statusOf(h.cfg.Node.RunDir, "a")
 		return s != nil && len(s.Lanes[0].Stores) == 1 && s.Lanes[0].Stores[0].Shipped > 0
 	})
+	stop() // nothing is compressed or shipped while it is looked at
+	if v, err := archive.Verify(disk.OS{}, h.dir(), nil); err != nil || len(v.Problems) > 0 || v.Epochs.To != 3 {
+		t.Errorf("%+v, %v", v, err)
+	}
 	store, err := ship.NewDirectory(nil, vault)
 	if err != nil {
 		t.Fatal(err)
@@ -230,6 +229,8 @@ func TestLocal(t *testing.T) {
 	if r, err := ship.Restore(context.Background(), ship.RestoreOptions{Store: store, Prefix: "a-lane0", Dir: t.TempDir()}); err != nil || r.End == 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
+
+	daemonOf(t, run)
 
 	// The node is cleaned up and begins anew: another ring, another life.
 	if err := errors.Join(h.file.Close(), os.Remove(filepath.Join(h.cfg.Node.RunDir, "a-lane0.ring"))); err != nil {

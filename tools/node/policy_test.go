@@ -203,18 +203,20 @@ func TestPolicyChangeIsARecord(t *testing.T) {
 	}
 	w.restart(lab.NodeB)
 	w.untilState(lab.NodeB, lane.Standby)
-	if in := w.inForce(lab.NodeB); in.Policy != "archived" || in.Revision != 2 {
-		t.Fatalf("after the restart: %+v", in)
-	}
+	w.until("the policy after the restart", func() bool {
+		in := w.inForce(lab.NodeB)
+		return in.Policy == "archived" && in.Revision == 2
+	})
 	w.orders(30)
 	// A ring that lost its memory learns it from the log that it is sent.
 	w.kill(lab.NodeB)
 	w.cleanup(lab.NodeB)
 	w.restart(lab.NodeB)
 	w.untilState(lab.NodeB, lane.Standby)
-	if in := w.inForce(lab.NodeB); in.Policy != "archived" || in.OnTimeout != policy.Stop {
-		t.Fatalf("after the loss of its memory: %+v", in)
-	}
+	w.until("the policy after the loss of its memory", func() bool {
+		in := w.inForce(lab.NodeB)
+		return in.Policy == "archived" && in.OnTimeout == policy.Stop
+	})
 	w.mustSetPolicy(lab.NodeA, control.SetPolicy{Policy: "mirrored", Wait: "forever"})
 	before := w.rides(lab.NodeA)
 	w.orders(30)
