@@ -7,6 +7,7 @@ import (
 	"onebeat/engine/app"
 	"onebeat/mirror/arbiter"
 	"onebeat/mirror/lane"
+	"onebeat/mirror/policy"
 	"onebeat/xdp/frame"
 )
 
@@ -78,8 +79,9 @@ func (j *judge) leaves(h *host, writer int, b []byte, epoch uint32, how string) 
 	mine := h.past.log[:end]
 	other := w.hosts[1-h.i]
 	newer := lane.Load(&other.word)
+	held := other.table.Tail >= end && bytes.Equal(other.past.log[position:end], mine[position:])
 	if w.cfg.Mode.None {
-		j.releasesAlone(h, id, epoch, newer)
+		j.releasesAlone(h, id, epoch, newer, held)
 	} else if position < uint64(len(j.truth)) && end <= uint64(len(j.truth)) && !bytes.Equal(j.truth[position:end], mine[position:]) {
 		w.fail("order %d is released from position %d, where another record was released", id, position)
 	}
@@ -97,14 +99,18 @@ func (j *judge) leaves(h *host, writer int, b []byte, epoch uint32, how string) 
 		w.fail("host %d released order %d by %s, and the other member does not hold it as %v asks", h.i, id, how, h.p.r.InForce().Terms)
 	}
 	// The newest writer counts; this one may not know of it yet.
-	if newer.State() == lane.Active && newer.Epoch() > epoch && (other.table.Tail < end || !bytes.Equal(other.past.log[position:end], mine[position:])) {
+	if newer.State() == lane.Active && newer.Epoch() > epoch && !held {
 		w.fail("host %d released order %d by %s, which %v has not got", h.i, id, how, newer)
 	}
 }
 
 // releasesAlone: without ACKs nothing but the lease keeps a writer that was gone
-// on without from releasing beside the new one.
-func (j *judge) releasesAlone(h *host, id uint64, epoch uint32, other lane.Word) {
+// on without from releasing beside the new one. While a stronger policy is in
+// force its rule counts: what leaves late, the new writer holds, too.
+func (j *judge) releasesAlone(h *host, id uint64, epoch uint32, other lane.Word, held bool) {
+	if held && h.p != nil && h.p.r.InForce().Policy != policy.NameNone {
+		return
+	}
 	if other.State() == lane.Active && other.Epoch() > epoch {
 		j.w.fail("host %d releases order %d in epoch %d, beside host %d, which is %v", h.i, id, epoch, 1-h.i, other)
 	}
