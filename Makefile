@@ -68,12 +68,18 @@ fmt: ## format Go and C
 
 test: test-all test-race ## all tests; as root, or through sudo
 
-# Packages one after the other: their tests measure time and spin on a machine
-# that may have two cores.
+# Packages one after the other whose tests hold deadlines, spin or measure, on a
+# machine that may have two cores; the others two at a time.
+ALONE := ^onebeat/((tools|bench|xdp|pin)(/|$$)|mirror/(etcd|fence|reader|witness)$$)
+GO_TEST = $(GO) test -count=1 -timeout=10m $(TEST_EXEC) $(TESTFLAGS)
+
 test-all:
 	$(NEED_ROOT)
 	@echo "== all tests"
-	@$(TESTED) $(GO) test -count=1 -p=1 -timeout=10m $(TEST_EXEC) $(TESTFLAGS) ./...
+	@all=$$($(GO) list ./...) && status=0; \
+	$(TESTED) $(GO_TEST) -p=2 $$(echo "$$all" | grep -vE '$(ALONE)') || status=1; \
+	$(TESTED) $(GO_TEST) -p=1 $$(echo "$$all" | grep -E '$(ALONE)') || status=1; \
+	exit $$status
 
 # The race detector sees what runs in Go. Left out by -short are the tests that
 # need root: there the other side of the shared memory is the kernel, which it
