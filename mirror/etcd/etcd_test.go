@@ -3,8 +3,6 @@ package etcd
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +11,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"onebeat/bench/lab/porttest"
 	"onebeat/mirror/arbiter"
 	"onebeat/mirror/etcd/member"
 	"onebeat/mirror/lane"
@@ -31,24 +30,13 @@ type cluster struct {
 	members []*member.Member
 }
 
-// free returns an unused port of loopback.
-func free(t testing.TB) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort()
-}
-
 func startCluster(t testing.TB, count int) *cluster {
 	t.Helper()
 	c := &cluster{t: t, dir: t.TempDir(), members: make([]*member.Member, count)}
 	var all []string
 	for i := range count {
 		name := fmt.Sprintf("m%d", i)
-		o := member.Options{Name: name, DataDir: filepath.Join(c.dir, name), Client: free(t), Peer: free(t), LogLevel: "fatal"}
+		o := member.Options{Name: name, DataDir: filepath.Join(c.dir, name), Client: porttest.Hold(t), Peer: porttest.Hold(t), LogLevel: "fatal"}
 		all = append(all, fmt.Sprintf("%s=http://%v", name, o.Peer))
 		c.options = append(c.options, o)
 	}

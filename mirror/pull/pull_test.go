@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"onebeat/bench/lab/porttest"
 	"onebeat/engine/app"
 	"onebeat/mirror/archive"
 	"onebeat/mirror/disk"
@@ -83,15 +84,13 @@ func (n *node) set(epoch uint32) {
 
 func (n *node) serve() {
 	n.t.Helper()
-	address := n.addr
-	if address == "" {
-		address = "127.0.0.1:0"
+	if n.addr == "" {
+		n.addr = porttest.Hold(n.t).String()
 	}
-	l, err := net.Listen("tcp", address)
+	l, err := net.Listen("tcp", n.addr)
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	n.addr = l.Addr().String()
 	n.server = stream.Serve(l, stream.ServerOptions{Credentials: credentials(n.t, n.number), Lanes: []*stream.Lane{n.lane}, Timing: quick})
 	n.t.Cleanup(n.stop)
 }

@@ -16,16 +16,17 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+
+	"onebeat/bench/lab/porttest"
 )
 
 // gateway is an S3 server of its own: versitygw over a directory.
 type gateway struct {
-	t    *testing.T
-	bin  string
-	dir  string
-	port string
-	cmd  *exec.Cmd
-	o    BucketOptions
+	t   *testing.T
+	bin string
+	dir string
+	cmd *exec.Cmd
+	o   BucketOptions
 }
 
 const versitygw = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
@@ -36,14 +37,8 @@ func newGateway(t *testing.T) *gateway {
 	if err != nil {
 		t.Fatalf("%v: this test ships to a real S3 server: GOBIN=/usr/local/bin go install %s", err, versitygw)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
-	g := &gateway{t: t, bin: bin, dir: t.TempDir(), port: port}
-	g.o = BucketOptions{Endpoint: "127.0.0.1:" + port, Plain: true, Region: "us-east-1", Bucket: "logs", Prefix: "pair-1",
+	g := &gateway{t: t, bin: bin, dir: t.TempDir()}
+	g.o = BucketOptions{Endpoint: porttest.Hold(t).String(), Plain: true, Region: "us-east-1", Bucket: "logs", Prefix: "pair-1",
 		AccessKey: "test-access", SecretKey: "test-secret-key"}
 	g.start()
 	t.Cleanup(g.stop)
@@ -56,7 +51,7 @@ func newGateway(t *testing.T) *gateway {
 
 func (g *gateway) start() {
 	g.t.Helper()
-	g.cmd = exec.Command(g.bin, "--port", "127.0.0.1:"+g.port, "--access", g.o.AccessKey, "--secret", g.o.SecretKey, "--quiet", "posix", g.dir)
+	g.cmd = exec.Command(g.bin, "--port", g.o.Endpoint, "--access", g.o.AccessKey, "--secret", g.o.SecretKey, "--quiet", "posix", g.dir)
 	var out bytes.Buffer
 	g.cmd.Stdout, g.cmd.Stderr = &out, &out
 	if err := g.cmd.Start(); err != nil {

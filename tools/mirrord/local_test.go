@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"onebeat/bench/lab/porttest"
 	"onebeat/engine/app"
 	"onebeat/mirror/archive"
 	"onebeat/mirror/disk"
@@ -58,16 +57,6 @@ func certificates(t *testing.T, dir string, number int) config.Stream {
 	return s
 }
 
-func freePort(t *testing.T) config.Endpoint {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return config.Endpoint{AddrPort: netip.MustParseAddrPort(l.Addr().String())}
-}
-
 const testRing = 1 << 20
 
 // hostOfNode is a node's host whose engine is this test: it writes the ring file.
@@ -87,7 +76,7 @@ func newHostOfNode(t *testing.T) *hostOfNode {
 		Node:    config.Node{Name: "a", Number: 1, RunDir: dir, Transport: config.TransportUDP},
 		Lanes:   []config.Lane{{ID: 0, Peer: 2, RingSize: testRing}},
 		Archive: &config.Archive{Dir: filepath.Join(dir, "archive"), By: config.ByMirrord, SegmentSize: 128 << 10, Sync: config.SyncInterval, SyncEvery: 1_000_000, Compress: true},
-		Stream:  &s, Mirrord: &config.Mirrord{Listen: freePort(t)},
+		Stream:  &s, Mirrord: &config.Mirrord{Listen: config.Endpoint{AddrPort: porttest.Hold(t)}},
 	}}
 	return h
 }

@@ -2,12 +2,12 @@ package node
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"testing"
 	"time"
 
 	"onebeat/bench/lab"
+	"onebeat/bench/lab/porttest"
 	"onebeat/mirror/etcd/member"
 	"onebeat/mirror/lane"
 )
@@ -25,20 +25,10 @@ func startMember(t *testing.T, dir string, client, peer netip.AddrPort) *member.
 	return m
 }
 
-func freePort(t *testing.T) netip.AddrPort {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort()
-}
-
 // The same with the register in etcd: a primary dies and comes back, the member
 // is away meanwhile and still knows when it is back.
 func TestUDPEtcdKill(t *testing.T) {
-	client, peer, dir := freePort(t), freePort(t), t.TempDir()
+	client, peer, dir := porttest.Hold(t), porttest.Hold(t), t.TempDir()
 	m := startMember(t, dir, client, peer)
 	t.Cleanup(func() {
 		if err := m.Close(); err != nil {

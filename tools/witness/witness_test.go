@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"onebeat/bench/lab/porttest"
 	"onebeat/mirror/arbiter"
 	"onebeat/mirror/etcd/member"
 	"onebeat/mirror/lane"
@@ -173,17 +174,8 @@ func TestWitnessProcess(t *testing.T) {
 
 func TestEtcdProcess(t *testing.T) {
 	dir := t.TempDir()
-	var ports [2]*net.TCPAddr
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports[i] = l.Addr().(*net.TCPAddr)
-		l.Close()
-	}
 	o := EtcdOptions{RunDir: dir, Options: member.Options{Name: "m1", DataDir: filepath.Join(dir, "data"),
-		Client: ports[0].AddrPort(), Peer: ports[1].AddrPort(), LogLevel: "fatal"}}
+		Client: porttest.Hold(t), Peer: porttest.Hold(t), LogLevel: "fatal"}}
 	socket := control.SocketPath(dir, "m1")
 	var boot string
 	for range 2 { // the second time it finds its data
