@@ -97,8 +97,8 @@ func (r *Replica) perform(e *role.Effect, nowNs int64) bool {
 	case role.GoAlone:
 		r.inSync, r.mirroring = false, false
 		r.table.SetCommit(lane.CommitTail)
-		if r.more && r.wait.Degrades() {
-			r.goWithoutHolders(nowNs) // they were waited for just as long
+		if r.more && r.wait.Degrades() && r.heldWithout(false) <= r.wait.Releasable() {
+			r.goWithoutHolders(nowNs) // they owe what the standby owed, and were waited for just as long
 		}
 		r.wait.Reset(nowNs)
 		r.startLease(nowNs)

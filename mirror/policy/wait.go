@@ -84,6 +84,10 @@ func (w *Wait) Step(releasable, tail uint64, nowNs int64) (expired bool) {
 	return false
 }
 
+// Releasable returns the position that was releasable at the last step: where an
+// expired wait is stuck.
+func (w *Wait) Releasable() uint64 { return w.acked }
+
 // State returns where the wait stands.
 func (w *Wait) State() WaitState { return w.state }
 
