@@ -221,6 +221,7 @@ func (i *Initiator) place(template uint16, clOrdID uint64) []byte {
 // sends it.
 func (i *Initiator) Commit(nowNs int64) {
 	s := i.slot(i.building)
+	s.bytes = uint8(sbe.Shorten(s.raw[:s.bytes]))
 	s.state, s.firstNs = sentUnanswered, nowNs
 	i.unanswered++
 	i.nextOut++

@@ -87,10 +87,12 @@ func (i *Initiator) loadSent(r *app.StateReader, n uint64) {
 	}
 	r.Bytes(s.raw[:s.bytes])
 	i.unanswered++
-	template := templateOf(s)
-	if r.Err() == nil && (template < sbe.TemplateNewOrderSingle || template > sbe.TemplateOrderStatusRequest ||
-		int(s.bytes) != sbe.PrefixBytes+sbe.BlockBytes(template)) {
-		r.Fail("message %d of template %d has %d bytes", n, template, s.bytes)
+	if r.Err() != nil {
+		return
+	}
+	template, why := sbe.CheckRaw(s.raw[sbe.SOFHBytes:s.bytes])
+	if why != sbe.OK || template < sbe.TemplateNewOrderSingle || template > sbe.TemplateOrderStatusRequest {
+		r.Fail("message %d of template %d with %d bytes is %v", n, templateOf(s), s.bytes, why)
 	}
 }
 

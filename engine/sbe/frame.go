@@ -135,11 +135,43 @@ func checkHeader(raw []byte) (uint16, Reason) {
 	if int(template) >= len(blockBytes) || blockBytes[template] < 0 {
 		return 0, UnknownTemplate
 	}
-	ours := uint16(blockBytes[template])
-	if block < ours || (block > ours && version <= SchemaVersion) || int(block) != len(raw)-HeaderBytes {
+	if int(block) != len(raw)-HeaderBytes || (block != uint16(blockBytes[template]) || version < older[template].since) && !otherLength(template, block, version) {
 		return 0, BadBlockLength
 	}
 	return template, OK
+}
+
+// olderBlock is the length of a block before the version that added fields.
+type olderBlock struct{ bytes, since uint16 }
+
+// otherLength reports whether a block that is not ours has the right length for
+// its version: that of an older version, or more of a newer one.
+func otherLength(template, block, version uint16) bool {
+	if version > SchemaVersion {
+		return block > uint16(blockBytes[template])
+	}
+	return version < older[template].since && block == older[template].bytes
+}
+
+// Shorten leaves out what a later version added to a message, if all of that is
+// zero: then it is a whole message of the version before, and no longer than it
+// used to be. b is one framed message; its new length is returned.
+func Shorten(b []byte) int {
+	h := binary.LittleEndian.Uint64(b[SOFHBytes:])
+	template := uint16(h >> 16)
+	o := older[template]
+	if o.since == 0 || len(b) <= PrefixBytes+int(o.bytes) {
+		return len(b)
+	}
+	for _, c := range b[PrefixBytes+int(o.bytes):] {
+		if c != 0 {
+			return len(b)
+		}
+	}
+	length := PrefixBytes + int(o.bytes)
+	binary.BigEndian.PutUint32(b, uint32(length))
+	binary.LittleEndian.PutUint64(b[SOFHBytes:], uint64(o.bytes)|uint64(template)<<16|uint64(SchemaID)<<32|uint64(o.since-1)<<48)
+	return length
 }
 
 // Put writes the framing of a message of the schema's own version at the start
@@ -158,7 +190,8 @@ func PutHeader(b []byte, template uint16, blockBytes int) {
 		uint64(SchemaID)<<32|uint64(SchemaVersion)<<48)
 }
 
-// BlockBytes returns the block length of a known template.
+// BlockBytes returns the block length of a known template; a shortened message
+// of it has less.
 func BlockBytes(template uint16) int { return int(blockBytes[template]) }
 
 // PutContext writes a whole Context message and returns its length.

@@ -42,6 +42,13 @@ func TestSplit(t *testing.T) {
 			return b
 		}, BadBlockLength, 0},
 		{"block does not fill message", func(b []byte) []byte { b[second+SOFHBytes]--; return b }, BadBlockLength, 0},
+		{"of the version before", func(b []byte) []byte { return b[:second+Shorten(b[second:])] }, OK, 2},
+		{"shorter block, same version", func(b []byte) []byte {
+			b = b[:second+Shorten(b[second:])]
+			b[second+SOFHBytes+6]++
+			return b
+		}, BadBlockLength, 0},
+		{"longer block, older version", func(b []byte) []byte { b[second+SOFHBytes+6]--; return b }, BadBlockLength, 0},
 		{"longer block, same version", func(b []byte) []byte { return longer(b, 0) }, BadBlockLength, 0},
 		{"longer block, newer minor", func(b []byte) []byte { return longer(b, 1) }, OK, 2},
 		{"too many", func([]byte) []byte {
@@ -88,6 +95,34 @@ func TestCheckRaw(t *testing.T) {
 	}
 }
 
+// TestFieldsOfLaterVersions: such a field is read where it is, as zero where it
+// is not, and a message is shortened only when nothing of it is lost.
+func TestFieldsOfLaterVersions(t *testing.T) {
+	b := datagram()[second:]
+	block := b[PrefixBytes:]
+	SetNewOrderSingleExecInst(block, ExecInstPostOnly)
+	if NewOrderSingleExecInst(block) != ExecInstPostOnly || block[32] != 54 {
+		t.Fatalf("the field reads %v of % x", NewOrderSingleExecInst(block), block)
+	}
+	if n := Shorten(b); n != len(b) {
+		t.Fatalf("a message with a later field was cut to %d of %d bytes", n, len(b))
+	}
+	SetNewOrderSingleExecInst(block, ExecInstNone)
+	short := b[:Shorten(b)]
+	template, why := CheckRaw(short[SOFHBytes:])
+	if len(short) != PrefixBytes+32 || template != TemplateNewOrderSingle || why != OK || binary.BigEndian.Uint32(short) != uint32(len(short)) {
+		t.Fatalf("%d bytes, template %d, %v", len(short), template, why)
+	}
+	if NewOrderSingleExecInst(short[PrefixBytes:]) != ExecInstNone || Shorten(short) != len(short) {
+		t.Fatal("a short message reads a field that it has not")
+	}
+	cancel := make([]byte, PrefixBytes+OrderCancelRequestBytes)
+	Put(cancel, TemplateOrderCancelRequest, OrderCancelRequestBytes)
+	if Shorten(cancel) != len(cancel) {
+		t.Fatal("a message without later fields was cut")
+	}
+}
+
 func TestNoAllocations(t *testing.T) {
 	b := datagram()
 	var m [MaxMessages]Message
@@ -111,7 +146,7 @@ func FuzzSplit(f *testing.F) {
 		end := 0
 		for i := range n {
 			x := &m[i]
-			if int(x.Offset) != end+SOFHBytes || int(x.End) > len(b) || len(x.Block(b)) < BlockBytes(x.Template) {
+			if int(x.Offset) != end+SOFHBytes || int(x.End) > len(b) || len(x.Block(b)) < blockBytesLeast(x.Template) {
 				t.Fatalf("message %d: %+v behind %d of %d bytes", i, *x, end, len(b))
 			}
 			if binary.BigEndian.Uint32(b[end:]) != uint32(int(x.End)-end) {
@@ -123,4 +158,12 @@ func FuzzSplit(f *testing.F) {
 			t.Fatalf("%d of %d bytes used", end, len(b))
 		}
 	})
+}
+
+// blockBytesLeast is the shortest block of a template: As must not panic.
+func blockBytesLeast(template uint16) int {
+	if o := older[template]; o.since != 0 {
+		return int(o.bytes)
+	}
+	return BlockBytes(template)
 }

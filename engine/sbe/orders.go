@@ -51,6 +51,7 @@ type TimeInForce uint8
 const (
 	TimeInForceDay               TimeInForce = 0
 	TimeInForceImmediateOrCancel TimeInForce = 3
+	TimeInForceFillOrKill        TimeInForce = 4
 )
 
 // String returns the name in the schema.
@@ -60,6 +61,28 @@ func (v TimeInForce) String() string {
 		return "Day"
 	case TimeInForceImmediateOrCancel:
 		return "ImmediateOrCancel"
+	case TimeInForceFillOrKill:
+		return "FillOrKill"
+	}
+	return "unknown"
+}
+
+// ExecInst is an enum of the schema.
+type ExecInst uint8
+
+// Values of ExecInst.
+const (
+	ExecInstNone     ExecInst = 0
+	ExecInstPostOnly ExecInst = 54
+)
+
+// String returns the name in the schema.
+func (v ExecInst) String() string {
+	switch v {
+	case ExecInstNone:
+		return "None"
+	case ExecInstPostOnly:
+		return "PostOnly"
 	}
 	return "unknown"
 }
@@ -173,6 +196,16 @@ const (
 	RejectReasonUnsupportedMessage RejectReason = 22
 	RejectReasonVenue              RejectReason = 23
 	RejectReasonTooManyFills       RejectReason = 24
+	RejectReasonVenueInDoubt       RejectReason = 100
+	RejectReasonVenueThrottle      RejectReason = 101
+	RejectReasonVenueCircuitOpen   RejectReason = 102
+	RejectReasonNoRoute            RejectReason = 103
+	RejectReasonHalted             RejectReason = 104
+	RejectReasonMarketClosed       RejectReason = 105
+	RejectReasonWouldTrade         RejectReason = 106
+	RejectReasonCannotFill         RejectReason = 107
+	RejectReasonSelfMatch          RejectReason = 108
+	RejectReasonWithdrawn          RejectReason = 109
 )
 
 // String returns the name in the schema.
@@ -228,12 +261,32 @@ func (v RejectReason) String() string {
 		return "Venue"
 	case RejectReasonTooManyFills:
 		return "TooManyFills"
+	case RejectReasonVenueInDoubt:
+		return "VenueInDoubt"
+	case RejectReasonVenueThrottle:
+		return "VenueThrottle"
+	case RejectReasonVenueCircuitOpen:
+		return "VenueCircuitOpen"
+	case RejectReasonNoRoute:
+		return "NoRoute"
+	case RejectReasonHalted:
+		return "Halted"
+	case RejectReasonMarketClosed:
+		return "MarketClosed"
+	case RejectReasonWouldTrade:
+		return "WouldTrade"
+	case RejectReasonCannotFill:
+		return "CannotFill"
+	case RejectReasonSelfMatch:
+		return "SelfMatch"
+	case RejectReasonWithdrawn:
+		return "Withdrawn"
 	}
 	return "unknown"
 }
 
-// NewOrderSingle is the block of a message.
-type NewOrderSingle [NewOrderSingleBytes]byte
+// NewOrderSingle is the block of a message, as it was before version 257.
+type NewOrderSingle [32]byte
 
 // AsNewOrderSingle views a block; it panics when the block is too short, which Split has excluded.
 func AsNewOrderSingle(block []byte) *NewOrderSingle { return (*NewOrderSingle)(block) }
@@ -264,6 +317,17 @@ func (m *NewOrderSingle) SetTimeInForce(v TimeInForce) { m[30] = uint8(v) }
 
 func (m *NewOrderSingle) PossResend() uint8     { return uint8(m[31]) }
 func (m *NewOrderSingle) SetPossResend(v uint8) { m[31] = uint8(v) }
+
+// NewOrderSingleExecInst reads a field of version 257; 0 in a block of an older one.
+func NewOrderSingleExecInst(block []byte) ExecInst {
+	if len(block) <= 32 {
+		return 0
+	}
+	return ExecInst(block[32])
+}
+
+// SetNewOrderSingleExecInst writes it into a block of the schema's own version.
+func SetNewOrderSingleExecInst(block []byte, v ExecInst) { block[32] = uint8(v) }
 
 // OrderCancelRequest is the block of a message.
 type OrderCancelRequest [OrderCancelRequestBytes]byte
@@ -474,3 +538,72 @@ func (m *Reject) SetRefTemplateID(v uint16) { binary.LittleEndian.PutUint16(m[34
 // PossResend: the refused request carried it.
 func (m *Reject) PossResend() uint8     { return uint8(m[36]) }
 func (m *Reject) SetPossResend(v uint8) { m[36] = uint8(v) }
+
+// DropCopy is the block of a message: to drop copy sessions: an ExecutionReport behind the session it went to.
+type DropCopy [DropCopyBytes]byte
+
+// AsDropCopy views a block; it panics when the block is too short, which Split has excluded.
+func AsDropCopy(block []byte) *DropCopy { return (*DropCopy)(block) }
+
+func (m *DropCopy) SessionID() *UUID     { return (*UUID)(m[0:16]) }
+func (m *DropCopy) SetSessionID(v *UUID) { copy(m[0:16], v[:]) }
+
+func (m *DropCopy) OrderID() uint64     { return uint64(binary.LittleEndian.Uint64(m[16:])) }
+func (m *DropCopy) SetOrderID(v uint64) { binary.LittleEndian.PutUint64(m[16:], uint64(v)) }
+
+func (m *DropCopy) ExecID() uint64     { return uint64(binary.LittleEndian.Uint64(m[24:])) }
+func (m *DropCopy) SetExecID(v uint64) { binary.LittleEndian.PutUint64(m[24:], uint64(v)) }
+
+func (m *DropCopy) ClOrdID() uint64     { return uint64(binary.LittleEndian.Uint64(m[32:])) }
+func (m *DropCopy) SetClOrdID(v uint64) { binary.LittleEndian.PutUint64(m[32:], uint64(v)) }
+
+func (m *DropCopy) OrigClOrdID() uint64     { return uint64(binary.LittleEndian.Uint64(m[40:])) }
+func (m *DropCopy) SetOrigClOrdID(v uint64) { binary.LittleEndian.PutUint64(m[40:], uint64(v)) }
+
+func (m *DropCopy) TransactTimeNs() uint64     { return uint64(binary.LittleEndian.Uint64(m[48:])) }
+func (m *DropCopy) SetTransactTimeNs(v uint64) { binary.LittleEndian.PutUint64(m[48:], uint64(v)) }
+
+func (m *DropCopy) LastPriceTicks() int64     { return int64(binary.LittleEndian.Uint64(m[56:])) }
+func (m *DropCopy) SetLastPriceTicks(v int64) { binary.LittleEndian.PutUint64(m[56:], uint64(v)) }
+
+func (m *DropCopy) PriceTicks() int64     { return int64(binary.LittleEndian.Uint64(m[64:])) }
+func (m *DropCopy) SetPriceTicks(v int64) { binary.LittleEndian.PutUint64(m[64:], uint64(v)) }
+
+func (m *DropCopy) SymbolID() uint32     { return uint32(binary.LittleEndian.Uint32(m[72:])) }
+func (m *DropCopy) SetSymbolID(v uint32) { binary.LittleEndian.PutUint32(m[72:], uint32(v)) }
+
+func (m *DropCopy) Account() uint32     { return uint32(binary.LittleEndian.Uint32(m[76:])) }
+func (m *DropCopy) SetAccount(v uint32) { binary.LittleEndian.PutUint32(m[76:], uint32(v)) }
+
+func (m *DropCopy) OrderQtyLots() uint32     { return uint32(binary.LittleEndian.Uint32(m[80:])) }
+func (m *DropCopy) SetOrderQtyLots(v uint32) { binary.LittleEndian.PutUint32(m[80:], uint32(v)) }
+
+func (m *DropCopy) LastQtyLots() uint32     { return uint32(binary.LittleEndian.Uint32(m[84:])) }
+func (m *DropCopy) SetLastQtyLots(v uint32) { binary.LittleEndian.PutUint32(m[84:], uint32(v)) }
+
+func (m *DropCopy) LeavesQtyLots() uint32     { return uint32(binary.LittleEndian.Uint32(m[88:])) }
+func (m *DropCopy) SetLeavesQtyLots(v uint32) { binary.LittleEndian.PutUint32(m[88:], uint32(v)) }
+
+func (m *DropCopy) CumQtyLots() uint32     { return uint32(binary.LittleEndian.Uint32(m[92:])) }
+func (m *DropCopy) SetCumQtyLots(v uint32) { binary.LittleEndian.PutUint32(m[92:], uint32(v)) }
+
+func (m *DropCopy) Side() Side     { return Side(m[96]) }
+func (m *DropCopy) SetSide(v Side) { m[96] = uint8(v) }
+
+func (m *DropCopy) OrdType() OrdType     { return OrdType(m[97]) }
+func (m *DropCopy) SetOrdType(v OrdType) { m[97] = uint8(v) }
+
+func (m *DropCopy) TimeInForce() TimeInForce     { return TimeInForce(m[98]) }
+func (m *DropCopy) SetTimeInForce(v TimeInForce) { m[98] = uint8(v) }
+
+func (m *DropCopy) ExecType() ExecType     { return ExecType(m[99]) }
+func (m *DropCopy) SetExecType(v ExecType) { m[99] = uint8(v) }
+
+func (m *DropCopy) OrdStatus() OrdStatus     { return OrdStatus(m[100]) }
+func (m *DropCopy) SetOrdStatus(v OrdStatus) { m[100] = uint8(v) }
+
+func (m *DropCopy) PossResend() uint8     { return uint8(m[101]) }
+func (m *DropCopy) SetPossResend(v uint8) { m[101] = uint8(v) }
+
+func (m *DropCopy) Reason() RejectReason     { return RejectReason(binary.LittleEndian.Uint16(m[102:])) }
+func (m *DropCopy) SetReason(v RejectReason) { binary.LittleEndian.PutUint16(m[102:], uint16(v)) }

@@ -7,7 +7,7 @@ import "encoding/binary"
 // Identity of the schema in every message header.
 const (
 	SchemaID      uint16 = 4817
-	SchemaVersion uint16 = 256
+	SchemaVersion uint16 = 257
 )
 
 // Template ids.
@@ -33,6 +33,7 @@ const (
 	TemplateOrderStatusRequest        uint16 = 23
 	TemplateExecutionReport           uint16 = 24
 	TemplateReject                    uint16 = 25
+	TemplateDropCopy                  uint16 = 26
 )
 
 // Block lengths in bytes.
@@ -52,12 +53,13 @@ const (
 	TerminateBytes                 = 24
 	NotAppliedBytes                = 16
 	RefusedBytes                   = 32
-	NewOrderSingleBytes            = 32
+	NewOrderSingleBytes            = 40
 	OrderCancelRequestBytes        = 32
 	OrderCancelReplaceRequestBytes = 40
 	OrderStatusRequestBytes        = 24
 	ExecutionReportBytes           = 88
 	RejectBytes                    = 40
+	DropCopyBytes                  = 104
 )
 
 // blockBytes is indexed by template id; -1: no such template.
@@ -88,6 +90,7 @@ var blockBytes = [...]int16{
 	23: OrderStatusRequestBytes,
 	24: ExecutionReportBytes,
 	25: RejectBytes,
+	26: DropCopyBytes,
 }
 
 // templateNames is indexed by template id.
@@ -113,6 +116,12 @@ var templateNames = [...]string{
 	23: "OrderStatusRequest",
 	24: "ExecutionReport",
 	25: "Reject",
+	26: "DropCopy",
+}
+
+// older is the block length before the version that added fields; by template id.
+var older = [len(blockBytes)]olderBlock{
+	20: {bytes: 32, since: 257},
 }
 
 // FlowType is an enum of the schema.

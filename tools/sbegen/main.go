@@ -41,8 +41,24 @@ type message struct {
 		Name        string `xml:"name,attr"`
 		Type        string `xml:"type,attr"`
 		Offset      int    `xml:"offset,attr"`
+		Since       uint16 `xml:"sinceVersion,attr"` // 0: from the message's first
 		Description string `xml:"description,attr"`
 	} `xml:"field"`
+}
+
+// since is the version that added fields to the message, and baseBytes what its
+// block is without them; 0: none did.
+func (m *message) since() (version uint16, baseBytes int, err error) {
+	for _, f := range m.Fields {
+		switch {
+		case f.Since == 0 && version == 0, f.Since == version && version != 0:
+		case version == 0:
+			version, baseBytes = f.Since, f.Offset
+		default:
+			return 0, 0, fmt.Errorf("message %s field %s: fields of one later version, at the end, are supported", m.Name, f.Name)
+		}
+	}
+	return version, baseBytes, nil
 }
 
 func main() {
@@ -66,7 +82,9 @@ func run(in, sessionOut, ordersOut string) error {
 		return fmt.Errorf("parse %s: %w", in, err)
 	}
 	var session, orders bytes.Buffer
-	writeTables(&session, &s)
+	if err := writeTables(&session, &s); err != nil {
+		return err
+	}
 	for _, e := range s.Types.Enums {
 		writeEnum(s.fileOf(&e, &session, &orders), &e)
 	}
@@ -126,7 +144,7 @@ func writeFile(path string, body []byte) error {
 }
 
 // writeTables writes what is indexed by template id, of all messages.
-func writeTables(b *bytes.Buffer, s *schema) {
+func writeTables(b *bytes.Buffer, s *schema) error {
 	fmt.Fprintf(b, "\n// Identity of the schema in every message header.\nconst (\nSchemaID uint16 = %d\nSchemaVersion uint16 = %d\n)\n", s.ID, s.Version)
 	fmt.Fprintf(b, "\n// Template ids.\nconst (\n")
 	for _, m := range s.Messages {
@@ -149,7 +167,18 @@ func writeTables(b *bytes.Buffer, s *schema) {
 	for _, m := range s.Messages {
 		fmt.Fprintf(b, "%d: %q,\n", m.ID, m.Name)
 	}
+	fmt.Fprintf(b, "}\n\n// older is the block length before the version that added fields; by template id.\nvar older = [len(blockBytes)]olderBlock{\n")
+	for _, m := range s.Messages {
+		since, base, err := m.since()
+		if err != nil {
+			return err
+		}
+		if since != 0 {
+			fmt.Fprintf(b, "%d: {bytes: %d, since: %d},\n", m.ID, base, since)
+		}
+	}
 	fmt.Fprintf(b, "}\n")
+	return nil
 }
 
 func writeEnum(b *bytes.Buffer, e *enum) {
@@ -169,7 +198,16 @@ func writeMessage(b *bytes.Buffer, m *message, enums map[string]string) error {
 	if m.Description != "" {
 		fmt.Fprintf(b, ": %s", m.Description)
 	}
-	fmt.Fprintf(b, ".\ntype %s [%sBytes]byte\n\n", m.Name, m.Name)
+	since, base, err := m.since()
+	if err != nil {
+		return err
+	}
+	length := m.Name + "Bytes"
+	if since != 0 {
+		length = fmt.Sprint(base)
+		fmt.Fprintf(b, ", as it was before version %d", since)
+	}
+	fmt.Fprintf(b, ".\ntype %s [%s]byte\n\n", m.Name, length)
 	fmt.Fprintf(b, "// As%s views a block; it panics when the block is too short, which Split has excluded.\n", m.Name)
 	fmt.Fprintf(b, "func As%s(block []byte) *%s { return (*%s)(block) }\n", m.Name, m.Name, m.Name)
 	for _, f := range m.Fields {
@@ -184,6 +222,13 @@ func writeMessage(b *bytes.Buffer, m *message, enums map[string]string) error {
 		}
 		bits := strings.TrimLeft(wire, "uint")
 		fmt.Fprintf(b, "\n")
+		if f.Since != 0 {
+			if bits != "8" {
+				return fmt.Errorf("message %s field %s: type %q is not supported for a field that was added later; use one of a byte", m.Name, f.Name, f.Type)
+			}
+			writeLater(b, m.Name+f.Name, cast, f.Offset, f.Since)
+			continue
+		}
 		if f.Description != "" {
 			fmt.Fprintf(b, "// %s: %s.\n", f.Name, f.Description)
 		}
@@ -199,4 +244,13 @@ func writeMessage(b *bytes.Buffer, m *message, enums map[string]string) error {
 		}
 	}
 	return nil
+}
+
+// writeLater writes the accessors of a field that a later version added. They
+// take the block: one of an older version ends before the field.
+func writeLater(b *bytes.Buffer, name, kind string, offset int, since uint16) {
+	fmt.Fprintf(b, "// %s reads a field of version %d; 0 in a block of an older one.\n", name, since)
+	fmt.Fprintf(b, "func %s(block []byte) %s {\nif len(block) <= %d {\nreturn 0\n}\nreturn %s(block[%d])\n}\n\n", name, kind, offset, kind, offset)
+	fmt.Fprintf(b, "// Set%s writes it into a block of the schema's own version.\n", name)
+	fmt.Fprintf(b, "func Set%s(block []byte, v %s) { block[%d] = uint8(v) }\n", name, kind, offset)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -39,5 +40,22 @@ func TestUnknownTypeIsRefused(t *testing.T) {
 	}
 	if err := run(in+".missing", in+".1.go", in+".2.go"); err == nil {
 		t.Fatal("a missing schema was accepted")
+	}
+}
+
+func TestFieldsOfTwoLaterVersionsAreRefused(t *testing.T) {
+	field := func(name string, offset, since int) string {
+		return fmt.Sprintf(`<field name=%q type="uint8" offset="%d" sinceVersion="%d"/>`, name, offset, since)
+	}
+	for _, fields := range []string{field("F", 0, 2) + field("G", 1, 3), field("F", 0, 2) + `<field name="G" type="uint8" offset="1"/>`,
+		`<field name="F" type="uint32" offset="0" sinceVersion="2"/>`} {
+		in := filepath.Join(t.TempDir(), "s.xml")
+		text := `<messageSchema id="1" version="3"><message name="M" id="1" blockLength="8">` + fields + `</message></messageSchema>`
+		if err := os.WriteFile(in, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := run(in, in+".1.go", in+".2.go"); err == nil {
+			t.Errorf("%s was accepted", fields)
+		}
 	}
 }
