@@ -12,7 +12,7 @@ import (
 
 // pure cores take time as an argument and return their effects.
 var (
-	pureFolders = []string{"app", "sbe", "fixp", "book", "gateway", "client", "table", "readmodel",
+	pureFolders = []string{"app", "sbe", "fixp", "book", "gateway", "client", "table", "readmodel", "fix/convert",
 		"../mirror/ring", "../mirror/wire", "../mirror/recv", "../mirror/role", "../mirror/lane"}
 	// machine.go belongs to the pure part of this folder.
 	pureFiles  = []string{"machine.go"}
