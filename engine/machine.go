@@ -208,7 +208,10 @@ func (m *Machine) Apply(rec *app.Record, out *app.Outbox) {
 	case app.RecordVenue:
 		m.applyVenue(rec)
 	case app.RecordSession:
-		m.server.ApplySession(rec, out)
+		if kind, i := m.server.ApplySession(rec, out); kind != 0 {
+			m.in = app.Input{Kind: kind, TimeNs: rec.TimeNs, Session: i}
+			m.app.Apply(&m.in, m)
+		}
 	case app.RecordEpoch:
 		m.applyEpoch(rec)
 	case app.RecordDigest:

@@ -10,6 +10,12 @@ const (
 	FromVenue
 	// NewEpoch: a new epoch began; the writer may have changed.
 	NewEpoch
+	// SessionUp: Input.Session is there, for the first time or after SessionLost.
+	SessionUp
+	// SessionLost: Input.Session, one with cancel-on-disconnect, was away longer
+	// than its window, which began again if the lane changed hands meanwhile. Its
+	// orders are to be cancelled; what is said to it waits for its return.
+	SessionLost
 )
 
 // Input is one recorded input as an application sees it. Block aliases the

@@ -37,6 +37,7 @@ const (
 	CountRefused        // numbers refused, or that the server refused
 	CountRefusedAgain   // numbers refused before
 	CountRefusedSession // what asked for a session meanwhile
+	CountLost           // sessions away longer than their cancel-on-disconnect window
 	CounterCount
 )
 
@@ -44,7 +45,7 @@ var counterNames = [CounterCount]string{"datagrams", "wrong_session", "wrong_end
 	"bad_credentials", "unexpected_message", "replayed_sequence", "sequence_too_far", "repeats", "repeats_unanswered",
 	"repeats_too_old", "not_applied", "retransmit_requests", "retransmit_refused", "takeovers", "takeovers_refused",
 	"expired", "heartbeats", "bad_record", "gaps", "server_repeats", "lost_messages", "resent", "renumbered",
-	"established", "terminated", "status_requests", "refused", "refused_again", "refused_session"}
+	"established", "terminated", "status_requests", "refused", "refused_again", "refused_session", "lost"}
 
 // String returns the name of the counter.
 func (c Counter) String() string {

@@ -26,7 +26,8 @@ type peer struct {
 	out   *app.Outbox
 	nowNs int64
 	in    app.Input
-	quiet bool // the application does not answer
+	quiet bool            // the application does not answer
+	kinds []app.InputKind // what else it heard
 }
 
 func newPeer(t *testing.T, retain int) *peer {
@@ -37,11 +38,14 @@ func newPeer(t *testing.T, retain int) *peer {
 	return &peer{t: t, s: s, out: app.NewOutbox(app.Endpoint{}, 1), nowNs: 1_000_000_000}
 }
 
-func (p *peer) apply(d app.Draft) {
+func (p *peer) apply(d app.Draft) app.InputKind {
 	rec := app.Record{TimeNs: p.nowNs, Type: d.Type, Payload: append([]byte(nil), d.Payload...)}
 	if d.Type == app.RecordSession {
-		p.s.ApplySession(&rec, p.out)
-		return
+		kind, _ := p.s.ApplySession(&rec, p.out)
+		if kind != 0 {
+			p.kinds = append(p.kinds, kind)
+		}
+		return kind
 	}
 	if !p.s.BeginMessage(&rec, &p.in, p.out) {
 		p.t.Fatal("record refused")
@@ -52,6 +56,7 @@ func (p *peer) apply(d app.Draft) {
 		p.s.SendToClient(p.out)
 	}
 	p.s.EndMessage()
+	return 0
 }
 
 // receive handles one datagram and returns how many records it made.

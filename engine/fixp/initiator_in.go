@@ -73,9 +73,10 @@ func (i *Initiator) noteBehind(template uint16) {
 // before it admits the next.
 func (i *Initiator) Admit(n int) (v app.Verdict, seqNo uint64, raw []byte) {
 	m := &i.messages[i.first+n]
-	block := m.Block(i.payload)
+	raw = m.Raw(i.payload)
+	block := raw[sbe.HeaderBytes:]
 	if i.first == 1 {
-		return i.admitSequenced(m)
+		return i.admitSequenced(m.Template, raw)
 	}
 	switch m.Template {
 	case sbe.TemplateNegotiationResponse:
@@ -85,7 +86,7 @@ func (i *Initiator) Admit(n int) (v app.Verdict, seqNo uint64, raw []byte) {
 		}
 	case sbe.TemplateEstablishmentAck:
 		if i.state == Establishing && sbe.AsEstablishmentAck(block).RequestTimestamp() == i.timestamp {
-			return app.Commit, 0, m.Raw(i.payload)
+			return app.Commit, 0, raw
 		}
 	case sbe.TemplateNegotiationReject:
 		if i.state == Negotiating && sbe.AsNegotiationReject(block).RequestTimestamp() == i.timestamp {
@@ -101,7 +102,7 @@ func (i *Initiator) Admit(n int) (v app.Verdict, seqNo uint64, raw []byte) {
 	case sbe.TemplateRetransmitReject:
 		r := sbe.AsRetransmitReject(block)
 		if i.state == Linked && r.Code() == sbe.SessionCodeTooOld && i.tooOld(r) {
-			return app.Commit, 0, m.Raw(i.payload)
+			return app.Commit, 0, raw
 		}
 		return app.Drop, 0, nil // nothing to fetch, or known already
 	case sbe.TemplateRefused:
@@ -133,12 +134,11 @@ func (i *Initiator) rejected(code sbe.SessionCode) {
 }
 
 // admitSequenced delivers the server's flow in order, without gaps or repeats.
-func (i *Initiator) admitSequenced(m *sbe.Message) (app.Verdict, uint64, []byte) {
-	switch m.Template {
-	case sbe.TemplateSequence, sbe.TemplateUnsequencedHeartbeat:
+func (i *Initiator) admitSequenced(template uint16, raw []byte) (app.Verdict, uint64, []byte) {
+	switch {
+	case template == sbe.TemplateSequence || template == sbe.TemplateUnsequencedHeartbeat:
 		return app.Drop, 0, nil
-	case sbe.TemplateExecutionReport, sbe.TemplateReject, sbe.TemplateNotApplied:
-	default:
+	case !sbe.IsAnswer(template) && template != sbe.TemplateNotApplied:
 		i.Counts.count[CountUnexpectedMessage]++
 		return app.Drop, 0, nil
 	}
@@ -152,7 +152,7 @@ func (i *Initiator) admitSequenced(m *sbe.Message) (app.Verdict, uint64, []byte)
 		i.gapTo = max(i.gapTo, seqNo+1)
 		return app.Drop, 0, nil
 	}
-	return app.Commit, seqNo, m.Raw(i.payload)
+	return app.Commit, seqNo, raw
 }
 
 // Accepted says what an accepted message meant to the window.

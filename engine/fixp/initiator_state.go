@@ -91,7 +91,7 @@ func (i *Initiator) loadSent(r *app.StateReader, n uint64) {
 		return
 	}
 	template, why := sbe.CheckRaw(s.raw[sbe.SOFHBytes:s.bytes])
-	if why != sbe.OK || template < sbe.TemplateNewOrderSingle || template > sbe.TemplateOrderStatusRequest {
+	if why != sbe.OK || !sbe.IsRequest(template) {
 		r.Fail("message %d of template %d with %d bytes is %v", n, templateOf(s), s.bytes, why)
 	}
 }

@@ -36,6 +36,7 @@ const (
 	EventEstablish
 	EventTerminate
 	EventExpire
+	EventLost // it was away longer than its cancel-on-disconnect window
 	eventCount
 )
 
@@ -50,6 +51,8 @@ func (e Event) String() string {
 		return "terminate"
 	case EventExpire:
 		return "expire"
+	case EventLost:
+		return "lost"
 	}
 	return "unknown"
 }
@@ -66,9 +69,10 @@ func ParseMessage(payload []byte) (session uint32, seqNo uint64, template uint16
 	if len(payload) < MessagePrefixBytes+sbe.HeaderBytes {
 		return 0, 0, 0, nil, false
 	}
-	template, reason := sbe.CheckRaw(payload[MessagePrefixBytes:])
+	raw := payload[MessagePrefixBytes:]
+	template, reason := sbe.CheckRaw(raw)
 	return binary.LittleEndian.Uint32(payload), binary.LittleEndian.Uint64(payload[8:]), template,
-		payload[MessagePrefixBytes+sbe.HeaderBytes:], reason == sbe.OK
+		raw[sbe.HeaderBytes:], reason == sbe.OK
 }
 
 // ParseSession reads the payload of a RecordSession.

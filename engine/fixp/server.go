@@ -17,6 +17,9 @@ var ErrConfig = errors.New("session configuration")
 type SessionConfig struct {
 	ID  sbe.UUID
 	Key Key
+	// CancelOnDisconnectNs is how long the session may be away before the
+	// application hears app.SessionLost; longer than a failover. 0: it never does.
+	CancelOnDisconnectNs int64
 }
 
 // ServerConfig configures a Server.
@@ -92,7 +95,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		if _, ok := s.find(&c.ID); ok {
 			return nil, fmt.Errorf("%w: session %x is configured twice", ErrConfig, c.ID)
 		}
-		s.sessions[i] = session{id: c.ID, key: c.Key, nextIn: 1, nextOut: 1,
+		s.sessions[i] = session{id: c.ID, key: c.Key, windowNs: c.CancelOnDisconnectNs, nextIn: 1, nextOut: 1,
 			kept: table.Touched[byte](cfg.RetainMessages * keptBytesMax), answers: table.Touched[answer](cfg.RetainMessages)}
 		h := hashUUID(&c.ID)
 		for s.index[h&uint64(size-1)] != 0 {
@@ -137,6 +140,9 @@ func (s *Server) Digest(digest uint64) uint64 {
 		x := &s.sessions[i]
 		digest = app.Fold(digest, x.nextIn)
 		digest = app.Fold(digest, x.nextOut<<8|uint64(x.state))
+		if x.up {
+			digest = app.Fold(digest, uint64(x.unboundNs))
+		}
 		digest = app.Fold(digest, x.timestamp)
 	}
 	return digest
@@ -163,6 +169,10 @@ func (s *Server) Poll(nowNs int64, out *app.Outbox) (app.Verdict, app.Draft) {
 	}
 	for i := range s.sessions {
 		x := &s.sessions[i]
+		if x.awaited() && nowNs-x.lastRxNs > x.windowNs {
+			return app.Commit, app.Draft{Type: app.RecordSession,
+				Payload: putSession(s.scratch[:], uint32(i), EventLost, x.timestamp, 0, &x.peer, 0)}
+		}
 		if x.state != Established {
 			continue
 		}

@@ -1,12 +1,11 @@
 package fixp
 
 import (
+	"encoding/binary"
+
 	"onebeat/engine/app"
 	"onebeat/engine/sbe"
 )
-
-// firstApplication is the lowest template id of an application message.
-const firstApplication = sbe.TemplateNewOrderSingle
 
 // Open splits a datagram and finds its session; it returns the number of
 // messages for Admit.
@@ -65,9 +64,10 @@ func (s *Server) fromPeer(x *session) bool {
 // Admit decides about message i of the opened datagram.
 func (s *Server) Admit(i int, out *app.Outbox) (app.Verdict, app.Draft) {
 	m := &s.messages[s.first+i]
-	block := m.Block(s.payload)
-	if m.Template >= firstApplication {
-		return s.admitMessage(m, block, out)
+	raw := m.Raw(s.payload)
+	block := raw[sbe.HeaderBytes:]
+	if sbe.IsRequest(m.Template) {
+		return s.admitMessage(m.Template, raw, out)
 	}
 	switch m.Template {
 	case sbe.TemplateSequence, sbe.TemplateUnsequencedHeartbeat:
@@ -102,10 +102,7 @@ func (s *Server) commit(d []byte) (app.Verdict, app.Draft) {
 }
 
 // admitMessage applies the rules of the idempotent client flow.
-func (s *Server) admitMessage(m *sbe.Message, block []byte, out *app.Outbox) (app.Verdict, app.Draft) {
-	if m.Template > sbe.TemplateOrderStatusRequest {
-		return s.drop(CountUnexpectedMessage)
-	}
+func (s *Server) admitMessage(template uint16, raw []byte, out *app.Outbox) (app.Verdict, app.Draft) {
 	if s.current < 0 {
 		return s.drop(CountUnexpectedMessage)
 	}
@@ -115,7 +112,7 @@ func (s *Server) admitMessage(m *sbe.Message, block []byte, out *app.Outbox) (ap
 		return s.drop(CountWrongState)
 	}
 	if seqNo < x.nextIn {
-		return s.admitRepeat(x, seqNo, m.Template, block, out)
+		return s.admitRepeat(x, seqNo, template, raw[sbe.HeaderBytes:], out)
 	}
 	if seqNo <= x.refused {
 		// The client was told so and may have told others. One that still wants it
@@ -128,7 +125,7 @@ func (s *Server) admitMessage(m *sbe.Message, block []byte, out *app.Outbox) (ap
 		return s.drop(CountSequenceTooFar)
 	}
 	return app.Commit, app.Draft{Type: app.RecordMessage,
-		Payload: PutMessage(s.scratch[:], uint32(s.current), seqNo, m.Raw(s.payload))}
+		Payload: PutMessage(s.scratch[:], uint32(s.current), seqNo, raw)}
 }
 
 // admitRepeat sends the recorded answer of a number again.
@@ -156,7 +153,7 @@ func (s *Server) admitRepeat(x *session, seqNo uint64, template uint16, block []
 
 // clOrdIDOf reads the ClOrdID, the first field of every application request.
 func clOrdIDOf(block []byte) uint64 {
-	return sbe.AsOrderStatusRequest(block[:sbe.OrderStatusRequestBytes]).ClOrdID()
+	return binary.LittleEndian.Uint64(block)
 }
 
 // admitStray tells a peer that is not established so.

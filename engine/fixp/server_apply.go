@@ -7,17 +7,18 @@ import (
 	"onebeat/engine/sbe"
 )
 
-// ApplySession executes a RecordSession.
-func (s *Server) ApplySession(rec *app.Record, out *app.Outbox) {
+// ApplySession executes a RecordSession. It returns what the application must
+// hear, SessionUp or SessionLost of that session; 0: nothing.
+func (s *Server) ApplySession(rec *app.Record, out *app.Outbox) (kind app.InputKind, session uint32) {
 	p := rec.Payload
 	if len(p) < sessionBytes {
 		s.Counts.count[CountBadRecord]++
-		return
+		return 0, 0
 	}
 	i, e := binary.LittleEndian.Uint32(p[offSession:]), Event(binary.LittleEndian.Uint32(p[offEvent:]))
 	if int(i) >= len(s.sessions) || e == 0 || e >= eventCount {
 		s.Counts.count[CountBadRecord]++
-		return
+		return 0, 0
 	}
 	x, from := &s.sessions[i], endpointOf(p)
 	timestamp := binary.LittleEndian.Uint64(p[offTimestamp:])
@@ -31,19 +32,33 @@ func (s *Server) ApplySession(rec *app.Record, out *app.Outbox) {
 		x.keepAliveNs = int64(binary.LittleEndian.Uint32(p[offKeepAlive:])) * 1_000_000
 		s.Counts.count[CountEstablished]++
 		s.establishmentAck(x, &from, out)
+		if !x.up {
+			x.up, kind = true, app.SessionUp
+		}
 	case EventTerminate:
 		s.Counts.count[CountTerminated]++
+		s.unbind(x, rec.TimeNs)
 		s.terminate(x, &from, sbe.SessionCodeFinished, out)
 	case EventExpire:
+		s.unbind(x, rec.TimeNs)
 		s.terminate(x, &from, sbe.SessionCodeExpired, out)
+	case EventLost:
+		s.Counts.count[CountLost]++
+		if x.up {
+			x.up, kind = false, app.SessionLost
+		}
 	}
+	return kind, i
 }
+
+// unbind begins the window of cancel-on-disconnect.
+func (s *Server) unbind(x *session, timeNs int64) { x.unboundNs, x.lastRxNs = timeNs, timeNs }
 
 // BeginMessage takes a RecordMessage into the client's flow and fills in what
 // the application sees; false: the record is not one of ours. EndMessage ends it.
 func (s *Server) BeginMessage(rec *app.Record, in *app.Input, out *app.Outbox) bool {
 	i, seqNo, template, block, ok := ParseMessage(rec.Payload)
-	if !ok || int(i) >= len(s.sessions) || template < firstApplication || template > sbe.TemplateOrderStatusRequest {
+	if !ok || int(i) >= len(s.sessions) || !sbe.IsRequest(template) {
 		s.Counts.count[CountBadRecord]++
 		return false
 	}

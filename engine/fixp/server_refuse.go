@@ -19,7 +19,7 @@ func (s *Server) Refuse(code sbe.SessionCode, b []byte) (payloadBytes int, to ap
 	x := &s.sessions[s.current]
 	end := s.nextSeq
 	for i := range s.count {
-		if t := s.messages[s.first+i].Template; t >= firstApplication && t <= sbe.TemplateOrderStatusRequest {
+		if sbe.IsRequest(s.messages[s.first+i].Template) {
 			end++
 		}
 	}

@@ -19,8 +19,9 @@ func (s *Server) negotiationResponse(x *session, to *app.Endpoint, timestamp uin
 
 func (s *Server) negotiationReject(x *session, timestamp uint64, code sbe.SessionCode, out *app.Outbox) (app.Verdict, app.Draft) {
 	b := out.Open(s.from, s.cfg.Port, 0)
-	m := sbe.AsNegotiationReject(sbe.Put(b, sbe.TemplateNegotiationReject, sbe.NegotiationRejectBytes))
-	*m = sbe.NegotiationReject{}
+	block := sbe.Put(b, sbe.TemplateNegotiationReject, sbe.NegotiationRejectBytes)
+	clear(block)
+	m := sbe.AsNegotiationReject(block)
 	m.SetSessionID(&x.id)
 	m.SetRequestTimestamp(timestamp)
 	m.SetCode(code)
@@ -30,8 +31,9 @@ func (s *Server) negotiationReject(x *session, timestamp uint64, code sbe.Sessio
 
 func (s *Server) establishmentAck(x *session, to *app.Endpoint, out *app.Outbox) {
 	b := out.Open(*to, s.cfg.Port, 0)
-	m := sbe.AsEstablishmentAck(sbe.Put(b, sbe.TemplateEstablishmentAck, sbe.EstablishmentAckBytes))
-	*m = sbe.EstablishmentAck{}
+	block := sbe.Put(b, sbe.TemplateEstablishmentAck, sbe.EstablishmentAckBytes)
+	clear(block)
+	m := sbe.AsEstablishmentAck(block)
 	m.SetSessionID(&x.id)
 	m.SetRequestTimestamp(x.timestamp)
 	m.SetNextSeqNo(x.nextOut)
@@ -43,8 +45,9 @@ func (s *Server) establishmentAck(x *session, to *app.Endpoint, out *app.Outbox)
 
 func (s *Server) establishReject(x *session, timestamp uint64, code sbe.SessionCode, out *app.Outbox) (app.Verdict, app.Draft) {
 	b := out.Open(s.from, s.cfg.Port, 0)
-	m := sbe.AsEstablishmentReject(sbe.Put(b, sbe.TemplateEstablishmentReject, sbe.EstablishmentRejectBytes))
-	*m = sbe.EstablishmentReject{}
+	block := sbe.Put(b, sbe.TemplateEstablishmentReject, sbe.EstablishmentRejectBytes)
+	clear(block)
+	m := sbe.AsEstablishmentReject(block)
 	m.SetSessionID(&x.id)
 	m.SetRequestTimestamp(timestamp)
 	m.SetCode(code)

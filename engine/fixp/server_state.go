@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	sessionsVersion  = 1
+	sessionsVersion  = 2
 	initiatorVersion = 1
 )
 
@@ -50,6 +50,8 @@ func (x *session) save(w *app.StateWriter) {
 	w.U64("next_out", x.nextOut)
 	w.U64("timestamp", x.timestamp)
 	w.I64("keep_alive_ns", x.keepAliveNs)
+	w.I64("unbound_ns", x.unboundNs)
+	w.Bool("up", x.up)
 	w.Bytes("home_mac", x.home.MAC[:])
 	w.Bytes("home_ip", x.home.IP[:])
 	w.U16("home_port", x.home.Port)
@@ -73,11 +75,11 @@ func (a *answer) save(w *app.StateWriter) {
 
 // Load takes a saved state into a fresh server of the same sessions.
 func (s *Server) Load(r *app.StateReader) error {
-	r.Section("sessions", sessionsVersion)
+	version := r.Section("sessions", sessionsVersion)
 	r.Is("the number of sessions", len(s.sessions))
 	r.Is("retain_messages", s.cfg.RetainMessages)
 	for i := range s.sessions {
-		s.sessions[i].load(r, i)
+		s.sessions[i].load(r, i, version)
 	}
 	r.End()
 	r.Section("answers", sessionsVersion)
@@ -99,7 +101,7 @@ func (s *Server) Load(r *app.StateReader) error {
 	return r.Err()
 }
 
-func (x *session) load(r *app.StateReader, i int) {
+func (x *session) load(r *app.StateReader, i int, version uint16) {
 	var id sbe.UUID
 	r.Bytes(id[:])
 	if r.Err() == nil && id != x.id {
@@ -113,6 +115,10 @@ func (x *session) load(r *app.StateReader, i int) {
 	x.state = State(state)
 	x.nextIn, x.nextOut = r.U64(), r.U64()
 	x.timestamp, x.keepAliveNs = r.U64(), r.I64()
+	x.up = x.state == Established
+	if version > 1 {
+		x.unboundNs, x.up = r.I64(), r.Bool()
+	}
 	r.Bytes(x.home.MAC[:])
 	r.Bytes(x.home.IP[:])
 	x.home.Port = r.U16()

@@ -12,6 +12,7 @@ import (
 //	NotNegotiated --negotiate--> Negotiated --establish--> Established
 //	                                          ^  establish again (new address)
 //	Established --terminate, expire--> Terminated --establish--> Established
+//	                                   Terminated --lost--> Terminated
 type State uint8
 
 // States of a session.
@@ -42,10 +43,10 @@ const illegal State = 255
 
 // transitions is the whole state machine; Admit offers nothing else to the log.
 var transitions = [stateCount][eventCount]State{
-	NotNegotiated: {EventNegotiate: Negotiated, EventEstablish: illegal, EventTerminate: illegal, EventExpire: illegal},
-	Negotiated:    {EventNegotiate: Negotiated, EventEstablish: Established, EventTerminate: illegal, EventExpire: illegal},
-	Established:   {EventNegotiate: Established, EventEstablish: Established, EventTerminate: Terminated, EventExpire: Terminated},
-	Terminated:    {EventNegotiate: Terminated, EventEstablish: Established, EventTerminate: illegal, EventExpire: illegal},
+	NotNegotiated: {EventNegotiate: Negotiated, EventEstablish: illegal, EventTerminate: illegal, EventExpire: illegal, EventLost: illegal},
+	Negotiated:    {EventNegotiate: Negotiated, EventEstablish: Established, EventTerminate: illegal, EventExpire: illegal, EventLost: illegal},
+	Established:   {EventNegotiate: Established, EventEstablish: Established, EventTerminate: Terminated, EventExpire: Terminated, EventLost: illegal},
+	Terminated:    {EventNegotiate: Terminated, EventEstablish: Established, EventTerminate: illegal, EventExpire: illegal, EventLost: Terminated},
 }
 
 func (s State) next(e Event) State {
@@ -78,12 +79,15 @@ type session struct {
 	home        app.Endpoint
 	timestamp   uint64 // of the Establish in force
 	keepAliveNs int64
+	unboundNs   int64  // lane time when it was last terminated or expired
+	windowNs    int64  // cancel-on-disconnect; 0: none. Of the configuration
+	up          bool   // the application was told so, and nothing else since
 	kept        []byte // server flow: message n at (n & mask) * keptBytesMax
 	answers     []answer
 
 	// Local to the primary: started anew by Promote.
 	peer     app.Endpoint
-	lastRxNs int64
+	lastRxNs int64 // while it is away with a window: when that began
 	lastTxNs int64
 	tail     bool   // something sequenced was sent since the last heartbeat
 	refused  uint64 // greatest number of the client that was refused; it stays so
@@ -114,3 +118,6 @@ func keptLength(b []byte) int { return int(b[3]) | int(b[2])<<8 }
 func (s *session) answerOf(seqNo uint64) *answer {
 	return &s.answers[seqNo&uint64(len(s.answers)-1)]
 }
+
+// awaited: it is away, and the application does not know yet.
+func (s *session) awaited() bool { return s.windowNs > 0 && s.up && s.state == Terminated }

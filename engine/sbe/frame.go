@@ -174,6 +174,18 @@ func Shorten(b []byte) int {
 	return length
 }
 
+// IsRequest reports whether a client sends messages of this template to the
+// application: they are numbered, and their blocks begin with a ClOrdID.
+func IsRequest(template uint16) bool {
+	return template >= TemplateNewOrderSingle && template <= TemplateOrderStatusRequest
+}
+
+// IsAnswer reports whether the application answers a request by messages of this
+// template.
+func IsAnswer(template uint16) bool {
+	return template == TemplateExecutionReport || template == TemplateReject
+}
+
 // Put writes the framing of a message of the schema's own version at the start
 // of b and returns its block. The block keeps what b held.
 func Put(b []byte, template uint16, blockBytes int) []byte {

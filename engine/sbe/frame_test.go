@@ -33,7 +33,7 @@ func TestSplit(t *testing.T) {
 		{"encoding", func(b []byte) []byte { b[second+5] ^= 1; return b }, BadEncoding, 0},
 		{"schema", func(b []byte) []byte { b[second+SOFHBytes+4] ^= 1; return b }, WrongSchema, 0},
 		{"major version", func(b []byte) []byte { b[second+SOFHBytes+7]++; return b }, WrongVersion, 0},
-		{"template between", func(b []byte) []byte { b[second+SOFHBytes+2] = 16; return b }, UnknownTemplate, 0},
+		{"template between", func(b []byte) []byte { b[second+SOFHBytes+2] = 19; return b }, UnknownTemplate, 0},
 		{"template beyond", func(b []byte) []byte { b[second+SOFHBytes+3] = 200; return b }, UnknownTemplate, 0},
 		{"block shorter than ours", func(b []byte) []byte {
 			b = b[:len(b)-8]

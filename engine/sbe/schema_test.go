@@ -59,6 +59,7 @@ var flyweights = map[string]any{
 	"RetransmitRequest": &RetransmitRequest{}, "Retransmission": &Retransmission{}, "RetransmitReject": &RetransmitReject{},
 	"Terminate": &Terminate{}, "NotApplied": &NotApplied{}, "NewOrderSingle": &NewOrderSingle{},
 	"OrderCancelRequest": &OrderCancelRequest{}, "OrderCancelReplaceRequest": &OrderCancelReplaceRequest{},
+	"FinishedSending": &FinishedSending{}, "FinishedReceiving": &FinishedReceiving{},
 	"Refused": &Refused{}, "OrderStatusRequest": &OrderStatusRequest{}, "ExecutionReport": &ExecutionReport{}, "Reject": &Reject{},
 	"DropCopy": &DropCopy{},
 }

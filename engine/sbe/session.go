@@ -27,6 +27,8 @@ const (
 	TemplateTerminate                 uint16 = 13
 	TemplateNotApplied                uint16 = 14
 	TemplateRefused                   uint16 = 15
+	TemplateFinishedSending           uint16 = 16
+	TemplateFinishedReceiving         uint16 = 17
 	TemplateNewOrderSingle            uint16 = 20
 	TemplateOrderCancelRequest        uint16 = 21
 	TemplateOrderCancelReplaceRequest uint16 = 22
@@ -40,10 +42,10 @@ const (
 const (
 	NegotiateBytes                 = 48
 	NegotiationResponseBytes       = 32
-	NegotiationRejectBytes         = 32
+	NegotiationRejectBytes         = 40
 	EstablishBytes                 = 48
-	EstablishmentAckBytes          = 48
-	EstablishmentRejectBytes       = 32
+	EstablishmentAckBytes          = 64
+	EstablishmentRejectBytes       = 40
 	SequenceBytes                  = 8
 	ContextBytes                   = 24
 	UnsequencedHeartbeatBytes      = 0
@@ -53,6 +55,8 @@ const (
 	TerminateBytes                 = 24
 	NotAppliedBytes                = 16
 	RefusedBytes                   = 32
+	FinishedSendingBytes           = 24
+	FinishedReceivingBytes         = 16
 	NewOrderSingleBytes            = 40
 	OrderCancelRequestBytes        = 32
 	OrderCancelReplaceRequestBytes = 40
@@ -80,8 +84,8 @@ var blockBytes = [...]int16{
 	13: TerminateBytes,
 	14: NotAppliedBytes,
 	15: RefusedBytes,
-	-1,
-	-1,
+	16: FinishedSendingBytes,
+	17: FinishedReceivingBytes,
 	-1,
 	-1,
 	20: NewOrderSingleBytes,
@@ -110,6 +114,8 @@ var templateNames = [...]string{
 	13: "Terminate",
 	14: "NotApplied",
 	15: "Refused",
+	16: "FinishedSending",
+	17: "FinishedReceiving",
 	20: "NewOrderSingle",
 	21: "OrderCancelRequest",
 	22: "OrderCancelReplaceRequest",
@@ -121,6 +127,9 @@ var templateNames = [...]string{
 
 // older is the block length before the version that added fields; by template id.
 var older = [len(blockBytes)]olderBlock{
+	3:  {bytes: 32, since: 257},
+	5:  {bytes: 48, since: 257},
+	6:  {bytes: 32, since: 257},
 	20: {bytes: 32, since: 257},
 }
 
@@ -168,6 +177,12 @@ const (
 	SessionCodeExpired              SessionCode = 10
 	SessionCodeStandbyLost          SessionCode = 11
 	SessionCodeStopped              SessionCode = 12
+	SessionCodeThrottled            SessionCode = 13
+	SessionCodeStaleTimestamp       SessionCode = 14
+	SessionCodeBlocked              SessionCode = 15
+	SessionCodeTakenOver            SessionCode = 16
+	SessionCodeOperator             SessionCode = 17
+	SessionCodeRequestLimit         SessionCode = 18
 )
 
 // String returns the name in the schema.
@@ -199,6 +214,18 @@ func (v SessionCode) String() string {
 		return "StandbyLost"
 	case SessionCodeStopped:
 		return "Stopped"
+	case SessionCodeThrottled:
+		return "Throttled"
+	case SessionCodeStaleTimestamp:
+		return "StaleTimestamp"
+	case SessionCodeBlocked:
+		return "Blocked"
+	case SessionCodeTakenOver:
+		return "TakenOver"
+	case SessionCodeOperator:
+		return "Operator"
+	case SessionCodeRequestLimit:
+		return "RequestLimit"
 	}
 	return "unknown"
 }
@@ -241,8 +268,8 @@ func (m *NegotiationResponse) SetRequestTimestamp(v uint64) {
 func (m *NegotiationResponse) ServerFlow() FlowType     { return FlowType(m[24]) }
 func (m *NegotiationResponse) SetServerFlow(v FlowType) { m[24] = uint8(v) }
 
-// NegotiationReject is the block of a message.
-type NegotiationReject [NegotiationRejectBytes]byte
+// NegotiationReject is the block of a message, as it was before version 257.
+type NegotiationReject [32]byte
 
 // AsNegotiationReject views a block; it panics when the block is too short, which Split has excluded.
 func AsNegotiationReject(block []byte) *NegotiationReject { return (*NegotiationReject)(block) }
@@ -259,6 +286,19 @@ func (m *NegotiationReject) SetRequestTimestamp(v uint64) {
 
 func (m *NegotiationReject) Code() SessionCode     { return SessionCode(m[24]) }
 func (m *NegotiationReject) SetCode(v SessionCode) { m[24] = uint8(v) }
+
+// NegotiationRejectLastTimestamp reads a field of version 257; 0 in a block of an older one.
+func NegotiationRejectLastTimestamp(block []byte) uint64 {
+	if len(block) <= 32 {
+		return 0
+	}
+	return uint64(binary.LittleEndian.Uint64(block[32:]))
+}
+
+// SetNegotiationRejectLastTimestamp writes it into a block of the schema's own version.
+func SetNegotiationRejectLastTimestamp(block []byte, v uint64) {
+	binary.LittleEndian.PutUint64(block[32:], uint64(v))
+}
 
 // Establish is the block of a message.
 type Establish [EstablishBytes]byte
@@ -282,8 +322,8 @@ func (m *Establish) SetNextSeqNo(v uint64) { binary.LittleEndian.PutUint64(m[32:
 func (m *Establish) KeepAliveMs() uint32     { return uint32(binary.LittleEndian.Uint32(m[40:])) }
 func (m *Establish) SetKeepAliveMs(v uint32) { binary.LittleEndian.PutUint32(m[40:], uint32(v)) }
 
-// EstablishmentAck is the block of a message.
-type EstablishmentAck [EstablishmentAckBytes]byte
+// EstablishmentAck is the block of a message, as it was before version 257.
+type EstablishmentAck [48]byte
 
 // AsEstablishmentAck views a block; it panics when the block is too short, which Split has excluded.
 func AsEstablishmentAck(block []byte) *EstablishmentAck { return (*EstablishmentAck)(block) }
@@ -313,8 +353,60 @@ func (m *EstablishmentAck) SetLastIncomingSeqNo(v uint64) {
 func (m *EstablishmentAck) KeepAliveMs() uint32     { return uint32(binary.LittleEndian.Uint32(m[40:])) }
 func (m *EstablishmentAck) SetKeepAliveMs(v uint32) { binary.LittleEndian.PutUint32(m[40:], uint32(v)) }
 
-// EstablishmentReject is the block of a message.
-type EstablishmentReject [EstablishmentRejectBytes]byte
+// EstablishmentAckOrdersPerSecond reads a field of version 257; 0 in a block of an older one.
+func EstablishmentAckOrdersPerSecond(block []byte) uint32 {
+	if len(block) <= 48 {
+		return 0
+	}
+	return uint32(binary.LittleEndian.Uint32(block[48:]))
+}
+
+// SetEstablishmentAckOrdersPerSecond writes it into a block of the schema's own version.
+func SetEstablishmentAckOrdersPerSecond(block []byte, v uint32) {
+	binary.LittleEndian.PutUint32(block[48:], uint32(v))
+}
+
+// EstablishmentAckOrderBurst reads a field of version 257; 0 in a block of an older one.
+func EstablishmentAckOrderBurst(block []byte) uint32 {
+	if len(block) <= 52 {
+		return 0
+	}
+	return uint32(binary.LittleEndian.Uint32(block[52:]))
+}
+
+// SetEstablishmentAckOrderBurst writes it into a block of the schema's own version.
+func SetEstablishmentAckOrderBurst(block []byte, v uint32) {
+	binary.LittleEndian.PutUint32(block[52:], uint32(v))
+}
+
+// EstablishmentAckRetainedMessages reads a field of version 257; 0 in a block of an older one.
+func EstablishmentAckRetainedMessages(block []byte) uint32 {
+	if len(block) <= 56 {
+		return 0
+	}
+	return uint32(binary.LittleEndian.Uint32(block[56:]))
+}
+
+// SetEstablishmentAckRetainedMessages writes it into a block of the schema's own version.
+func SetEstablishmentAckRetainedMessages(block []byte, v uint32) {
+	binary.LittleEndian.PutUint32(block[56:], uint32(v))
+}
+
+// EstablishmentAckCancelOnDisconnectMs reads a field of version 257; 0 in a block of an older one.
+func EstablishmentAckCancelOnDisconnectMs(block []byte) uint32 {
+	if len(block) <= 60 {
+		return 0
+	}
+	return uint32(binary.LittleEndian.Uint32(block[60:]))
+}
+
+// SetEstablishmentAckCancelOnDisconnectMs writes it into a block of the schema's own version.
+func SetEstablishmentAckCancelOnDisconnectMs(block []byte, v uint32) {
+	binary.LittleEndian.PutUint32(block[60:], uint32(v))
+}
+
+// EstablishmentReject is the block of a message, as it was before version 257.
+type EstablishmentReject [32]byte
 
 // AsEstablishmentReject views a block; it panics when the block is too short, which Split has excluded.
 func AsEstablishmentReject(block []byte) *EstablishmentReject { return (*EstablishmentReject)(block) }
@@ -331,6 +423,19 @@ func (m *EstablishmentReject) SetRequestTimestamp(v uint64) {
 
 func (m *EstablishmentReject) Code() SessionCode     { return SessionCode(m[24]) }
 func (m *EstablishmentReject) SetCode(v SessionCode) { m[24] = uint8(v) }
+
+// EstablishmentRejectLastTimestamp reads a field of version 257; 0 in a block of an older one.
+func EstablishmentRejectLastTimestamp(block []byte) uint64 {
+	if len(block) <= 32 {
+		return 0
+	}
+	return uint64(binary.LittleEndian.Uint64(block[32:]))
+}
+
+// SetEstablishmentRejectLastTimestamp writes it into a block of the schema's own version.
+func SetEstablishmentRejectLastTimestamp(block []byte, v uint64) {
+	binary.LittleEndian.PutUint64(block[32:], uint64(v))
+}
 
 // Sequence is the block of a message.
 type Sequence [SequenceBytes]byte
@@ -466,3 +571,25 @@ func (m *Refused) SetCount(v uint32) { binary.LittleEndian.PutUint32(m[24:], uin
 // Code: StandbyLost, or Stopped until an operator decides.
 func (m *Refused) Code() SessionCode     { return SessionCode(m[28]) }
 func (m *Refused) SetCode(v SessionCode) { m[28] = uint8(v) }
+
+// FinishedSending is the block of a message: the sender has said all it will say until the session is established again; repeated until FinishedReceiving answers it.
+type FinishedSending [FinishedSendingBytes]byte
+
+// AsFinishedSending views a block; it panics when the block is too short, which Split has excluded.
+func AsFinishedSending(block []byte) *FinishedSending { return (*FinishedSending)(block) }
+
+func (m *FinishedSending) SessionID() *UUID     { return (*UUID)(m[0:16]) }
+func (m *FinishedSending) SetSessionID(v *UUID) { copy(m[0:16], v[:]) }
+
+// LastSeqNo: number of its last message; 0: none.
+func (m *FinishedSending) LastSeqNo() uint64     { return uint64(binary.LittleEndian.Uint64(m[16:])) }
+func (m *FinishedSending) SetLastSeqNo(v uint64) { binary.LittleEndian.PutUint64(m[16:], uint64(v)) }
+
+// FinishedReceiving is the block of a message: the receiver of a FinishedSending has everything up to its LastSeqNo, or gave it up.
+type FinishedReceiving [FinishedReceivingBytes]byte
+
+// AsFinishedReceiving views a block; it panics when the block is too short, which Split has excluded.
+func AsFinishedReceiving(block []byte) *FinishedReceiving { return (*FinishedReceiving)(block) }
+
+func (m *FinishedReceiving) SessionID() *UUID     { return (*UUID)(m[0:16]) }
+func (m *FinishedReceiving) SetSessionID(v *UUID) { copy(m[0:16], v[:]) }

@@ -98,6 +98,7 @@ func (k *checker) lane(l *Lane, path string) {
 	}
 	k.replication(l, at)
 	k.timing(l, at)
+	k.sessions(l, at)
 	if k.ok(at("ring_size")) {
 		if l.RingSize < minRingSize || l.RingSize > maxRingSize || bits.OnesCount64(uint64(l.RingSize)) != 1 {
 			k.fail(at("ring_size"), fmt.Sprintf("%v is not a power of two from %v to %v", l.RingSize, minRingSize, maxRingSize),

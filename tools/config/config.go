@@ -198,6 +198,9 @@ type Session struct {
 	ID   UUID   `toml:"id" required:"true"`
 	Name string `toml:"name" required:"true"`
 	Key  string `toml:"key" required:"true"` // credentials of Negotiate
+	// CancelOnDisconnect is how long the session may be away before its orders are
+	// cancelled; 0s: they stay.
+	CancelOnDisconnect Duration `toml:"cancel_on_disconnect" default:"0s" range:"0s..24h"`
 }
 
 // Venue is where a gateway sends its accepted orders.

@@ -20,7 +20,8 @@ import (
 func newMachine(l *config.Lane, venueAt *atomic.Uint64, log *orderLog, watch ...func(app.App) (app.App, error)) (*engine.Machine, error) {
 	cfg := engine.MachineConfig{Port: uint16(l.Port)}
 	for _, s := range l.Sessions {
-		cfg.Sessions = append(cfg.Sessions, fixp.SessionConfig{ID: sbe.UUID(s.ID), Key: fixp.NewKey(s.Key)})
+		cfg.Sessions = append(cfg.Sessions, fixp.SessionConfig{ID: sbe.UUID(s.ID), Key: fixp.NewKey(s.Key),
+			CancelOnDisconnectNs: s.CancelOnDisconnect.Ns()})
 	}
 	if v := l.Venue; v != nil {
 		cfg.Venue = &engine.VenueConfig{

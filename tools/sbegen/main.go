@@ -223,10 +223,10 @@ func writeMessage(b *bytes.Buffer, m *message, enums map[string]string) error {
 		bits := strings.TrimLeft(wire, "uint")
 		fmt.Fprintf(b, "\n")
 		if f.Since != 0 {
-			if bits != "8" {
-				return fmt.Errorf("message %s field %s: type %q is not supported for a field that was added later; use one of a byte", m.Name, f.Name, f.Type)
+			if bits != "8" && bits != "16" && bits != "32" && bits != "64" {
+				return fmt.Errorf("message %s field %s: type %q is not supported; use an integer or an enum", m.Name, f.Name, f.Type)
 			}
-			writeLater(b, m.Name+f.Name, cast, f.Offset, f.Since)
+			writeLater(b, m.Name+f.Name, cast, bits, f.Offset, f.Since)
 			continue
 		}
 		if f.Description != "" {
@@ -248,9 +248,14 @@ func writeMessage(b *bytes.Buffer, m *message, enums map[string]string) error {
 
 // writeLater writes the accessors of a field that a later version added. They
 // take the block: one of an older version ends before the field.
-func writeLater(b *bytes.Buffer, name, kind string, offset int, since uint16) {
+func writeLater(b *bytes.Buffer, name, kind, bits string, offset int, since uint16) {
 	fmt.Fprintf(b, "// %s reads a field of version %d; 0 in a block of an older one.\n", name, since)
-	fmt.Fprintf(b, "func %s(block []byte) %s {\nif len(block) <= %d {\nreturn 0\n}\nreturn %s(block[%d])\n}\n\n", name, kind, offset, kind, offset)
+	get, set := fmt.Sprintf("block[%d]", offset), fmt.Sprintf("block[%d] = uint8(v)", offset)
+	if bits != "8" {
+		get = fmt.Sprintf("binary.LittleEndian.Uint%s(block[%d:])", bits, offset)
+		set = fmt.Sprintf("binary.LittleEndian.PutUint%s(block[%d:], uint%s(v))", bits, offset, bits)
+	}
+	fmt.Fprintf(b, "func %s(block []byte) %s {\nif len(block) <= %d {\nreturn 0\n}\nreturn %s(%s)\n}\n\n", name, kind, offset, kind, get)
 	fmt.Fprintf(b, "// Set%s writes it into a block of the schema's own version.\n", name)
-	fmt.Fprintf(b, "func Set%s(block []byte, v %s) { block[%d] = uint8(v) }\n", name, kind, offset)
+	fmt.Fprintf(b, "func Set%s(block []byte, v %s) { %s }\n", name, kind, set)
 }

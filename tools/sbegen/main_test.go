@@ -48,7 +48,7 @@ func TestFieldsOfTwoLaterVersionsAreRefused(t *testing.T) {
 		return fmt.Sprintf(`<field name=%q type="uint8" offset="%d" sinceVersion="%d"/>`, name, offset, since)
 	}
 	for _, fields := range []string{field("F", 0, 2) + field("G", 1, 3), field("F", 0, 2) + `<field name="G" type="uint8" offset="1"/>`,
-		`<field name="F" type="uint32" offset="0" sinceVersion="2"/>`} {
+		`<field name="F" type="UUID" offset="0" sinceVersion="2"/>`} {
 		in := filepath.Join(t.TempDir(), "s.xml")
 		text := `<messageSchema id="1" version="3"><message name="M" id="1" blockLength="8">` + fields + `</message></messageSchema>`
 		if err := os.WriteFile(in, []byte(text), 0o600); err != nil {
