@@ -212,6 +212,9 @@ func writeMessage(b *bytes.Buffer, m *message, enums map[string]string) error {
 	fmt.Fprintf(b, "func As%s(block []byte) *%s { return (*%s)(block) }\n", m.Name, m.Name, m.Name)
 	for _, f := range m.Fields {
 		wire, cast := f.Type, f.Type
+		if f.Type == "UUID" && f.Since != 0 {
+			return fmt.Errorf("message %s field %s: a UUID is not supported for a field that was added later; use an integer or an enum", m.Name, f.Name)
+		}
 		if f.Type == "UUID" {
 			fmt.Fprintf(b, "\nfunc (m *%s) %s() *UUID { return (*UUID)(m[%d:%d]) }\n", m.Name, f.Name, f.Offset, f.Offset+16)
 			fmt.Fprintf(b, "func (m *%s) Set%s(v *UUID) { copy(m[%d:%d], v[:]) }\n", m.Name, f.Name, f.Offset, f.Offset+16)
