@@ -258,8 +258,8 @@ func (h *host) seal(hd *wire.Header, records, ride []byte) []byte {
 func (h *host) sealSecond(hd *wire.Header, records, ride []byte) []byte {
 	f := linkHeaders(wire.HeaderBytes + len(records) + len(ride))
 	var tmpl frame.Template
-	tmpl.Put(f, &frame.Endpoint{MAC: peerOrderMAC, IP: peerOrderIP}, linkPort,
-		&frame.Endpoint{MAC: orderMAC, IP: ownOrderIP, Port: linkPort}, len(f)-frame.HeaderBytes)
+	tmpl.Put(f, &frame.Endpoint{MAC: peerOrderMAC, IP: frame.IPv4(peerOrderIP)}, linkPort,
+		&frame.Endpoint{MAC: orderMAC, IP: frame.IPv4(ownOrderIP), Port: linkPort}, len(f)-frame.HeaderBytes)
 	return h.sealIn(f, hd, records, ride)
 }
 
@@ -279,7 +279,7 @@ func (h *host) sealIn(f []byte, hd *wire.Header, records, ride []byte) []byte {
 func linkHeaders(payloadBytes int) []byte {
 	f := make([]byte, frame.HeaderBytes+payloadBytes)
 	var tmpl frame.Template
-	tmpl.Put(f, &frame.Endpoint{MAC: peerMAC, IP: peerIP}, linkPort, &frame.Endpoint{MAC: linkMAC, IP: linkIP, Port: linkPort}, payloadBytes)
+	tmpl.Put(f, &frame.Endpoint{MAC: peerMAC, IP: frame.IPv4(peerIP)}, linkPort, &frame.Endpoint{MAC: linkMAC, IP: frame.IPv4(linkIP), Port: linkPort}, payloadBytes)
 	return f
 }
 
@@ -287,7 +287,7 @@ func linkHeaders(payloadBytes int) []byte {
 func orderFrame(payloadBytes int) []byte {
 	f := make([]byte, frame.HeaderBytes+payloadBytes)
 	var tmpl frame.Template
-	tmpl.Put(f, &frame.Endpoint{MAC: clientMAC, IP: clientIP}, 4000, &frame.Endpoint{MAC: orderMAC, IP: laneIP, Port: 5000}, payloadBytes)
+	tmpl.Put(f, &frame.Endpoint{MAC: clientMAC, IP: frame.IPv4(clientIP)}, 4000, &frame.Endpoint{MAC: orderMAC, IP: frame.IPv4(laneIP), Port: 5000}, payloadBytes)
 	fill(f[frame.HeaderBytes:], 1)
 	return f
 }

@@ -129,7 +129,7 @@ func (l *Loop) startServing(nowNs int64) {
 // ARP (RFC 5227, section 3) makes switches and neighbours forget the old place.
 func (l *Loop) announce() {
 	if b := l.order.Reserve(); b != nil {
-		n := frame.PutGratuitousARP(b, l.out.Local.MAC, l.out.Local.IP)
+		n := frame.PutGratuitousARP(b, l.out.Local.MAC, l.out.Local.IP.As4())
 		l.order.Submit(l.out.VLAN().Tag(b, n))
 		l.order.Kick()
 	}

@@ -24,7 +24,7 @@ const (
 )
 
 func endpoint(host byte, port uint16) app.Endpoint {
-	return app.Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, host}, IP: [4]byte{10, 0, 0, host}, Port: port}
+	return app.Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, host}, IP: app.IPv4([4]byte{10, 0, 0, host}), Port: port}
 }
 
 var (

@@ -40,7 +40,7 @@ func testEndpointProgram(t *testing.T, vlan frame.VLAN) {
 	datagram := func(dst [4]byte, port uint16, change func(b []byte)) []byte {
 		var headers frame.Template
 		b := make([]byte, frame.HeaderBytes+16)
-		headers.Put(b, &frame.Endpoint{IP: [4]byte{1, 2, 3, 4}}, 99, &frame.Endpoint{IP: dst, Port: port}, 16)
+		headers.Put(b, &frame.Endpoint{IP: frame.IPv4([4]byte{1, 2, 3, 4})}, 99, &frame.Endpoint{IP: frame.IPv4(dst), Port: port}, 16)
 		if change != nil {
 			change(b)
 		}

@@ -97,7 +97,7 @@ func TestMuxOneUserHoldsUpNoOther(t *testing.T) {
 func TestMuxSendsFromOwnBuffers(t *testing.T) {
 	p := newPair(t, Options{RxFrames: 256, TxFrames: 64})
 	m := muxed(t, p, 0, 1, 2)
-	from := frame.Endpoint{MAC: p.server.Interface().MAC, IP: labIPs[1].As4(), Port: serverPort}
+	from := frame.Endpoint{MAC: p.server.Interface().MAC, IP: labIPs[1].As16(), Port: serverPort}
 	to := p.from
 	var headers frame.Template
 	put := func(s *Share, number byte) bool {

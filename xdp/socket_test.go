@@ -29,8 +29,8 @@ func newPair(t testing.TB, o Options) *pair {
 	t.Helper()
 	l := newLab(t, 1)
 	p := &pair{lab: l, client: l.endpoint(0, o, clientPort), server: l.endpoint(1, o, serverPort)}
-	p.from = frame.Endpoint{MAC: p.client.Interface().MAC, IP: labIPs[0].As4(), Port: clientPort}
-	p.to = frame.Endpoint{MAC: p.server.Interface().MAC, IP: labIPs[1].As4(), Port: serverPort}
+	p.from = frame.Endpoint{MAC: p.client.Interface().MAC, IP: labIPs[0].As16(), Port: clientPort}
+	p.to = frame.Endpoint{MAC: p.server.Interface().MAC, IP: labIPs[1].As16(), Port: serverPort}
 	return p
 }
 
@@ -130,8 +130,8 @@ func TestSocketQueues(t *testing.T) {
 	}
 	for q := range 2 {
 		p := &pair{lab: l, client: sockets[0][q], server: sockets[1][q]}
-		p.from = frame.Endpoint{MAC: p.client.Interface().MAC, IP: labIPs[0].As4(), Port: clientPort}
-		p.to = frame.Endpoint{MAC: p.server.Interface().MAC, IP: labIPs[1].As4(), Port: serverPort}
+		p.from = frame.Endpoint{MAC: p.client.Interface().MAC, IP: labIPs[0].As16(), Port: clientPort}
+		p.to = frame.Endpoint{MAC: p.server.Interface().MAC, IP: labIPs[1].As16(), Port: serverPort}
 		for i := range 50 {
 			p.send(uint64(i))
 			p.kick(p.client)

@@ -24,7 +24,7 @@ const (
 // a Port.
 type UDPSocket struct {
 	local netip.Addr
-	ip    [4]byte
+	ip    frame.IP
 	ports []uint16
 	fds   []int
 	turn  int // socket to read first, so that none starves
@@ -58,7 +58,7 @@ func newUDP(ip netip.Addr, shared bool, ports ...uint16) (*UDPSocket, error) {
 	if !ip.Is4() || ip.IsUnspecified() || len(ports) == 0 {
 		return nil, fmt.Errorf("listen on UDP: want one IPv4 address and at least one port, have %s %v", ip, ports)
 	}
-	u := &UDPSocket{local: ip, ip: ip.As4(), epoll: -1}
+	u := &UDPSocket{local: ip, ip: ip.As16(), epoll: -1}
 	memory := make([]byte, 2*udpFrames*DefaultFrameBytes)
 	for i := range udpFrames {
 		u.in[i], memory = memory[:DefaultFrameBytes:DefaultFrameBytes], memory[DefaultFrameBytes:]
@@ -93,7 +93,7 @@ func (u *UDPSocket) listen(port uint16, shared bool) error {
 			return fmt.Errorf("share UDP port: %w", err)
 		}
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(port), Addr: u.ip}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(port), Addr: u.ip.As4()}); err != nil {
 		return u.explainBind(port, err)
 	}
 	name, err := unix.Getsockname(fd)
@@ -131,7 +131,7 @@ func (u *UDPSocket) Local() frame.Endpoint {
 
 // StandInMAC is the MAC by which an address is known without Ethernet: locally
 // administered, unicast.
-func StandInMAC(ip [4]byte) [6]byte { return [6]byte{0x02, 0x00, ip[0], ip[1], ip[2], ip[3]} }
+func StandInMAC(ip frame.IP) [6]byte { return [6]byte{0x02, 0x00, ip[12], ip[13], ip[14], ip[15]} }
 
 // FD implements Port: it is readable when any of the sockets is.
 func (u *UDPSocket) FD() int { return u.epoll }

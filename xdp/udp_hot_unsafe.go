@@ -15,16 +15,16 @@ type sockaddr struct {
 	lengthBytes uint32
 }
 
-func (a *sockaddr) set(ip [4]byte, port uint16) {
+func (a *sockaddr) set(ip frame.IP, port uint16) {
 	a.raw.Family = unix.AF_INET
-	a.raw.Addr = ip
+	a.raw.Addr = ip.As4()
 	p := (*[2]byte)(unsafe.Pointer(&a.raw.Port))
 	p[0], p[1] = byte(port>>8), byte(port)
 }
 
 func (a *sockaddr) endpoint() frame.Endpoint {
-	p := (*[2]byte)(unsafe.Pointer(&a.raw.Port))
-	return frame.Endpoint{MAC: StandInMAC(a.raw.Addr), IP: a.raw.Addr, Port: uint16(p[0])<<8 | uint16(p[1])}
+	p, ip := (*[2]byte)(unsafe.Pointer(&a.raw.Port)), frame.IPv4(a.raw.Addr)
+	return frame.Endpoint{MAC: StandInMAC(ip), IP: ip, Port: uint16(p[0])<<8 | uint16(p[1])}
 }
 
 // Recv implements Port. Sockets are read in turn until nothing is left or the

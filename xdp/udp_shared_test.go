@@ -30,7 +30,7 @@ func TestUDPSharedPort(t *testing.T) {
 	for _, u := range append(sockets, client) {
 		defer u.Close()
 	}
-	from, to := client.Local(), frame.Endpoint{MAC: StandInMAC(ip.As4()), IP: ip.As4(), Port: port}
+	from, to := client.Local(), frame.Endpoint{MAC: StandInMAC(ip.As16()), IP: ip.As16(), Port: port}
 	var headers frame.Template
 	for round := range 50 {
 		for _, key := range []byte{5, 0, 9, 77} {

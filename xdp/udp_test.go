@@ -35,7 +35,7 @@ func sendUDP(t *testing.T, u *UDPSocket, i int, port uint16, payload []byte) {
 	if b == nil {
 		t.Fatal("no buffer")
 	}
-	from, to := u.Local(), frame.Endpoint{IP: loopback.As4(), Port: port}
+	from, to := u.Local(), frame.Endpoint{IP: loopback.As16(), Port: port}
 	var headers frame.Template
 	headers.Put(b, &from, u.Ports()[i], &to, len(payload))
 	u.Submit(frame.HeaderBytes + copy(b[frame.HeaderBytes:], payload))
@@ -61,7 +61,7 @@ func TestUDPEchoOverSeveralPorts(t *testing.T) {
 		var from frame.Endpoint
 		got, port, ok := frame.Parse(client.Frame(0), &from)
 		if !ok || !bytes.Equal(got, payload) || port != client.Ports()[0] ||
-			from.Port != server.Ports()[lane] || from.IP != loopback.As4() || from.MAC != StandInMAC(loopback.As4()) {
+			from.Port != server.Ports()[lane] || from.IP != loopback.As16() || from.MAC != StandInMAC(loopback.As16()) {
 			t.Fatalf("round %d: %v %x from %+v to %d", round, ok, got, from, port)
 		}
 		client.Done()

@@ -33,7 +33,7 @@ type memoryLane struct {
 
 var testSession = sbe.UUID{0: 7, 15: 1}
 
-var laneAt = frame.Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, 9}, IP: [4]byte{10, 0, 0, 9}}
+var laneAt = frame.Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, 9}, IP: frame.IPv4([4]byte{10, 0, 0, 9})}
 
 func newMemoryLane(t testing.TB, nowNs func() int64) *memoryLane {
 	t.Helper()

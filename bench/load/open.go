@@ -137,8 +137,8 @@ func (r *runner) openXDP(o *Options) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("%w: %w", ErrConnect, err), s.Close())
 	}
-	r.local = frame.Endpoint{MAC: nic.MAC, Port: port, IP: local.As4()}
-	r.targets = []frame.Endpoint{{MAC: mac, Port: o.Targets[0].Port(), IP: o.Targets[0].Addr().As4()}}
+	r.local = frame.Endpoint{MAC: nic.MAC, Port: port, IP: local.As16()}
+	r.targets = []frame.Endpoint{{MAC: mac, Port: o.Targets[0].Port(), IP: o.Targets[0].Addr().As16()}}
 	if err := r.watchNeighbour(nic, o.Targets[0].Addr(), mac); err != nil {
 		return errors.Join(err, s.Close())
 	}
@@ -159,7 +159,7 @@ func (r *runner) openUDP(o *Options) error {
 	}
 	r.port, r.local = s, s.Local()
 	for _, t := range o.Targets {
-		ip := t.Addr().As4()
+		ip := frame.IP(t.Addr().As16())
 		r.targets = append(r.targets, frame.Endpoint{MAC: xdp.StandInMAC(ip), Port: t.Port(), IP: ip})
 	}
 	return nil

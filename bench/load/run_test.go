@@ -39,7 +39,7 @@ func newTestRunner(t testing.TB, o *Options) (*runner, *memoryLane, *clock) {
 	r := newRunner(o)
 	l := newMemoryLane(t, c.nowNs)
 	r.port = l
-	r.local = frame.Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, 1}, Port: clientPort, IP: [4]byte{10, 0, 0, 1}}
+	r.local = frame.Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, 1}, Port: clientPort, IP: frame.IPv4([4]byte{10, 0, 0, 1})}
 	r.targets = []frame.Endpoint{{MAC: laneAt.MAC, Port: 9000, IP: laneAt.IP}}
 	r.client, err = client.New(client.Config{Session: o.Session, Key: o.Key, ResendNs: o.Resend.Nanoseconds()}, r)
 	if err != nil {

@@ -119,7 +119,7 @@ func (c *cable) datagram(payloadBytes int) []byte {
 		c.in(i, func() {
 			iface, err := xdp.Inspect(names[i])
 			c.must(err)
-			ends[i] = frame.Endpoint{MAC: iface.MAC, IP: ips[i].As4(), Port: env(i).Port}
+			ends[i] = frame.Endpoint{MAC: iface.MAC, IP: ips[i].As16(), Port: env(i).Port}
 		})
 	}
 	b := make([]byte, frame.HeaderBytes+payloadBytes)

@@ -89,7 +89,7 @@ func (c *scene) close() error {
 
 // openWire opens the client's port.
 func (c *scene) openWire() (wirePort, error) {
-	w := wirePort{clock: c.clock, local: frame.Endpoint{IP: lab.ClientIP, Port: clientPort}}
+	w := wirePort{clock: c.clock, local: frame.Endpoint{IP: frame.IPv4(lab.ClientIP), Port: clientPort}}
 	err := c.lab.Do(lab.Client, func() error {
 		ip := netip.AddrFrom4(lab.ClientIP)
 		if c.setting.sockets() {
@@ -156,9 +156,9 @@ func (c *scene) openEcho(yardstick *peers.Program) error {
 		return err
 	}
 	c.closers = append(c.closers, peer.Stop)
-	wire.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(lab.NodeA)), IP: lab.NodeAIP, Port: lanePort}
+	wire.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(lab.NodeA)), IP: frame.IPv4(lab.NodeAIP), Port: lanePort}
 	if c.setting.sockets() {
-		wire.remote.MAC = xdp.StandInMAC(lab.NodeAIP)
+		wire.remote.MAC = xdp.StandInMAC(frame.IPv4(lab.NodeAIP))
 	}
 	c.shooter = &echoShooter{wirePort: wire}
 	return nil
@@ -170,9 +170,9 @@ func (c *scene) openOrder(ctx context.Context, o orderClient) error {
 	if err != nil {
 		return err
 	}
-	wire.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(lab.NodeA)), IP: lab.LaneIP, Port: lanePort}
+	wire.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(lab.NodeA)), IP: frame.IPv4(lab.LaneIP), Port: lanePort}
 	if c.setting.Shape == UDP {
-		wire.remote = frame.Endpoint{MAC: xdp.StandInMAC(lab.NodeAIP), IP: lab.NodeAIP, Port: lanePort}
+		wire.remote = frame.Endpoint{MAC: xdp.StandInMAC(frame.IPv4(lab.NodeAIP)), IP: frame.IPv4(lab.NodeAIP), Port: lanePort}
 	}
 	if err := o.wire(wire); err != nil {
 		return err

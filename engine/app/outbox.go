@@ -5,6 +5,12 @@ import "onebeat/xdp/frame"
 // Endpoint is where a datagram came from or goes to.
 type Endpoint = frame.Endpoint
 
+// IP is an Endpoint's address.
+type IP = frame.IP
+
+// IPv4 is an IPv4 address.
+func IPv4(a [4]byte) IP { return frame.IPv4(a) }
+
 const (
 	// SlotCount is how many outputs may wait for their release; a power of two.
 	SlotCount = 1024

@@ -10,8 +10,8 @@ import (
 // An output in a VLAN is the plain one with a tag; there is the same room in it,
 // also for what is added.
 func TestOutboxOfAVLAN(t *testing.T) {
-	local := Endpoint{MAC: [6]byte{2, 1}, IP: [4]byte{10, 0, 0, 1}}
-	remote := Endpoint{MAC: [6]byte{2, 2}, IP: [4]byte{10, 0, 0, 2}, Port: 9000}
+	local := Endpoint{MAC: [6]byte{2, 1}, IP: IPv4([4]byte{10, 0, 0, 1})}
+	remote := Endpoint{MAC: [6]byte{2, 2}, IP: IPv4([4]byte{10, 0, 0, 2}), Port: 9000}
 	made := map[frame.VLAN][]byte{}
 	for _, vlan := range []frame.VLAN{0, 77} {
 		o := NewOutbox(local, 1)

@@ -15,7 +15,7 @@ const port = 9001
 var (
 	id   = sbe.UUID{1, 2, 3}
 	key  = NewKey("secret")
-	home = app.Endpoint{MAC: [6]byte{2}, IP: [4]byte{10, 0, 0, 2}, Port: 4000}
+	home = app.Endpoint{MAC: [6]byte{2}, IP: app.IPv4([4]byte{10, 0, 0, 2}), Port: 4000}
 )
 
 // peer is a server under test: datagrams in, records applied at once, datagrams
@@ -288,7 +288,7 @@ func TestTakeover(t *testing.T) {
 	p := newPeer(t, 64)
 	p.connect()
 	other, moved := home, home
-	other.IP[3], moved.Port = 77, 4001
+	other.IP[15], moved.Port = 77, 4001
 	p.receive(establish(key, 5), other)
 	p.want("EstablishmentReject") // the old one is alive
 	p.receive(orders(1, 1), other)

@@ -22,9 +22,12 @@ const (
 	offKeepAlive = 16 // ms
 	offPort      = 20
 	offMAC       = 22
-	offIP        = 28
+	offIP        = 28 // IPv4, 0 for another
 	offNextSeqNo = 32 // that the client announced
 	sessionBytes = 40
+
+	offIPv6          = 40 // follows where the address is none of IPv4
+	sessionIPv6Bytes = 56
 )
 
 // Event is what happened to a session.
@@ -92,14 +95,24 @@ func putSession(b []byte, session uint32, e Event, timestamp uint64, keepAliveMs
 	binary.LittleEndian.PutUint32(b[offKeepAlive:], keepAliveMs)
 	binary.LittleEndian.PutUint16(b[offPort:], from.Port)
 	copy(b[offMAC:], from.MAC[:])
-	copy(b[offIP:], from.IP[:])
 	binary.LittleEndian.PutUint64(b[offNextSeqNo:], nextSeqNo)
+	if from.IP.Is4() || from.IP == (app.IP{}) {
+		copy(b[offIP:], from.IP[12:])
+		return b
+	}
+	clear(b[offIP:offNextSeqNo])
+	b = b[:sessionIPv6Bytes]
+	copy(b[offIPv6:], from.IP[:])
 	return b
 }
 
 func endpointOf(b []byte) app.Endpoint {
 	e := app.Endpoint{Port: binary.LittleEndian.Uint16(b[offPort:])}
 	copy(e.MAC[:], b[offMAC:offMAC+6])
-	copy(e.IP[:], b[offIP:offIP+4])
+	if len(b) >= sessionIPv6Bytes {
+		copy(e.IP[:], b[offIPv6:])
+		return e
+	}
+	e.IP = app.IPv4([4]byte(b[offIP:]))
 	return e
 }

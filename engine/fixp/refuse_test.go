@@ -59,7 +59,7 @@ func TestRefuse(t *testing.T) {
 			t.Errorf("%s: from %d, %d messages, %v to %v", c.name, r.FromSeqNo(), r.Count(), r.Code(), to)
 		}
 	}
-	if r, _ := p.refuse(orders(2, 101), app.Endpoint{IP: [4]byte{9}, Port: 9}); r != nil {
+	if r, _ := p.refuse(orders(2, 101), app.Endpoint{IP: app.IPv4([4]byte{9}), Port: 9}); r != nil {
 		t.Error("a stranger was answered")
 	}
 	if p.s.Digest(0) != digest || p.out.Tail() != p.out.Head() {

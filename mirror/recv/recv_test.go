@@ -66,8 +66,8 @@ func (n *node) seal(h wire.Header, records, ride []byte) []byte {
 	h.LengthBytes, h.RideBytes = uint16(len(records)), uint16(len(ride))
 	b := make([]byte, FrameHeaderBytes+wire.HeaderBytes, 2048)
 	b = append(append(b, records...), ride...)
-	from := frame.Endpoint{MAC: [6]byte{2, 2}, IP: n.table.Config.PeerLinkIP, Port: 7000}
-	to := frame.Endpoint{MAC: [6]byte{1, 1}, IP: n.table.Config.LinkIP, Port: 7000}
+	from := frame.Endpoint{MAC: [6]byte{2, 2}, IP: frame.IPv4(n.table.Config.PeerLinkIP), Port: 7000}
+	to := frame.Endpoint{MAC: [6]byte{1, 1}, IP: frame.IPv4(n.table.Config.LinkIP), Port: 7000}
 	var tpl frame.Template
 	tpl.Put(b, &from, 7000, &to, len(b)-FrameHeaderBytes)
 	h.Put(b[FrameHeaderBytes:])
@@ -264,7 +264,7 @@ func TestAckCarriesRide(t *testing.T) {
 		}
 		var from frame.Endpoint
 		b, port, ok := frame.Parse(n.reply[:bytes], &from)
-		if !ok || from.IP != n.table.Config.LinkIP || port != 7000 {
+		if !ok || from.IP != frame.IPv4(n.table.Config.LinkIP) || port != 7000 {
 			t.Fatal("the answer's headers are broken")
 		}
 		var a wire.Header

@@ -20,8 +20,8 @@ func twoPaths(t testing.TB, w lane.Word) *node {
 
 func (n *node) sealSecond(h wire.Header, payloadBytes int) []byte {
 	b := make([]byte, FrameHeaderBytes+wire.HeaderBytes+payloadBytes)
-	from := frame.Endpoint{MAC: [6]byte{4, 2}, IP: n.table.Config.PeerOrderIP, Port: 7000}
-	to := frame.Endpoint{MAC: [6]byte{3, 3}, IP: n.table.Config.OrderIP, Port: 7000}
+	from := frame.Endpoint{MAC: [6]byte{4, 2}, IP: frame.IPv4(n.table.Config.PeerOrderIP), Port: 7000}
+	to := frame.Endpoint{MAC: [6]byte{3, 3}, IP: frame.IPv4(n.table.Config.OrderIP), Port: 7000}
 	var tpl frame.Template
 	tpl.Put(b, &from, 7000, &to, len(b)-FrameHeaderBytes)
 	h.Put(b[FrameHeaderBytes:])
@@ -179,7 +179,7 @@ func TestSteerRules(t *testing.T) {
 			n := twoPaths(t, word)
 			n.table.Peer.Authority = uint64(standby)
 			c.engine(n)
-			tpl.Put(order, &frame.Endpoint{IP: [4]byte{10, 1, 0, 9}}, 4000, &frame.Endpoint{IP: n.table.Config.LaneIP, Port: 9000}, 70)
+			tpl.Put(order, &frame.Endpoint{IP: frame.IPv4([4]byte{10, 1, 0, 9})}, 4000, &frame.Endpoint{IP: frame.IPv4(n.table.Config.LaneIP), Port: 9000}, 70)
 			v, bytes, reason := n.Steer(order, 1000, n.reply[:])
 			if reason != c.want[i] {
 				t.Errorf("%s, %v: %v %v, want %v", c.name, word, v, reason, c.want[i])

@@ -203,7 +203,7 @@ func (w *World) order() {
 		}
 		var b [frame.HeaderBytes + 16]byte
 		var tpl frame.Template
-		client, server := frame.Endpoint{IP: [4]byte{10, 1, 1, 1}, Port: 9000}, frame.Endpoint{IP: laneIP, Port: 9001}
+		client, server := frame.Endpoint{IP: frame.IPv4([4]byte{10, 1, 1, 1}), Port: 9000}, frame.Endpoint{IP: frame.IPv4(laneIP), Port: 9001}
 		tpl.Put(b[:], &client, 9000, &server, 16)
 		if verdict, n, _ := h.kernel.Steer(b[:], h.clockNs(), h.reply[:]); verdict == recv.Forward {
 			w.net.send(w, 1-h.i, h.reply[:n])

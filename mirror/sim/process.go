@@ -71,7 +71,7 @@ func (h *host) start() {
 	cfg := mirror.Config{Node: uint8(c.Node), Peer: uint8(c.PeerNode), First: h.i == 0,
 		Terms: policy.Terms{Policy: policy.NameMirrored, WaitNs: policy.Forever}, Ride: m.Ride, HeartbeatNs: heartbeatNs, Registered: m.Witness,
 		NowNs: h.clockNs, Authenticate: true,
-		Local: frame.Endpoint{IP: c.LinkIP, Port: linkPort}, Remote: frame.Endpoint{IP: c.PeerLinkIP, Port: linkPort}, LinkFrameMax: linkFrameMax}
+		Local: frame.Endpoint{IP: frame.IPv4(c.LinkIP), Port: linkPort}, Remote: frame.Endpoint{IP: frame.IPv4(c.PeerLinkIP), Port: linkPort}, LinkFrameMax: linkFrameMax}
 	if m.Chain {
 		cfg.ChainPort = outputPort
 	}
@@ -103,7 +103,7 @@ func (h *host) start() {
 		p.r.UseArchive(p.archiver)
 	}
 	if w.cfg.TwoPaths {
-		p.r.UseSecond(&p.second, frame.Endpoint{MAC: orderMAC(h.i), IP: c.OrderIP, Port: linkPort}, frame.Endpoint{IP: c.PeerOrderIP, Port: linkPort}, 0)
+		p.r.UseSecond(&p.second, frame.Endpoint{MAC: orderMAC(h.i), IP: frame.IPv4(c.OrderIP), Port: linkPort}, frame.Endpoint{IP: frame.IPv4(c.PeerOrderIP), Port: linkPort}, 0)
 	}
 	h.dropQueue()
 	h.p, h.pausedNs = p, 0

@@ -60,12 +60,14 @@ func (k *checker) arbiters() {
 // whose says whose address ip is, "" if it is a third host's as far as the file
 // tells.
 func (k *checker) whose(ip IP) string {
-	own := map[string]IP{"order.address": k.c.Order.Address}
-	peers := map[string]IP{}
+	own, peers := map[string]IP{}, map[string]IP{}
 	for i := range k.c.Links {
 		l, path := &k.c.Links[i], linkPath(i)
 		own[path+".address"], own[path+".order_address"] = l.Address, l.OrderAddress
 		peers[path+".peer_address"], peers[path+".peer_order_address"] = l.PeerAddress, l.PeerOrderAddress
+	}
+	if k.c.Order.Address.Is(ip) {
+		return "this node's own (order.address)"
 	}
 	for path, a := range own {
 		if a == ip && !a.IsZero() {
@@ -78,7 +80,7 @@ func (k *checker) whose(ip IP) string {
 		}
 	}
 	for i := range k.c.Lanes {
-		if k.c.Lanes[i].Address == ip && !ip.IsZero() {
+		if k.c.Lanes[i].Address.Is(ip) {
 			return "the lane's, which moves between the nodes (" + lanePath(i) + ".address)"
 		}
 	}

@@ -52,7 +52,7 @@ func (k *checker) orderAddresses(l *Link, at func(string) string) {
 			continue
 		}
 		for name, ip := range map[string]IP{"order_address": l.OrderAddress, "peer_order_address": l.PeerOrderAddress} {
-			if ip == lane {
+			if lane.Is(ip) {
 				k.fail(at(name), fmt.Sprintf("%v is the address of %s, which moves", ip, lanePath(i)), "give the node's own address on the order network")
 			}
 		}

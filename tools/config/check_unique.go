@@ -1,6 +1,9 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // once refuses what may be there once only; seen is by kind and value.
 type once struct {
@@ -38,7 +41,7 @@ func (o *once) links() {
 			o.add(at("peer"), "peer", fmt.Sprint(l.Peer), "one link leads to each peer: lanes of one peer share it")
 		}
 		if o.c.Node.Transport == TransportUDP {
-			o.udpPort(at("port"), l.Address, l.Port)
+			o.udpPort(at("port"), l.Address.Addr(), l.Port)
 			continue
 		}
 		if l.Interface != "" {
@@ -59,9 +62,9 @@ func (o *once) lane(l *Lane, path string) {
 	o.add(at("id"), "lane id", fmt.Sprint(l.ID), "number lanes differently")
 	if o.c.Node.Transport == TransportUDP {
 		// Without XDP all lanes answer on the node's address.
-		o.udpPort(at("port"), o.c.Order.Address, l.Port)
+		o.udpPort(at("port"), o.c.Order.Address.Addr(), l.Port)
 		if l.Venue != nil {
-			o.udpPort(at("venue.local_port"), o.c.Order.Address, l.Venue.LocalPort)
+			o.udpPort(at("venue.local_port"), o.c.Order.Address.Addr(), l.Venue.LocalPort)
 		}
 	} else if !l.Address.IsZero() {
 		o.add(at("address"), "lane address", l.Address.String(), "give every lane an address of its own")
@@ -79,9 +82,9 @@ func (o *once) lane(l *Lane, path string) {
 	}
 }
 
-func (o *once) udpPort(path string, ip IP, port Port) {
-	if !ip.IsZero() && port != 0 {
-		o.add(path, "UDP port", fmt.Sprintf("%v:%d", ip, port), "use another port")
+func (o *once) udpPort(path string, ip netip.Addr, port Port) {
+	if !ip.IsUnspecified() && port != 0 {
+		o.add(path, "UDP port", netip.AddrPortFrom(ip, uint16(port)).String(), "use another port")
 	}
 }
 

@@ -94,7 +94,8 @@ type Order struct {
 	Interface string `toml:"interface"` // transport xdp
 	Queue     int    `toml:"queue" default:"0" range:"0..63"`
 	Mode      string `toml:"mode" default:"native" oneof:"native|generic"`
-	Address   IP     `toml:"address"` // transport udp: the address to listen on
+	// Address is where the lanes listen with transport udp.
+	Address Address `toml:"address"`
 	// VLAN is the 802.1Q tag of the order network as this NIC sees it; 0: frames
 	// carry none.
 	VLAN int `toml:"vlan" default:"0" range:"0..4094"`
@@ -147,9 +148,9 @@ type Loop struct {
 
 // Lane is one replicated order stream this node takes part in.
 type Lane struct {
-	ID      int  `toml:"id" required:"true" range:"0..15"`
-	Address IP   `toml:"address" required:"true"`
-	Port    Port `toml:"port" required:"true"`
+	ID      int     `toml:"id" required:"true" range:"0..15"`
+	Address Address `toml:"address" required:"true"`
+	Port    Port    `toml:"port" required:"true"`
 	// Queue is the rx queue of the order NIC that the lane's frames arrive on.
 	// Lanes of one queue share a socket and a thread.
 	Queue int `toml:"queue" range:"0..63"` // default: that of [order]
@@ -205,11 +206,11 @@ type Session struct {
 
 // Venue is where a gateway sends its accepted orders.
 type Venue struct {
-	Address   IP     `toml:"address" required:"true"`
-	Port      Port   `toml:"port" required:"true"`
-	LocalPort Port   `toml:"local_port" required:"true"` // of the lane address
-	Session   UUID   `toml:"session" required:"true"`
-	Key       string `toml:"key" required:"true"`
+	Address   Address `toml:"address" required:"true"`
+	Port      Port    `toml:"port" required:"true"`
+	LocalPort Port    `toml:"local_port" required:"true"` // of the lane address
+	Session   UUID    `toml:"session" required:"true"`
+	Key       string  `toml:"key" required:"true"`
 }
 
 // Risk is the gateway's pre-trade limits; 0: that check is off.

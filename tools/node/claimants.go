@@ -26,7 +26,7 @@ func (n *Node) findClaimants() (*xdp.Claimants, error) {
 	}
 	var ips [][4]byte
 	for i := range n.cfg.Lanes {
-		ips = append(ips, n.cfg.Lanes[i].Address)
+		ips = append(ips, n.cfg.Lanes[i].Address.Addr().As4())
 	}
 	return xdp.FindClaimants(n.order.Interface, n.vlan(), ips, wait)
 }
@@ -44,7 +44,7 @@ func (n *Node) refuseStrangers(c *xdp.Claimants) error {
 	var errs []error
 	for i := range n.cfg.Lanes {
 		l := &n.cfg.Lanes[i]
-		mac, ok := found[l.Address]
+		mac, ok := found[l.Address.Addr().As4()]
 		if !ok {
 			continue
 		}

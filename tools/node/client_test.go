@@ -50,13 +50,13 @@ func newTestClient(w *world) *testClient {
 			return err
 		}
 		c.port = s
-		c.local = frame.Endpoint{MAC: s.Interface().MAC, IP: lab.ClientIP, Port: clientPort}
+		c.local = frame.Endpoint{MAC: s.Interface().MAC, IP: frame.IPv4(lab.ClientIP), Port: clientPort}
 		return nil
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(lab.NodeA)), IP: lab.LaneIP, Port: scene.LanePort}
+	c.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(lab.NodeA)), IP: frame.IPv4(lab.LaneIP), Port: scene.LanePort}
 	c.connect()
 	return c
 }

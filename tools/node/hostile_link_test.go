@@ -50,8 +50,8 @@ func newForger(w *world, to, at string) *forger {
 	port := binary.BigEndian.Uint16(c.LinkPort[:])
 	return &forger{w: w, to: p, fd: rawSocket(w, at, lab.LinkNIC),
 		auth: wire.Auth{Enabled: true, Sip: tx, NH: &keys.NH}, hello: wire.Auth{Enabled: true, Sip: baseTx, NH: &base.NH},
-		from: frame.Endpoint{MAC: c.PeerLinkMAC, IP: c.PeerLinkIP, Port: port},
-		dst:  frame.Endpoint{MAC: c.LinkMAC, IP: c.LinkIP, Port: port}, counter: 1000}
+		from: frame.Endpoint{MAC: c.PeerLinkMAC, IP: frame.IPv4(c.PeerLinkIP), Port: port},
+		dst:  frame.Endpoint{MAC: c.LinkMAC, IP: frame.IPv4(c.LinkIP), Port: port}, counter: 1000}
 }
 
 // header is a frame's that the node would take: of its epoch and its peer's

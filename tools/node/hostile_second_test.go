@@ -15,8 +15,8 @@ func secondForger(w *world, to, at string) *forger {
 	f := newForger(w, to, at)
 	c := &f.to.mem.table.Config
 	f.fd = rawSocket(w, at, lab.OrderNIC)
-	f.from = frame.Endpoint{MAC: c.PeerOrderMAC, IP: c.PeerOrderIP, Port: f.from.Port}
-	f.dst = frame.Endpoint{MAC: c.OrderMAC, IP: c.OrderIP, Port: f.dst.Port}
+	f.from = frame.Endpoint{MAC: c.PeerOrderMAC, IP: frame.IPv4(c.PeerOrderIP), Port: f.from.Port}
+	f.dst = frame.Endpoint{MAC: c.OrderMAC, IP: frame.IPv4(c.OrderIP), Port: f.dst.Port}
 	// It takes its numbers from the counter of the peer's kernel, which goes on
 	// from there: nothing of the peer's own is taken for a replay.
 	peer := w.nodes[at].lanes[0].mem.table
@@ -161,7 +161,7 @@ func TestBadFramesOfTheSecondPathAreCountedByReason(t *testing.T) {
 			{"unknown type", []string{"second_type"}, changed(func(h *wire.Header) { h.Type = 99 }, nil)},
 			{"source address", []string{"link_address"}, func() { // with a right checksum: the switch looks
 				from := f.from
-				f.from.IP[3] = 77
+				f.from.IP[15] = 77
 				f.send(f.sealed(f.header(wire.Mirror), nil, &f.auth), nil)
 				f.from = from
 			}},

@@ -137,7 +137,7 @@ func (n *Node) loadKernel() error {
 			return fmt.Errorf("lane %d: ring_size differs from another lane's: all rings of a node have one size", l.ID)
 		}
 		o.RingBytes = uint64(l.RingSize)
-		o.LaneIP[l.ID] = l.Address
+		o.LaneIP[l.ID] = l.Address.Addr().As4()
 		if link := n.secondLink(l); link != nil {
 			o.OrderIP[l.ID] = link.OrderAddress
 		}
@@ -165,14 +165,14 @@ func (n *Node) prepareLane(ctx context.Context, l *config.Lane) (*laneParts, err
 	if p.ring, err = p.mem.open(int(l.RingSize)); err != nil {
 		return nil, err
 	}
-	p.local = frame.Endpoint{MAC: n.order.MAC, IP: l.Address, Port: uint16(l.Port)}
+	p.local = frame.Endpoint{MAC: n.order.MAC, IP: frame.IP(l.Address), Port: uint16(l.Port)}
 	if p.mirror, err = n.mirrorConfig(l); err != nil {
 		return nil, err
 	}
 	if l.Peer != 0 {
 		link, nic := n.cfg.Link(l.Peer), n.links[l.Peer]
-		p.mirror.Local = frame.Endpoint{MAC: nic.MAC, IP: link.Address, Port: uint16(link.Port)}
-		p.mirror.Remote = frame.Endpoint{MAC: nic.peerMAC, IP: link.PeerAddress, Port: uint16(link.Port)}
+		p.mirror.Local = frame.Endpoint{MAC: nic.MAC, IP: frame.IPv4(link.Address), Port: uint16(link.Port)}
+		p.mirror.Remote = frame.Endpoint{MAC: nic.peerMAC, IP: frame.IPv4(link.PeerAddress), Port: uint16(link.Port)}
 		p.mirror.LinkFrameMax = nic.MTU + 14
 	}
 	if err := n.findVenue(ctx, p); err != nil {

@@ -64,7 +64,7 @@ func (n *Node) configureTable(t *lane.Table, l *config.Lane, c *mirror.Config, o
 	if silencePromotes(l) {
 		k.Flags |= lane.ConfigSilencePromotes
 	}
-	k.LaneIP, k.LinkIP, k.PeerLinkIP = l.Address, c.Local.IP, c.Remote.IP
+	k.LaneIP, k.LinkIP, k.PeerLinkIP = l.Address.Addr().As4(), c.Local.IP.As4(), c.Remote.IP.As4()
 	k.LinkPort = [2]byte{byte(c.Local.Port >> 8), byte(c.Local.Port)}
 	k.LinkFrameMax = uint16(c.LinkFrameMax)
 	k.OrderMAC, k.LinkMAC, k.PeerLinkMAC = orderMAC, c.Local.MAC, c.Remote.MAC
@@ -135,7 +135,7 @@ func (n *Node) openLaneUDP(l *config.Lane, links, seconds map[int]xdp.Port) erro
 		n.configureTable(p.mem.table, l, &p.mirror, p.local.MAC)
 	}
 	if l.Venue != nil {
-		p.venueAt.Store(macBits(xdp.StandInMAC(l.Venue.Address)))
+		p.venueAt.Store(macBits(xdp.StandInMAC(frame.IP(l.Venue.Address))))
 	}
 	return n.addLane(p, memory)
 }
@@ -167,8 +167,9 @@ func (n *Node) listenLinks() (map[int]xdp.Port, error) {
 func (n *Node) standIn(p *laneParts, m *mirror.Memory) {
 	cable := n.cfg.Link(p.cfg.Peer)
 	c := &p.mirror
-	c.Local = frame.Endpoint{MAC: xdp.StandInMAC(cable.Address), IP: cable.Address, Port: uint16(cable.Port)}
-	c.Remote = frame.Endpoint{MAC: xdp.StandInMAC(cable.PeerAddress), IP: cable.PeerAddress, Port: uint16(cable.Port)}
+	own, peer := frame.IPv4(cable.Address), frame.IPv4(cable.PeerAddress)
+	c.Local = frame.Endpoint{MAC: xdp.StandInMAC(own), IP: own, Port: uint16(cable.Port)}
+	c.Remote = frame.Endpoint{MAC: xdp.StandInMAC(peer), IP: peer, Port: uint16(cable.Port)}
 	c.LinkFrameMax = udpLinkFrameMax
 	n.configureTable(p.mem.table, p.cfg, c, p.local.MAC)
 	rules := recv.New(uint8(p.cfg.ID), p.mem.table, p.mem.authority, m.Ring, new([wire.NHWords]uint32))

@@ -76,8 +76,8 @@ func (w *world) openClients(lanes []scene.Lane) {
 		for i, l := range lanes {
 			c := blankClient(w)
 			c.lane, c.port = l.ID, m.Shares()[i]
-			c.local = frame.Endpoint{MAC: s.Interface().MAC, IP: lab.ClientIP, Port: ports[i]}
-			c.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(l.Primary)), IP: lab.LaneAddress(l.ID), Port: scene.LanePort}
+			c.local = frame.Endpoint{MAC: s.Interface().MAC, IP: frame.IPv4(lab.ClientIP), Port: ports[i]}
+			c.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(l.Primary)), IP: frame.IPv4(lab.LaneAddress(l.ID)), Port: scene.LanePort}
 			c.connect()
 			w.others = append(w.others, c)
 		}

@@ -25,7 +25,7 @@ func newMachine(l *config.Lane, venueAt *atomic.Uint64, log *orderLog, watch ...
 	}
 	if v := l.Venue; v != nil {
 		cfg.Venue = &engine.VenueConfig{
-			Remote: app.Endpoint{IP: v.Address, Port: uint16(v.Port)}, Resolved: venueAt,
+			Remote: app.Endpoint{IP: app.IP(v.Address), Port: uint16(v.Port)}, Resolved: venueAt,
 			LocalPort: uint16(v.LocalPort), Session: sbe.UUID(v.Session), Key: fixp.NewKey(v.Key),
 		}
 	}

@@ -57,11 +57,11 @@ func (n *Node) useSecond(p *laneParts) {
 	if link == nil {
 		return
 	}
-	local := frame.Endpoint{MAC: p.local.MAC, IP: link.OrderAddress, Port: uint16(link.Port)}
-	remote := frame.Endpoint{IP: link.PeerOrderAddress, Port: uint16(link.Port)}
+	local := frame.Endpoint{MAC: p.local.MAC, IP: frame.IPv4(link.OrderAddress), Port: uint16(link.Port)}
+	remote := frame.Endpoint{IP: frame.IPv4(link.PeerOrderAddress), Port: uint16(link.Port)}
 	port := p.order
 	if p.second != nil {
-		port, local.MAC = p.second, xdp.StandInMAC(link.OrderAddress)
+		port, local.MAC = p.second, xdp.StandInMAC(local.IP)
 	}
 	p.replica.UseSecond(port, local, remote, n.vlan())
 }

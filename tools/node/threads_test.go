@@ -92,8 +92,8 @@ func (w *world) queueClients(queues ...int) {
 			closeLater(out)
 			c := blankClient(w)
 			c.lane, c.port = id, sendingFrom{m.Shares()[id], out}
-			c.local = frame.Endpoint{MAC: s.Interface().MAC, IP: lab.ClientIP, Port: uint16(clientPort + id)}
-			c.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC([]string{lab.NodeA, lab.NodeB}[id])), IP: lab.LaneAddress(id), Port: scene.LanePort}
+			c.local = frame.Endpoint{MAC: s.Interface().MAC, IP: frame.IPv4(lab.ClientIP), Port: uint16(clientPort + id)}
+			c.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC([]string{lab.NodeA, lab.NodeB}[id])), IP: frame.IPv4(lab.LaneAddress(id)), Port: scene.LanePort}
 			c.connect()
 			w.others = append(w.others, c)
 		}

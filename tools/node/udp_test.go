@@ -73,7 +73,7 @@ func (w *world) startUDP(s *scene.Scene) {
 		c.lane, c.port, c.local = l.ID, port, port.Local()
 		for _, place := range []string{l.Primary, lab.NodeA, lab.NodeB} {
 			at := places[place]
-			c.places = append(c.places, frame.Endpoint{MAC: xdp.StandInMAC(at.As4()), IP: at.As4(), Port: uint16(scene.LanePort + l.ID)})
+			c.places = append(c.places, frame.Endpoint{MAC: xdp.StandInMAC(at.As16()), IP: at.As16(), Port: uint16(scene.LanePort + l.ID)})
 		}
 		c.remote = c.places[0]
 		c.connect()

@@ -91,7 +91,7 @@ func (p *tap) outputs(visit func(port uint16, template uint16, block []byte)) (d
 	p.drain(func(b []byte) {
 		var from frame.Endpoint
 		payload, port, ok := frame.Parse(b, &from)
-		if !ok || from.IP != lab.LaneIP {
+		if !ok || from.IP != frame.IPv4(lab.LaneIP) {
 			return
 		}
 		datagrams++

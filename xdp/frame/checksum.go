@@ -66,7 +66,7 @@ func (t *Template) PutSummed(b []byte, src *Endpoint, srcPort uint16, dst *Endpo
 	t.Put(b, src, srcPort, dst, payloadBytes)
 	// The headers' part from what they were made of: they have just been written.
 	lengthBytes := uint64(udpBytes + payloadBytes)
-	head := uint64(binary.BigEndian.Uint32(src.IP[:])) + uint64(binary.BigEndian.Uint32(dst.IP[:])) +
+	head := uint64(src.IP.v4()) + uint64(dst.IP.v4()) +
 		uint64(srcPort) + uint64(dst.Port) + protocolUDP + 2*lengthBytes
 	sum := ^fold32(byteSum(b[HeaderBytes:HeaderBytes+payloadBytes]) + uint64(bits.ReverseBytes16(fold32(head))))
 	if sum == 0 {

@@ -25,8 +25,8 @@ func summed(r *rand.Rand, payloadBytes int) []byte {
 		b[i] = byte(r.Uint32())
 	}
 	var t Template
-	src := Endpoint{IP: [4]byte{10, 0, byte(r.Uint32()), 1}, Port: uint16(r.Uint32())}
-	dst := Endpoint{IP: [4]byte{10, 0, byte(r.Uint32()), 2}, Port: uint16(r.Uint32())}
+	src := Endpoint{IP: IPv4([4]byte{10, 0, byte(r.Uint32()), 1}), Port: uint16(r.Uint32())}
+	dst := Endpoint{IP: IPv4([4]byte{10, 0, byte(r.Uint32()), 2}), Port: uint16(r.Uint32())}
 	t.PutSummed(b, &src, src.Port, &dst, payloadBytes)
 	return b
 }

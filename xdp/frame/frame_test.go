@@ -12,8 +12,8 @@ import (
 )
 
 var (
-	src = Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, 1}, IP: [4]byte{192, 168, 0, 1}, Port: 4001}
-	dst = Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, 2}, IP: [4]byte{192, 168, 0, 2}, Port: 50000}
+	src = Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, 1}, IP: IPv4([4]byte{192, 168, 0, 1}), Port: 4001}
+	dst = Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, 2}, IP: IPv4([4]byte{192, 168, 0, 2}), Port: 50000}
 )
 
 // datagram is a frame from src to dst.
@@ -96,7 +96,7 @@ func TestReflect(t *testing.T) {
 		t.Error("twice is not the same frame")
 	}
 	arp := make([]byte, ARPBytes)
-	PutGratuitousARP(arp, src.MAC, src.IP)
+	PutGratuitousARP(arp, src.MAC, src.IP.As4())
 	before := bytes.Clone(arp)
 	if Reflect(arp) || Reflect(nil) || !bytes.Equal(arp, before) {
 		t.Error("turned something else round")
@@ -113,8 +113,8 @@ func TestARP(t *testing.T) {
 		want  string
 		arp   ARP
 	}{
-		{"gratuitous", PutGratuitousARP(b, src.MAC, src.IP), head + "0001" + "020000000001" + "c0a80001" + "000000000000" + "c0a80001",
-			ARP{ARPRequest, src.MAC, src.IP, [6]byte{}, src.IP}},
+		{"gratuitous", PutGratuitousARP(b, src.MAC, src.IP.As4()), head + "0001" + "020000000001" + "c0a80001" + "000000000000" + "c0a80001",
+			ARP{ARPRequest, src.MAC, src.IP.As4(), [6]byte{}, src.IP.As4()}},
 	} {
 		if got := hex.EncodeToString(b[:c.bytes]); got != c.want {
 			t.Errorf("%s: %s", c.name, got)
@@ -123,22 +123,22 @@ func TestARP(t *testing.T) {
 			t.Errorf("%s: parsed %+v", c.name, a)
 		}
 	}
-	if n := PutARPRequest(b, src.MAC, src.IP, dst.IP); n != ARPBytes || !ParseARP(b, &a) ||
-		a != (ARP{ARPRequest, src.MAC, src.IP, [6]byte{}, dst.IP}) || b[0] != 0xff {
+	if n := PutARPRequest(b, src.MAC, src.IP.As4(), dst.IP.As4()); n != ARPBytes || !ParseARP(b, &a) ||
+		a != (ARP{ARPRequest, src.MAC, src.IP.As4(), [6]byte{}, dst.IP.As4()}) || b[0] != 0xff {
 		t.Errorf("request: %+v", a)
 	}
-	if n := PutARPReply(b, src.MAC, src.IP, dst.MAC, dst.IP); n != ARPBytes || !ParseARP(b, &a) ||
-		a != (ARP{ARPReply, src.MAC, src.IP, dst.MAC, dst.IP}) || !bytes.Equal(b[:6], dst.MAC[:]) {
+	if n := PutARPReply(b, src.MAC, src.IP.As4(), dst.MAC, dst.IP.As4()); n != ARPBytes || !ParseARP(b, &a) ||
+		a != (ARP{ARPReply, src.MAC, src.IP.As4(), dst.MAC, dst.IP.As4()}) || !bytes.Equal(b[:6], dst.MAC[:]) {
 		t.Errorf("reply: %+v", a)
 	}
 	for name, at := range map[string]int{"ether type": 13, "hardware": 15, "protocol": 17, "hardware size": 18, "protocol size": 19, "operation": 21} {
-		PutARPRequest(b, src.MAC, src.IP, dst.IP)
+		PutARPRequest(b, src.MAC, src.IP.As4(), dst.IP.As4())
 		b[at] ^= 0x40
 		if ParseARP(b, &a) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	PutARPRequest(b, src.MAC, src.IP, dst.IP)
+	PutARPRequest(b, src.MAC, src.IP.As4(), dst.IP.As4())
 	if ParseARP(b[:ARPBytes-1], &a) || ParseARP(nil, &a) {
 		t.Error("cut: accepted")
 	}
@@ -155,7 +155,7 @@ func TestNothingAllocates(t *testing.T) {
 		Parse(b, &from)
 		Reflect(b)
 		Destination(b)
-		PutGratuitousARP(arp, src.MAC, src.IP)
+		PutGratuitousARP(arp, src.MAC, src.IP.As4())
 		ParseARP(arp, &a)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -208,7 +208,7 @@ func FuzzParse(f *testing.F) {
 
 func FuzzParseARP(f *testing.F) {
 	b := make([]byte, ARPBytes)
-	PutARPRequest(b, src.MAC, src.IP, dst.IP)
+	PutARPRequest(b, src.MAC, src.IP.As4(), dst.IP.As4())
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var a ARP

@@ -28,8 +28,7 @@ func Reflect(b []byte) bool {
 // Destination reads where an IPv4/UDP frame of at least HeaderBytes goes and
 // which port it leaves from. It does not check the headers: it is for frames
 // this process built itself.
-func Destination(b []byte) (ip [4]byte, port, srcPort uint16) {
+func Destination(b []byte) (ip IP, port, srcPort uint16) {
 	_ = b[HeaderBytes-1]
-	copy(ip[:], b[offIPDst:])
-	return ip, binary.BigEndian.Uint16(b[offUDPDst:]), binary.BigEndian.Uint16(b[offUDPSrc:])
+	return IPv4([4]byte(b[offIPDst:])), binary.BigEndian.Uint16(b[offUDPDst:]), binary.BigEndian.Uint16(b[offUDPSrc:])
 }

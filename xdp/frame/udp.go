@@ -38,7 +38,7 @@ const (
 type Endpoint struct {
 	MAC  [6]byte
 	Port uint16 // host order
-	IP   [4]byte
+	IP   IP
 }
 
 // Template builds headers. Its zero value is ready.
@@ -56,7 +56,7 @@ func (t *Template) Put(b []byte, src *Endpoint, srcPort uint16, dst *Endpoint, p
 	ipBytes := uint64(ipv4Bytes + udpBytes + payloadBytes)
 	identification := uint64(t.identification)
 	const versionAndTOS, dontFragment, ttlAndProtocol = 0x4500, 0x4000, defaultTTL<<8 | protocolUDP
-	srcIP, dstIP := uint64(be.Uint32(src.IP[:])), uint64(be.Uint32(dst.IP[:]))
+	srcIP, dstIP := uint64(src.IP.v4()), uint64(dst.IP.v4())
 	sum := versionAndTOS + ipBytes + identification + dontFragment + ttlAndProtocol +
 		srcIP>>16 + srcIP&0xffff + dstIP>>16 + dstIP&0xffff
 	sum = sum&0xffff + sum>>16
@@ -97,7 +97,7 @@ func Parse(b []byte, from *Endpoint) (payload []byte, localPort uint16, ok bool)
 		return nil, 0, false
 	}
 	copy(from.MAC[:], b[offEtherSrc:])
-	copy(from.IP[:], b[offIPSrc:])
+	from.IP = IPv4([4]byte(b[offIPSrc:]))
 	from.Port = binary.BigEndian.Uint16(b[offUDPSrc:])
 	return b[HeaderBytes : offUDPSrc+lengthBytes], binary.BigEndian.Uint16(b[offUDPDst:]), true
 }

@@ -6,8 +6,8 @@ import (
 )
 
 func TestVLAN(t *testing.T) {
-	src := Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, 1}, IP: [4]byte{10, 0, 0, 1}, Port: 4000}
-	dst := Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, 2}, IP: [4]byte{10, 0, 0, 2}, Port: 5000}
+	src := Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, 1}, IP: IPv4([4]byte{10, 0, 0, 1}), Port: 4000}
+	dst := Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, 2}, IP: IPv4([4]byte{10, 0, 0, 2}), Port: 5000}
 	const text = "an order"
 	build := func(v VLAN) []byte {
 		b := make([]byte, v.Bytes()+HeaderBytes+len(text))
