@@ -46,6 +46,7 @@ type Loop struct {
 	digestIn int // records until the next digest
 	counters Counters
 	reporter *reporter
+	question atomic.Pointer[Question] // of the cold side, nil: none
 
 	activeNs      int64  // when this node last began to serve
 	firstOutput   uint64 // number of the first output since then
@@ -83,6 +84,9 @@ func (l *Loop) DoWork(nowNs int64) int {
 	}
 	l.replica.Progress(nowNs)
 	l.replica.ShowLife(nowNs)
+	if q := l.question.Load(); q != nil {
+		work += l.answer(q, nowNs)
+	}
 	if l.reporter.state.Load() == reportWanted {
 		l.reporter.fill(l)
 	}
@@ -146,18 +150,19 @@ func (l *Loop) takeFrame(b []byte, nowNs int64) {
 }
 
 // commit appends an input to the log and applies it. What it causes may leave
-// when the log up to its end may be seen.
-func (l *Loop) commit(draft app.Draft, laneNs int64) {
+// when the log up to its end may be seen. false: the ring takes nothing now.
+func (l *Loop) commit(draft app.Draft, laneNs int64) bool {
 	if l.digestIn--; l.digestIn == 0 {
 		l.commitDigest(laneNs)
 	}
 	end, ok := l.replica.Append(draft.Type, laneNs, draft.Payload, &l.record)
 	if !ok {
 		l.counters.RingFull++ // the client sends it again
-		return
+		return false
 	}
 	mark.At(mark.Appended)
 	l.out.RecordEnd = end
 	l.machine.Apply(&l.record, l.out)
 	mark.At(mark.Applied)
+	return true
 }

@@ -9,6 +9,7 @@ import (
 
 	"onebeat/engine/app"
 	"onebeat/engine/fixp"
+	"onebeat/engine/operator"
 	"onebeat/engine/sbe"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/policy"
@@ -57,7 +58,10 @@ type Machine struct {
 	vcfg   VenueConfig
 	app    app.App
 	warmer app.Warmer // app, if it is one
-	port   uint16
+	timed  app.Timed  // the same
+	// sessions take operators' commands about sessions, one after the other.
+	sessions []sessionOperated
+	port     uint16
 
 	out       *app.Outbox // during Apply
 	in        app.Input
@@ -72,6 +76,8 @@ type Machine struct {
 	change      [policy.ChangeMaxBytes]byte
 	changeBytes int
 	counts      [machineCounterCount]uint64
+	command     operator.Command // being applied
+	operated    operator.Result  // of the last one
 	sender      venueOut
 	scratch     [fixp.MessagePrefixBytes + sbe.MaxMessageBytes]byte
 }
@@ -85,11 +91,13 @@ const (
 	countDigests
 	countDigestDiffers
 	countVenueRefused
+	countCommands
+	countCommandsRefused
 	machineCounterCount
 )
 
 var machineCounterNames = [machineCounterCount]string{"wrong_port", "venue_wrong_endpoint", "bad_record",
-	"digests", "digest_differs", "venue_refused"}
+	"digests", "digest_differs", "venue_refused", "commands", "commands_refused"}
 
 var _ app.Machine = (*Machine)(nil)
 var _ app.Sink = (*Machine)(nil)
@@ -104,7 +112,11 @@ func NewMachine(cfg MachineConfig) (*Machine, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	m := &Machine{server: server, app: cfg.App, port: cfg.Port}
+	if s, ok := any(server).(sessionOperated); ok {
+		m.sessions = append(m.sessions, s)
+	}
 	m.warmer, _ = cfg.App.(app.Warmer)
+	m.timed, _ = cfg.App.(app.Timed)
 	if cfg.Venue == nil {
 		return m, nil
 	}
@@ -217,11 +229,11 @@ func (m *Machine) Apply(rec *app.Record, out *app.Outbox) {
 	case app.RecordDigest:
 		m.applyDigest(rec)
 	case app.RecordOperator:
-		if policy.IsChange(rec.Payload) && len(rec.Payload) <= len(m.change) {
-			m.changeBytes = copy(m.change[:], rec.Payload)
-		}
-	case app.RecordPadding, app.RecordTimer:
-		// no meaning for sessions and applications yet known
+		m.applyOperator(rec)
+	case app.RecordTimer:
+		m.in = app.Input{Kind: app.Timer, TimeNs: rec.TimeNs}
+		m.app.Apply(&m.in, m)
+	case app.RecordPadding:
 	default:
 		m.counts[countBadRecord]++
 	}
@@ -276,6 +288,11 @@ func (m *Machine) Poll(nowNs int64, out *app.Outbox) (app.Verdict, app.Draft) {
 	if m.venue != nil {
 		m.sender.out = out
 		m.venue.Poll(nowNs, &m.sender)
+	}
+	if m.timed != nil {
+		if due := m.timed.Due(); due != 0 && nowNs >= due {
+			return app.Commit, app.Draft{Type: app.RecordTimer}
+		}
 	}
 	return m.server.Poll(nowNs, out)
 }

@@ -1,5 +1,7 @@
 package app
 
+import "onebeat/engine/operator"
+
 // InputKind says where an input of an application comes from.
 type InputKind uint8
 
@@ -16,6 +18,11 @@ const (
 	// than its window, which began again if the lane changed hands meanwhile. Its
 	// orders are to be cancelled; what is said to it waits for its return.
 	SessionLost
+	// Timer: the time came that Timed asked for.
+	Timer
+	// FromOperator: an operator's command of the application's kinds
+	// (Input.Command); Input.Result takes what became of it.
+	FromOperator
 )
 
 // Input is one recorded input as an application sees it. Block aliases the
@@ -27,6 +34,9 @@ type Input struct {
 	SeqNo    uint64
 	Template uint16
 	Block    []byte // at least the template's block length
+
+	Command *operator.Command // of FromOperator; valid during the call
+	Result  operator.Result   // an application that does not know the command leaves it
 }
 
 // Sink takes what an application says. Messages to a client or the venue are
@@ -64,6 +74,11 @@ type App interface {
 // Warmer is what an App may implement: Warm touches what its next input will
 // need. It changes nothing.
 type Warmer interface{ Warm() }
+
+// Timed is what an App may implement that has work for later: Due returns the lane
+// time from which on it wants a Timer input, 0 for none. It is asked on the primary
+// often, and must be quick; each Timer is a record.
+type Timed interface{ Due() int64 }
 
 // Fold continues a digest chain by one word.
 func Fold(digest, word uint64) uint64 {

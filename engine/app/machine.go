@@ -1,5 +1,7 @@
 package app
 
+import "onebeat/engine/operator"
+
 // Verdict is what a machine wants done with one message.
 type Verdict uint8
 
@@ -83,6 +85,8 @@ type Machine interface {
 	// PolicyChange returns the payload of the last record that changed the lane's
 	// release policy; empty: none did. Valid until the next Apply.
 	PolicyChange() []byte
+	// Operated returns what became of the last operator's command applied.
+	Operated() operator.Result
 	// Save writes the replicated state as of the last record applied. What is
 	// local to a primary is not in it: Promote starts that anew.
 	Save(w *StateWriter)

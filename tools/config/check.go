@@ -61,6 +61,7 @@ func (k *checker) check() {
 	k.unique()
 	k.threads()
 	k.ops()
+	k.operator()
 	k.archive()
 	k.snapshot()
 	k.stream()

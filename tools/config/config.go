@@ -70,6 +70,9 @@ type Config struct {
 	// Stream is nil when this node's logs and snapshots go to nobody.
 	Stream *Stream `toml:"stream"`
 
+	// Operator says who beside root and the node's user may give commands.
+	Operator Operator `toml:"operator"`
+
 	Fences  []Fence  `toml:"fence"`
 	Tracks  []Track  `toml:"track"`
 	Predict *Predict `toml:"predict"`

@@ -26,9 +26,10 @@ const (
 	CmdForce   = "force" // an operator's word: go on from the log this node has
 	CmdOrders  = "orders"
 	CmdStop    = "stop"
-	CmdPolicy  = "policy" // change what a lane's outputs wait for: SetPolicy
-	CmdSeed    = "seed"   // of a witness: an operator says what a lane's record is
-	CmdPanic   = "panic"  // in the loop of a lane: for drills
+	CmdPolicy  = "policy"  // change what a lane's outputs wait for: SetPolicy
+	CmdOperate = "operate" // a command of an operator that stands in the lane's log: Operate
+	CmdSeed    = "seed"    // of a witness: an operator says what a lane's record is
+	CmdPanic   = "panic"   // in the loop of a lane: for drills
 )
 
 // Request is one line to a node.
@@ -42,6 +43,7 @@ type Request struct {
 	Record string `json:"record,omitempty"` // of CmdSeed
 
 	SetPolicy *SetPolicy `json:"set_policy,omitempty"` // of CmdPolicy
+	Operate   *Operate   `json:"operate,omitempty"`    // of CmdOperate
 }
 
 // SetPolicy changes a lane's release policy. What is empty stays as it is.
@@ -97,7 +99,8 @@ type Status struct {
 	Version   string       `json:"version"`
 	NowNs     int64        `json:"now_ns"`
 	Memory    Memory       `json:"memory"`
-	Threads   int          `json:"threads"` // that run the lanes
+	Threads   int          `json:"threads"`   // that run the lanes
+	Strangers uint64       `json:"strangers"` // who were refused at the control socket
 	Lanes     []LaneStatus `json:"lanes"`
 	// Kernel are the programs' counted reasons; transport xdp only.
 	Kernel map[string]uint64 `json:"kernel,omitempty"`

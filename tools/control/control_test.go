@@ -15,7 +15,7 @@ import (
 func serve(t *testing.T) string {
 	t.Helper()
 	path := SocketPath(t.TempDir(), "n")
-	s, err := Serve(path, func(_ context.Context, r Request) (any, error) {
+	s, err := Serve(path, Access{}, func(_ context.Context, r Request) (any, error) {
 		switch r.Cmd {
 		case CmdStatus:
 			return Status{Name: "n", Lanes: []LaneStatus{{ID: 3, State: "ACTIVE", Epoch: 2}}}, nil
@@ -86,7 +86,7 @@ func TestNobodyThere(t *testing.T) {
 }
 
 func TestSocketInUseIsRefused(t *testing.T) {
-	if _, err := Serve(serve(t), nil); err == nil || !strings.Contains(err.Error(), "in use") {
+	if _, err := Serve(serve(t), Access{}, nil); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -99,7 +99,7 @@ func TestDeadSocketIsReplaced(t *testing.T) {
 	}
 	l.SetUnlinkOnClose(false)
 	l.Close()
-	s, err := Serve(path, nil)
+	s, err := Serve(path, Access{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,9 +22,10 @@ const (
 // error becomes a Reply with its text.
 type Handler func(ctx context.Context, r Request) (any, error)
 
-// Server listens for requests. Its socket is readable by the node's user only.
+// Server listens for requests of those whom its Access lets in.
 type Server struct {
 	listener net.Listener
+	access   Access
 	handle   Handler
 	cancel   context.CancelFunc
 	done     sync.WaitGroup
@@ -32,7 +33,7 @@ type Server struct {
 
 // Serve listens at path until Close. A socket file that nobody listens on is
 // replaced; one in use is refused.
-func Serve(path string, handle Handler) (*Server, error) {
+func Serve(path string, access Access, handle Handler) (*Server, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
@@ -47,11 +48,11 @@ func Serve(path string, handle Handler) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := access.own(path); err != nil {
 		return nil, errors.Join(fmt.Errorf("control socket: %w", err), l.Close())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Server{listener: l, handle: handle, cancel: cancel}
+	s := &Server{listener: l, access: access, handle: handle, cancel: cancel}
 	s.done.Go(func() { s.accept(ctx) })
 	return s, nil
 }
@@ -71,6 +72,10 @@ func (s *Server) converse(ctx context.Context, conn net.Conn) {
 	end := context.AfterFunc(ctx, func() { conn.Close() })
 	defer end()
 	defer conn.Close()
+	ctx, ok := s.enter(ctx, conn)
+	if !ok {
+		return
+	}
 	lines := bufio.NewScanner(conn)
 	lines.Buffer(make([]byte, 512), maxRequest)
 	for lines.Scan() {
@@ -81,14 +86,20 @@ func (s *Server) converse(ctx context.Context, conn net.Conn) {
 		if err != nil {
 			answer = Reply{Error: err.Error()}
 		}
-		b, err := json.Marshal(answer)
-		if err != nil {
-			b, _ = json.Marshal(Reply{Error: err.Error()})
-		}
-		if _, err := conn.Write(append(b, '\n')); err != nil {
+		if s.write(conn, answer) != nil {
 			return
 		}
 	}
+}
+
+// write sends one answer.
+func (s *Server) write(conn net.Conn, answer any) error {
+	b, err := json.Marshal(answer)
+	if err != nil {
+		b, _ = json.Marshal(Reply{Error: err.Error()})
+	}
+	_, err = conn.Write(append(b, '\n'))
+	return err
 }
 
 func (s *Server) answer(ctx context.Context, line []byte) (any, error) {

@@ -55,7 +55,7 @@ func Run(ctx context.Context, cfg *config.ExportFile, o Options) error {
 		return err
 	}
 	if !o.Once {
-		socket, err := control.Serve(control.SocketPath(cfg.Export.RunDir, cfg.Export.Name), p.handle)
+		socket, err := control.Serve(control.SocketPath(cfg.Export.RunDir, cfg.Export.Name), control.Access{}, p.handle)
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"onebeat/engine/app"
 	"onebeat/engine/fixp"
+	"onebeat/engine/operator"
 	"onebeat/engine/sbe"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/policy"
@@ -48,15 +49,28 @@ func LineOf(rec *app.Record) Line {
 			l.About = r.String()
 		}
 	case app.RecordOperator:
-		if l.About = string(rec.Payload); policy.IsChange(rec.Payload) {
-			var c policy.Change
-			l.About = "a change that is none"
-			if c.Parse(rec.Payload) {
-				l.About = c.String()
-			}
-		}
+		l.About = aboutOperator(rec.Payload)
 	}
 	return l
+}
+
+// aboutOperator says what an operator wanted.
+func aboutOperator(payload []byte) string {
+	var change policy.Change
+	var c operator.Command
+	switch {
+	case policy.IsChange(payload):
+		if change.Parse(payload) {
+			return change.String()
+		}
+		return "a change that is none"
+	case operator.IsCommand(payload):
+		if c.Parse(payload) {
+			return c.String()
+		}
+		return "a command that is none"
+	}
+	return string(payload)
 }
 
 func (l *Line) message(rec *app.Record) {

@@ -102,7 +102,7 @@ func (d *daemon) report(lanes []control.MirrordLane) control.MirrordStatus {
 
 // control serves the daemon's socket.
 func (d *daemon) control(runDir, name string, stop context.CancelFunc, lanes func() []control.MirrordLane, cease func(by string) error) (*control.Server, error) {
-	return control.Serve(control.SocketPath(runDir, control.MirrordName(name)), func(_ context.Context, r control.Request) (any, error) {
+	return control.Serve(control.SocketPath(runDir, control.MirrordName(name)), control.Access{}, func(_ context.Context, r control.Request) (any, error) {
 		switch r.Cmd {
 		case control.CmdStatus:
 			return d.report(lanes()), nil

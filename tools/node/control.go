@@ -29,10 +29,14 @@ type controller struct {
 
 func (n *Node) serveControl(stop context.CancelFunc) (*control.Server, error) {
 	c := &controller{node: n, stop: stop}
-	return control.Serve(control.SocketPath(n.cfg.Node.RunDir, n.cfg.Node.Name), c.handle)
+	access := control.Access{UIDs: n.cfg.Operator.UIDs, Mode: os.FileMode(n.cfg.Operator.SocketMode), GID: n.cfg.Operator.SocketGroup, Count: &n.ops.strangers}
+	access.Refused = func(p control.Peer) {
+		n.log.Warn("refused at the control socket", "user", p.Name(), "uid", p.UID, "process", p.PID, "so_far", n.ops.strangers.Load())
+	}
+	return control.Serve(control.SocketPath(n.cfg.Node.RunDir, n.cfg.Node.Name), access, c.handle)
 }
 
-func (c *controller) handle(_ context.Context, r control.Request) (any, error) {
+func (c *controller) handle(ctx context.Context, r control.Request) (any, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch r.Cmd {
@@ -52,13 +56,18 @@ func (c *controller) handle(_ context.Context, r control.Request) (any, error) {
 			return nil, errors.New("policy: set_policy is missing")
 		}
 		return c.node.setPolicy(r.SetPolicy)
+	case control.CmdOperate:
+		if r.Operate == nil {
+			return nil, errors.New("operate: the command is missing")
+		}
+		return c.node.operate(ctx, r.Operate)
 	case control.CmdStop:
 		c.stop()
 		return nil, nil
 	case control.CmdPanic:
 		return nil, c.node.panicIn(r.Lane)
 	}
-	return nil, fmt.Errorf("unknown command %q: status, promote, force, policy, orders or stop", r.Cmd)
+	return nil, fmt.Errorf("unknown command %q: status, promote, force, policy, operate, orders or stop", r.Cmd)
 }
 
 var (
@@ -199,6 +208,7 @@ func (n *Node) status() *control.Status {
 		Transport: n.cfg.Node.Transport, Version: Version, NowNs: n.clock.NowNs(),
 	}
 	s.Memory = readMemory()
+	s.Strangers = n.ops.strangers.Load()
 	s.Checks, s.Fences, s.Hooks = n.ops.tracker.Status(), n.fenceStatus(), n.ops.hooks.Status()
 	// Side by side: a hung lane must not use up the others' time.
 	s.Threads, s.Lanes = max(len(n.threads), 1), make([]control.LaneStatus, len(n.lanes))

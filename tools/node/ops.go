@@ -25,6 +25,8 @@ type ops struct {
 	hooks   *hook.Hooks
 	// changed wakes the watch: a check or a carrier changed.
 	changed chan struct{}
+	// strangers counts who was refused at the control socket.
+	strangers atomic.Uint64
 }
 
 // hooksPatience is how long a node that stops lets its hooks finish.

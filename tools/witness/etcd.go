@@ -31,7 +31,7 @@ func RunEtcd(ctx context.Context, o EtcdOptions, log *slog.Logger) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	socket, err := control.Serve(control.SocketPath(o.RunDir, o.Name), func(_ context.Context, r control.Request) (any, error) {
+	socket, err := control.Serve(control.SocketPath(o.RunDir, o.Name), control.Access{}, func(_ context.Context, r control.Request) (any, error) {
 		switch r.Cmd {
 		case control.CmdStatus:
 			s := m.Status()

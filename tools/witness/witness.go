@@ -50,7 +50,7 @@ func Run(ctx context.Context, cfg *config.WitnessFile, log *slog.Logger) error {
 		return err
 	}
 	p := &Process{cfg: cfg, log: log, server: server, stop: stop, since: time.Now()}
-	socket, err := control.Serve(control.SocketPath(cfg.Witness.RunDir, cfg.Witness.Name), p.handle)
+	socket, err := control.Serve(control.SocketPath(cfg.Witness.RunDir, cfg.Witness.Name), control.Access{}, p.handle)
 	if err != nil {
 		return errors.Join(err, server.Close())
 	}
