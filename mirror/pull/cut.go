@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"time"
 
-	"onebeat/engine/app"
 	"onebeat/mirror/archive"
-	"onebeat/mirror/disk"
 	"onebeat/mirror/stream"
 )
 
@@ -39,69 +36,21 @@ func (p *Puller) cut(position uint64) error {
 	return p.resume()
 }
 
-// parted reports whether a source that lacks the copy's last epoch is in a later one.
-func (p *Puller) parted(ctx context.Context, source Source) bool {
-	lanes, err := p.ask(ctx, source)
+// parted looks where a source's log that lacks the copy's last record goes on
+// otherwise. A source that has no more than a beginning of the copy's log, or is in
+// an older epoch than the copy's last, only lags: it says nothing of the lane.
+func (p *Puller) parted(ctx context.Context, source Source) (*stream.Difference, error) {
+	c, err := stream.Dial(ctx, source.Address, source.Node, p.client())
 	if err != nil {
-		return false
+		return nil, err
 	}
-	for _, l := range lanes {
-		if l.Lane == p.o.Lane && l.Epoch > p.epoch {
-			return true
-		}
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	d, err := c.Differ(p.Lane(), p.ring.Tail())
+	if err = errors.Join(err, c.Close()); err != nil || d == nil || d.Behind || d.Epoch < p.epoch {
+		return nil, err
 	}
-	return false
-}
-
-// partedPatience is how long sources must lack the copy's last epoch before it is
-// cut: one that was just started may not have looked at its archive yet.
-const partedPatience = 3 * time.Second
-
-// partedLong reports whether that time is over, and leaves a little of it for the next cut.
-func (p *Puller) partedLong() bool {
-	if p.partedAt.IsZero() {
-		p.partedAt = time.Now()
-	}
-	if time.Since(p.partedAt) < partedPatience {
-		return false
-	}
-	// The epochs before it, if they are lacking too, need not wait so long again.
-	p.partedAt = p.partedAt.Add(partedPatience / 10)
-	return true
-}
-
-// epochStart returns where the last epoch of an archive begins.
-func epochStart(fs disk.FS, dir string, epoch uint32) (position uint64, err error) {
-	r, err := archive.OpenReader(fs, dir)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	list := r.Segments()
-	at := len(list) - 1
-	for at > 0 && list[at].Header.FirstEpoch >= epoch {
-		at--
-	}
-	if err := r.Seek(list[at].Header.First); err != nil {
-		return 0, err
-	}
-	for {
-		var rec app.Record
-		more, err := r.Next(&rec)
-		var gap *archive.Gap
-		switch {
-		case errors.As(err, &gap):
-			if err := r.Skip(gap.To); err != nil {
-				return 0, err
-			}
-		case err != nil:
-			return 0, err
-		case !more:
-			return 0, fmt.Errorf("%s has no record of epoch %d", dir, epoch)
-		case rec.Epoch >= epoch:
-			return rec.Position, nil
-		}
-	}
+	return d, nil
 }
 
 // aside puts an archive of another life of the lane out of the way.

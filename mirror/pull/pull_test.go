@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"path/filepath"
 	"sync"
@@ -297,8 +298,15 @@ func TestCut(t *testing.T) {
 }
 
 // The lane went on at another site while this copy was fed by one that had gone
-// through an epoch of its own: the place where they parted lies before that epoch.
+// through an epoch of its own: the place where they parted lies before that epoch,
+// or in the midst of it.
 func TestPartedSites(t *testing.T) {
+	for name, within := range map[string]bool{"before an epoch": false, "within an epoch": true} {
+		t.Run(name, func(t *testing.T) { partedSites(t, within) })
+	}
+}
+
+func partedSites(t *testing.T, within bool) {
 	a, b := newNode(t, 1), newNode(t, 2)
 	a.append(1000, 1)
 	at := a.ring.Tail()
@@ -306,9 +314,17 @@ func TestPartedSites(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.append(200, 4)
-	a.serve()
+	a.append(100, 5)
 	b.timeNs = a.timeNs
-	b.append(500, 1)
+	if within {
+		// Both had a part of the epoch.
+		b.timeNs -= 300
+		b.append(150, 4)
+		at = b.ring.Tail()
+		b.timeNs++ // what follows is another's
+	}
+	a.serve()
+	b.append(500, 4)
 	b.append(800, 1<<16)
 	b.serve()
 	dir := filepath.Join(t.TempDir(), "far-lane3")
@@ -321,6 +337,10 @@ func TestPartedSites(t *testing.T) {
 	c.has(b.ring.Tail())
 	c.end()
 	whole(t, dir, b)
+	if cuts, err := filepath.Glob(filepath.Join(dir, fmt.Sprintf("cut-*-%d-%d.log", at, a.ring.Tail()))); err != nil || len(cuts) != 1 {
+		all, _ := filepath.Glob(filepath.Join(dir, "cut-*"))
+		t.Errorf("not exactly what differs, %d to %d, was cut: %v, %v", at, a.ring.Tail(), all, err)
+	}
 }
 
 func TestOtherLife(t *testing.T) {

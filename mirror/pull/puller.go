@@ -63,7 +63,6 @@ type Puller struct {
 	stop     context.CancelFunc // of the follower
 	ended    chan error
 	began    time.Time
-	partedAt time.Time // since when sources lack the copy's last epoch; zero: they do not
 
 	keep     atomic.Uint64
 	seen     atomic.Uint32 // epoch, for others
@@ -242,7 +241,7 @@ func (p *Puller) Run(ctx context.Context) error {
 			break
 		}
 		if moved {
-			tries, lacking, p.partedAt = 0, 0, time.Time{}
+			tries, lacking = 0, 0
 		}
 		again, local := p.settle(ctx, source, err, &lacking)
 		if local != nil {
@@ -273,14 +272,14 @@ func (p *Puller) settle(ctx context.Context, source Source, err error, lacking *
 	case errors.Is(err, stream.ErrOtherLife):
 		local = p.aside()
 		return local == nil, local
-	case errors.Is(err, stream.ErrBehind) && p.parted(ctx, source) && p.partedLong():
-		// Its log has a later epoch than this one, and lacks this one's last: what was
-		// written in that is not of the lane any more.
-		at, local := epochStart(p.files(), p.o.Archive.Dir, p.epoch)
-		if local == nil {
-			p.o.Note(fmt.Sprintf("lane %d: cut at %d: the lane went on at node %d without epoch %d", p.o.Lane, at, source.Node, p.epoch))
-			local = p.cut(at)
+	case errors.Is(err, stream.ErrBehind):
+		// Not the end of a later epoch: what differs is looked for record by record.
+		d, lost := p.parted(ctx, source)
+		if lost != nil || d == nil {
+			return false, lost
 		}
+		p.o.Note(fmt.Sprintf("lane %d: cut at %d: the log of node %d, which is in epoch %d, goes on otherwise there", p.o.Lane, d.Position, source.Node, d.Epoch))
+		local = p.cut(d.Position)
 		return local == nil, local
 	case errors.Is(err, stream.ErrHistory):
 		if *lacking++; *lacking < len(p.o.Sources) {

@@ -28,10 +28,12 @@ const (
 	TypeCaught        // server: there is nothing more, or not yet
 	TypeCut           // server: the client's log is no beginning of this one
 	TypeAck           // client: what it has
+	TypeCompare       // client: digests of a part of its log
+	TypeSame          // server: how far its own has the same
 	typeEnd
 )
 
-var typeNames = [...]string{"", "HELLO", "WELCOME", "REFUSED", "STATUS", "LANES", "SNAPSHOT", "PIECE", "LOG", "CHUNK", "CAUGHT", "CUT", "ACK"}
+var typeNames = [...]string{"", "HELLO", "WELCOME", "REFUSED", "STATUS", "LANES", "SNAPSHOT", "PIECE", "LOG", "CHUNK", "CAUGHT", "CUT", "ACK", "COMPARE", "SAME"}
 
 func (t Type) String() string {
 	if t > 0 && t < typeEnd {

@@ -393,7 +393,8 @@ func FuzzFrames(f *testing.F) {
 	(&chunkHead{position: 32, safe: 64, rawBytes: 32}).put(head)
 	for typ, body := range map[Type][]byte{TypeHello: h.put(nil), TypeWelcome: (&welcome{Version, 1, ChunkBytes}).put(nil),
 		TypeLog: req.put(nil), TypeLanes: status.put(nil), TypeRefused: refused.put(nil), TypeChunk: head,
-		TypeCaught: (&place{1, 2, 3}).put(nil), TypeSnapshot: (&SnapshotHead{Position: 1, Bytes: 2}).put(nil)} {
+		TypeCompare: (&comparison{32, []part{{64, [16]byte{1}}, {96, [16]byte{2}}}}).put(nil),
+		TypeCaught:  (&place{1, 2, 3}).put(nil), TypeSnapshot: (&SnapshotHead{Position: 1, Bytes: 2}).put(nil)} {
 		f.Add(seal(append(make([]byte, HeaderBytes), body...), typ, 0, 3))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -431,6 +432,11 @@ func FuzzFrames(f *testing.F) {
 				if c, err := l.chunk(0, body); err == nil && len(c.Records) == 0 {
 					t.Fatal("an empty chunk is taken")
 				}
+			}
+		case TypeCompare:
+			var v comparison
+			if v.parse(body) == nil {
+				again = v.put(nil)
 			}
 		case TypeLanes:
 			_, _ = parseLanes(body)

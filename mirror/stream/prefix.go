@@ -25,7 +25,8 @@ func salvageable(v View) bool { return v.Word.State() != lane.Active }
 
 // agree looks whether the client's last record is in this log: then its log is a
 // beginning of this one. Otherwise the error is a Cut to where the first epoch
-// begins that the client lacks, or a refusal.
+// begins that the client lacks, or a refusal: who is told that this log is behind
+// its own asks for the first difference (Client.Differ).
 func (c *cursor) agree() error {
 	if c.last.known() {
 		same, found, err := c.compare()

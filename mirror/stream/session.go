@@ -126,7 +126,7 @@ func (s *session) request() error {
 		return s.status()
 	case TypeAck:
 		return nil // of a log that ended just now
-	case TypeSnapshot, TypeLog:
+	case TypeSnapshot, TypeLog, TypeCompare:
 	default:
 		return refuse(ReasonFrame, "%v is no request", h.typ)
 	}
@@ -137,8 +137,11 @@ func (s *session) request() error {
 	if s.buffer == nil {
 		s.buffer = make([]byte, HeaderBytes+chunkHeadBytes+ChunkBytes)
 	}
-	if h.typ == TypeSnapshot {
+	switch h.typ {
+	case TypeSnapshot:
 		return s.snapshot(lane)
+	case TypeCompare:
+		return s.compare(lane, body)
 	}
 	var req LogRequest
 	if err := req.parse(h.lane, body); err != nil {

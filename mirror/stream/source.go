@@ -54,15 +54,9 @@ func (c *cursor) next(end uint64) ([]byte, error) {
 	if c.position >= end {
 		return nil, c.still(end)
 	}
-	n, harmed := 0, false
-	if c.inRing() {
-		n, harmed = c.fromRing(end)
-	}
-	if n == 0 {
-		var err error
-		if n, err = c.fromArchive(end); err != nil {
-			return nil, err
-		}
+	n, harmed, err := c.raw(end)
+	if err != nil {
+		return nil, c.missing(err)
 	}
 	switch {
 	case n == 0 && harmed:
@@ -85,6 +79,18 @@ func (c *cursor) next(end uint64) ([]byte, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// raw copies records from the position on into the buffer, from the ring or the
+// archive. harmed: what lies in the ring there is no record, and no archive has one.
+func (c *cursor) raw(end uint64) (n int, harmed bool, err error) {
+	if c.inRing() {
+		n, harmed = c.fromRing(end)
+	}
+	if n == 0 {
+		n, err = c.fromArchive(end)
+	}
+	return n, harmed, err
 }
 
 // still looks, when nothing can be read, whether the log still goes on where the
@@ -149,12 +155,12 @@ func (c *cursor) fromArchive(end uint64) (int, error) {
 	}
 	if c.reader.Position() != c.position {
 		if err := c.reader.Seek(c.position); err != nil {
-			return 0, c.missing(err)
+			return 0, err
 		}
 	}
 	b, _, err := c.reader.Raw(int(min(end-c.position, ChunkBytes)))
 	if err != nil {
-		return 0, c.missing(err)
+		return 0, err
 	}
 	return copy(c.buffer, b), nil
 }
@@ -171,7 +177,10 @@ func (c *cursor) gone() error {
 // missing makes a refusal of what the archive lacks.
 func (c *cursor) missing(err error) error {
 	var gap *archive.Gap
+	var refused *Refused
 	switch {
+	case errors.As(err, &refused):
+		return err
 	case errors.As(err, &gap):
 		return refuse(ReasonHistory, "position %d: %v: start from a snapshot", c.position, gap)
 	case errors.Is(err, archive.ErrDamaged):

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"onebeat/mirror"
+	"onebeat/mirror/archive"
 	"onebeat/mirror/stream"
 	"onebeat/tools/config"
 	"onebeat/tools/control"
@@ -25,6 +26,7 @@ type catcher struct {
 	link        *config.Link
 	credentials *stream.Credentials
 	dial        func(ctx context.Context, address string) (net.Conn, error) // nil: as usual
+	archiveDir  string                                                      // of this node; empty: none
 	stateDir    string                                                      // where a snapshot that comes is kept until it is used
 	retry       time.Time                                                   // no state is fetched before
 	looked      time.Time                                                   // for a fetched snapshot to keep
@@ -43,8 +45,12 @@ func newCatcher(n *Node, p *laneParts, credentials *stream.Credentials) *catcher
 	if !link.PeerStream.IsValid() && !link.PeerMirrord.IsValid() {
 		return nil
 	}
-	return &catcher{log: n.log.With("lane", p.cfg.ID), lane: p, link: link, credentials: credentials, dial: n.dial,
+	c := &catcher{log: n.log.With("lane", p.cfg.ID), lane: p, link: link, credentials: credentials, dial: n.dial,
 		stateDir: fetchedDir(n.cfg, p.cfg.ID)}
+	if n.cfg.Archive != nil {
+		c.archiveDir = archive.LaneDir(n.cfg.Archive.Dir, n.cfg.Node.Name, p.cfg.ID)
+	}
+	return c
 }
 
 // run looks after the lane until ctx ends.
@@ -130,6 +136,9 @@ func (c *catcher) feed(ctx context.Context, lag *mirror.Lag) error {
 		if err == nil {
 			err = c.feedFrom(ctx, client, lag)
 			err = errors.Join(err, client.Close())
+			if errors.Is(err, stream.ErrBehind) && !lag.Salvage {
+				err = c.cutAtDifference(ctx, address, lag, err)
+			}
 			if err == nil {
 				return nil
 			}
@@ -163,6 +172,23 @@ func (c *catcher) feedFrom(ctx context.Context, client *stream.Client, lag *mirr
 			return err
 		}
 	}
+}
+
+// cutAtDifference: the writer's log lacks the last record of this one, and no later
+// epoch says from where on. What differs is looked for record by record.
+func (c *catcher) cutAtDifference(ctx context.Context, address config.Endpoint, lag *mirror.Lag, behind error) error {
+	client, err := c.connect(ctx, address)
+	if err != nil {
+		return errors.Join(behind, err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = client.Close() })
+	defer stop()
+	d, err := client.Differ(&stream.Lane{ID: uint8(c.lane.cfg.ID), Ring: c.lane.ring, Archive: c.archiveDir}, lag.From)
+	if err = errors.Join(err, client.Close()); err != nil || d == nil || d.Behind || d.Epoch < lag.Epoch {
+		return errors.Join(behind, err)
+	}
+	c.lane.replica.Feed.PutCut(d.Position)
+	return nil
 }
 
 // feedNearBytes is how little an answer brings when the log's end is near: the frames
