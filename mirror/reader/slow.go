@@ -134,12 +134,15 @@ func (r *Reader) renew() error {
 // cut takes in that the log was cut.
 func (r *Reader) cut(now uint64) error {
 	position := r.mem.ring.CutSince(r.cuts, now)
-	r.cuts, r.bound, r.gone = now, 0, 0
+	base, reset := r.mem.ring.ResetSince(r.cuts, now)
+	r.cuts, r.bound, r.gone = now, 0, base
 	if err := r.history.leave(); err != nil {
 		return err
 	}
 	switch {
-	case position == 0: // emptied, or cut too often to say where
+	case reset, position == 0:
+		// Begun anew behind a state, emptied, or cut too often to say where: what
+		// lies before is in the archive, if anywhere.
 		r.proven = false
 	case position < r.position:
 		taken := r.last.ok && position <= r.last.position
@@ -216,6 +219,12 @@ func (r *Reader) missed() error {
 	}
 	_, _, state := m.ring.Read(r.position)
 	if state == ring.Found || m.ring.Cuts() != r.cuts {
+		return nil
+	}
+	// A ring that was begun anew behind a state, before it was mapped here, holds
+	// nothing before that.
+	if oldest := m.ring.Oldest(); oldest > r.position && m.ring.Cuts() == r.cuts {
+		r.gone = oldest
 		return nil
 	}
 	return fmt.Errorf("%w in the ring at %d: %v", ErrCorrupt, r.position, state)

@@ -46,7 +46,23 @@ func (r *Ring) CutSince(seen, now uint64) (position uint64) {
 	}
 	position = ^uint64(0)
 	for n := first; n < last; n++ {
-		position = min(position, atomic.LoadUint64(&r.cuts.Positions[n%lane.CutsKept]))
+		position = min(position, atomic.LoadUint64(&r.cuts.Positions[n%lane.CutsKept])&^isReset)
 	}
 	return position
+}
+
+// isReset marks the position of a Reset: those of records are multiples of
+// AlignBytes.
+const isReset = 1
+
+// ResetSince returns where the newest Reset since Cuts returned seen began the ring
+// anew: the log may be the same, only the ring does not hold what lies before.
+func (r *Ring) ResetSince(seen, now uint64) (position uint64, reset bool) {
+	last := now / 2
+	for n := max(seen/2, last-min(last, lane.CutsKept-1)); n < last; n++ {
+		if p := atomic.LoadUint64(&r.cuts.Positions[n%lane.CutsKept]); p&isReset != 0 {
+			position, reset = p&^isReset, true
+		}
+	}
+	return position, reset
 }

@@ -80,7 +80,7 @@ func (r *Ring) Reset(position uint64, epoch uint32) {
 	if position%AlignBytes != 0 {
 		panic(fmt.Sprintf("ring reset to %d, not a multiple of %d", position, AlignBytes))
 	}
-	r.beginCut(position)
+	r.beginCut(position | isReset)
 	clear(r.mem)
 	r.epochFloor, r.start = epoch, position
 	r.index = index{}
