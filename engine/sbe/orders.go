@@ -196,6 +196,18 @@ const (
 	RejectReasonUnsupportedMessage RejectReason = 22
 	RejectReasonVenue              RejectReason = 23
 	RejectReasonTooManyFills       RejectReason = 24
+	RejectReasonRestricted         RejectReason = 25
+	RejectReasonKilled             RejectReason = 26
+	RejectReasonOrderRate          RejectReason = 27
+	RejectReasonRepeatedExecutions RejectReason = 28
+	RejectReasonDuplicateContent   RejectReason = 29
+	RejectReasonGrossPosition      RejectReason = 30
+	RejectReasonOpenOrders         RejectReason = 31
+	RejectReasonOpenNotional       RejectReason = 32
+	RejectReasonCredit             RejectReason = 33
+	RejectReasonAccountTableFull   RejectReason = 34
+	RejectReasonOperator           RejectReason = 35
+	RejectReasonDisconnected       RejectReason = 36
 	RejectReasonVenueInDoubt       RejectReason = 100
 	RejectReasonVenueThrottle      RejectReason = 101
 	RejectReasonVenueCircuitOpen   RejectReason = 102
@@ -261,6 +273,30 @@ func (v RejectReason) String() string {
 		return "Venue"
 	case RejectReasonTooManyFills:
 		return "TooManyFills"
+	case RejectReasonRestricted:
+		return "Restricted"
+	case RejectReasonKilled:
+		return "Killed"
+	case RejectReasonOrderRate:
+		return "OrderRate"
+	case RejectReasonRepeatedExecutions:
+		return "RepeatedExecutions"
+	case RejectReasonDuplicateContent:
+		return "DuplicateContent"
+	case RejectReasonGrossPosition:
+		return "GrossPosition"
+	case RejectReasonOpenOrders:
+		return "OpenOrders"
+	case RejectReasonOpenNotional:
+		return "OpenNotional"
+	case RejectReasonCredit:
+		return "Credit"
+	case RejectReasonAccountTableFull:
+		return "AccountTableFull"
+	case RejectReasonOperator:
+		return "Operator"
+	case RejectReasonDisconnected:
+		return "Disconnected"
 	case RejectReasonVenueInDoubt:
 		return "VenueInDoubt"
 	case RejectReasonVenueThrottle:

@@ -26,6 +26,18 @@ var reasonTexts = map[sbe.RejectReason]string{
 	sbe.RejectReasonUnsupportedMessage: "Message not supported",
 	sbe.RejectReasonVenue:              "Refused by the venue",
 	sbe.RejectReasonTooManyFills:       "Too many fills at once",
+	sbe.RejectReasonRestricted:         "Trading is restricted",
+	sbe.RejectReasonKilled:             "Blocked by the kill switch",
+	sbe.RejectReasonOrderRate:          "Too many orders in a second",
+	sbe.RejectReasonRepeatedExecutions: "Stopped after repeated executions, until a person enables it again",
+	sbe.RejectReasonDuplicateContent:   "The same order was sent just before",
+	sbe.RejectReasonGrossPosition:      "Gross position limit",
+	sbe.RejectReasonOpenOrders:         "Too many orders are open",
+	sbe.RejectReasonOpenNotional:       "Notional of open orders exceeds the limit",
+	sbe.RejectReasonCredit:             "Credit exceeded",
+	sbe.RejectReasonAccountTableFull:   "Too many accounts",
+	sbe.RejectReasonOperator:           "By an operator",
+	sbe.RejectReasonDisconnected:       "Cancelled because the session was lost",
 }
 
 // ReasonText is what a client reads of a reason.
@@ -45,7 +57,8 @@ func OrdRejReason(r sbe.RejectReason, v Version) int {
 		return ordRejDuplicate
 	case sbe.RejectReasonUnknownOrder:
 		return ordRejUnknownOrder
-	case sbe.RejectReasonMaxQuantity, sbe.RejectReasonMaxNotional, sbe.RejectReasonPositionLimit:
+	case sbe.RejectReasonMaxQuantity, sbe.RejectReasonMaxNotional, sbe.RejectReasonPositionLimit, sbe.RejectReasonGrossPosition,
+		sbe.RejectReasonOpenOrders, sbe.RejectReasonOpenNotional, sbe.RejectReasonCredit:
 		return 3 // order exceeds limit
 	}
 	return ordRejOf(ordRejOther, v)
