@@ -110,7 +110,7 @@ func newSizedGatewayRig(orders, retain, window int) *rig {
 		Risk: gateway.Risk{MaxQtyLots: 1000, MaxNotional: 1 << 40, CollarPercent: 50, MaxPositionLots: 1 << 40}}))
 	r := &rig{nowNs: 1_000_000_000, out: app.NewOutbox(laneEndpoint, 1)}
 	r.m = must(NewMachine(MachineConfig{Port: simClientPort, App: g, RetainMessages: retain, Sessions: []fixp.SessionConfig{{ID: sessionID(0), Key: fixp.NewKey("key0")}},
-		Venue: &VenueConfig{Remote: venueEndpoint, LocalPort: simLocalPort, Session: sessionID(99), Key: fixp.NewKey("venue"), Window: window}}))
+		Venues: []VenueConfig{{Remote: venueEndpoint, LocalPort: simLocalPort, Session: sessionID(99), Key: fixp.NewKey("venue"), Window: window}}}))
 	r.m.Promote(r.nowNs, r.out)
 	r.connect()
 	// The venue's side of the connection, by hand.
@@ -132,7 +132,7 @@ func newSizedGatewayRig(orders, retain, window int) *rig {
 		r.release()
 		r.nowNs += 10_000_000
 	}
-	if !r.m.Venue().Established() {
+	if !r.m.Venue(0).Established() {
 		panic("venue session is not up")
 	}
 	r.venueIn = 1
@@ -226,7 +226,7 @@ func BenchmarkGatewayRound(b *testing.B) {
 		r.release()
 	}
 	b.ReportMetric(float64(r.outputs)/float64(b.N), "outputs/op")
-	if n := r.m.Venue().Unanswered(); n != 0 {
+	if n := r.m.Venue(0).Unanswered(); n != 0 {
 		b.Fatalf("%d unanswered", n)
 	}
 }

@@ -12,10 +12,10 @@ import (
 
 // pure cores take time as an argument and return their effects.
 var (
-	pureFolders = []string{"app", "sbe", "fixp", "book", "gateway", "client", "table", "readmodel", "fix/convert", "operator",
+	pureFolders = []string{"app", "sbe", "fixp", "book", "gateway", "client", "table", "venue", "readmodel", "fix/convert", "operator",
 		"../mirror/ring", "../mirror/wire", "../mirror/recv", "../mirror/role", "../mirror/lane"}
 	// machine.go belongs to the pure part of this folder.
-	pureFiles  = []string{"machine.go", "operate.go"}
+	pureFiles  = []string{"machine.go", "operate.go", "venues.go"}
 	impureRoot = map[string]bool{"net": true, "os": true, "syscall": true, "time": true, "unsafe": true}
 )
 

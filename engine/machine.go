@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"onebeat/engine/fixp"
 	"onebeat/engine/operator"
 	"onebeat/engine/sbe"
+	"onebeat/engine/venue"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/policy"
 )
@@ -18,33 +18,37 @@ import (
 // ErrConfig is wrapped by every refusal of a machine's configuration.
 var ErrConfig = errors.New("machine configuration")
 
-// VenueConfig is the session with the exchange.
+// VenueConfig is the session with one exchange.
 type VenueConfig struct {
+	Name   string // of its counters
 	Remote app.Endpoint
 	// Resolved holds the venue's MAC in its low 48 bits, lowest byte first, once
 	// somebody has found it; 0: not yet. It counts while Remote has none; nil: it has.
 	Resolved  *atomic.Uint64
-	LocalPort uint16 // of the lane address; differs from the clients' port
+	LocalPort uint16 // of the lane address; differs from the clients' port and other venues'
 	Session   sbe.UUID
 	Key       fixp.Key
 	// Window bounds the messages that wait for the venue's answer, and with
 	// them the queue while it is unreachable; a power of two [8192].
-	Window      int
-	ResendNs    int64 // [20 ms]
-	KeepAliveNs int64 // [500 ms]
-	ConnectNs   int64 // [1 ms]
+	Window       int
+	ResendNs     int64 // [20 ms]
+	KeepAliveNs  int64 // [500 ms]
+	ConnectNs    int64 // [1 ms]
+	ConnectMaxNs int64 // [KeepAliveNs]
+	// Line is the throttle, the queue and the circuit breaker before the session.
+	Line venue.Config
 }
 
 // MachineConfig configures a Machine.
 type MachineConfig struct {
 	Port           uint16 // clients' port of the lane address
 	Sessions       []fixp.SessionConfig
-	RetainMessages int          // of each server flow [16384]
-	Venue          *VenueConfig // nil: none
+	RetainMessages int // of each server flow [16384]
+	Venues         []VenueConfig
 	App            app.App
 }
 
-// venueFlow is the outbox flow of the venue session; clients use 1 and up.
+// venueFlow is the outbox flow of the first venue session; clients use 1 and up.
 const venueFlow = 1 << 32
 
 // outboxReserve outputs are left free by what can wait for the next cycle.
@@ -54,8 +58,7 @@ const outboxReserve = 128
 // app.Sink towards the application.
 type Machine struct {
 	server *fixp.Server
-	venue  *fixp.Initiator // nil: none
-	vcfg   VenueConfig
+	venues []venueEnd
 	app    app.App
 	warmer app.Warmer // app, if it is one
 	timed  app.Timed  // the same
@@ -65,9 +68,10 @@ type Machine struct {
 
 	out       *app.Outbox // during Apply
 	in        app.Input
-	timeNs    int64 // of the record being applied
-	fromVenue bool  // the opened datagram
-	toServer  bool  // the same
+	timeNs    int64     // of the record being applied
+	fromVenue *venueEnd // the opened datagram; nil: it is not a venue's
+	toServer  bool      // the same
+	toVenue   *venueEnd // the message ToVenue started
 	epoch     uint32
 	writer    uint8
 	diverged  bool
@@ -78,7 +82,6 @@ type Machine struct {
 	counts      [machineCounterCount]uint64
 	command     operator.Command // being applied
 	operated    operator.Result  // of the last one
-	sender      venueOut
 	scratch     [fixp.MessagePrefixBytes + sbe.MaxMessageBytes]byte
 }
 
@@ -117,33 +120,14 @@ func NewMachine(cfg MachineConfig) (*Machine, error) {
 	}
 	m.warmer, _ = cfg.App.(app.Warmer)
 	m.timed, _ = cfg.App.(app.Timed)
-	if cfg.Venue == nil {
-		return m, nil
+	if err := m.addVenues(cfg.Venues); err != nil {
+		return nil, err
 	}
-	v := *cfg.Venue
-	if v.LocalPort == cfg.Port {
-		return nil, fmt.Errorf("%w: clients and venue share port %d: give the venue another local_port", ErrConfig, cfg.Port)
-	}
-	v.Window = cmp.Or(v.Window, 8192)
-	v.ResendNs = cmp.Or(v.ResendNs, 20_000_000)
-	v.KeepAliveNs = cmp.Or(v.KeepAliveNs, 500_000_000)
-	v.ConnectNs = cmp.Or(v.ConnectNs, 1_000_000)
-	m.vcfg = v
-	m.venue, err = fixp.NewInitiator(fixp.InitiatorConfig{Session: v.Session, Key: v.Key, Window: v.Window,
-		BatchMessages: 20, MaxDatagramBytes: app.MaxDatagramBytes, ResendNs: v.ResendNs, KeepAliveNs: v.KeepAliveNs, ConnectNs: v.ConnectNs,
-		AskOnDuplicate: true})
-	if err != nil {
-		return nil, fmt.Errorf("%w: venue: %w", ErrConfig, err)
-	}
-	m.sender.m = m
 	return m, nil
 }
 
 // Server gives the cold side a look at the sessions.
 func (m *Machine) Server() *fixp.Server { return m.server }
-
-// Venue gives the cold side a look at the venue session; nil: none.
-func (m *Machine) Venue() *fixp.Initiator { return m.venue }
 
 // Diverged reports that a digest record differed from this machine's own
 // digest: its state is not the primary's and it must not be promoted.
@@ -159,42 +143,29 @@ func (m *Machine) Warm() {
 
 // Open implements app.Machine.
 func (m *Machine) Open(dg *app.Datagram, nowNs int64) int {
-	m.fromVenue, m.toServer = m.venue != nil && dg.LocalPort == m.vcfg.LocalPort, false
-	if !m.fromVenue {
-		if dg.LocalPort != m.port {
-			m.counts[countWrongPort]++
-			return 0
-		}
-		m.toServer = true
+	m.fromVenue, m.toServer = nil, dg.LocalPort == m.port
+	if m.toServer {
 		return m.server.Open(dg, nowNs)
 	}
-	if dg.From.IP != m.vcfg.Remote.IP || dg.From.Port != m.vcfg.Remote.Port {
-		m.counts[countVenueAddress]++
-		return 0
-	}
-	n := m.venue.Open(dg.Payload, nowNs)
-	if n > 0 && !dg.Relayed {
-		m.vcfg.Remote.MAC = dg.From.MAC
-	}
-	return n
+	return m.openVenue(dg, nowNs)
 }
 
 // Admit implements app.Machine.
 func (m *Machine) Admit(i int, nowNs int64, out *app.Outbox) (app.Verdict, app.Draft) {
-	if !m.fromVenue {
+	if m.fromVenue == nil {
 		return m.server.Admit(i, out)
 	}
-	v, seqNo, raw := m.venue.Admit(i)
+	v, seqNo, raw := m.fromVenue.session.Admit(i)
 	if v != app.Commit {
 		return v, app.Draft{}
 	}
-	return v, app.Draft{Type: app.RecordVenue, Payload: fixp.PutMessage(m.scratch[:], 0, seqNo, raw)}
+	return v, app.Draft{Type: app.RecordVenue, Payload: fixp.PutMessage(m.scratch[:], m.fromVenue.index, seqNo, raw)}
 }
 
 // Refuse implements app.Machine. What the venue sends is dropped: it sends it
 // again when it is asked for what is missing.
 func (m *Machine) Refuse(why app.Refusal, b []byte) (int, app.Endpoint, uint16) {
-	if m.fromVenue {
+	if m.fromVenue != nil {
 		m.counts[countVenueRefused]++
 	}
 	if !m.toServer {
@@ -231,6 +202,7 @@ func (m *Machine) Apply(rec *app.Record, out *app.Outbox) {
 	case app.RecordOperator:
 		m.applyOperator(rec)
 	case app.RecordTimer:
+		m.tickVenues()
 		m.in = app.Input{Kind: app.Timer, TimeNs: rec.TimeNs}
 		m.app.Apply(&m.in, m)
 	case app.RecordPadding:
@@ -238,18 +210,6 @@ func (m *Machine) Apply(rec *app.Record, out *app.Outbox) {
 		m.counts[countBadRecord]++
 	}
 	m.out = nil
-}
-
-func (m *Machine) applyVenue(rec *app.Record) {
-	_, seqNo, template, block, ok := fixp.ParseMessage(rec.Payload)
-	if !ok || m.venue == nil {
-		m.counts[countBadRecord]++
-		return
-	}
-	if a := m.venue.Accept(seqNo, template, block); a.Deliver {
-		m.in = app.Input{Kind: app.FromVenue, TimeNs: rec.TimeNs, SeqNo: seqNo, Template: template, Block: block}
-		m.app.Apply(&m.in, m)
-	}
 }
 
 // applyEpoch: a new writer, or one that started again, cannot know what of the
@@ -263,8 +223,8 @@ func (m *Machine) applyEpoch(rec *app.Record) {
 		return
 	}
 	m.epoch, m.writer = rec.Epoch, r.Writer
-	if m.venue != nil {
-		m.venue.NewEpoch()
+	for i := range m.venues {
+		m.venues[i].session.NewEpoch()
 	}
 	m.in = app.Input{Kind: app.NewEpoch, TimeNs: rec.TimeNs}
 	m.app.Apply(&m.in, m)
@@ -285,9 +245,8 @@ func (m *Machine) applyDigest(rec *app.Record) {
 
 // Poll implements app.Machine.
 func (m *Machine) Poll(nowNs int64, out *app.Outbox) (app.Verdict, app.Draft) {
-	if m.venue != nil {
-		m.sender.out = out
-		m.venue.Poll(nowNs, &m.sender)
+	if m.pollVenues(nowNs, out) {
+		return app.Commit, app.Draft{Type: app.RecordTimer}
 	}
 	if m.timed != nil {
 		if due := m.timed.Due(); due != 0 && nowNs >= due {
@@ -300,16 +259,16 @@ func (m *Machine) Poll(nowNs int64, out *app.Outbox) (app.Verdict, app.Draft) {
 // Promote implements app.Machine.
 func (m *Machine) Promote(nowNs int64, out *app.Outbox) {
 	m.server.Promote(nowNs, out)
-	if m.venue != nil {
-		m.venue.Promote(nowNs)
+	for i := range m.venues {
+		m.venues[i].session.Promote(nowNs)
 	}
 }
 
 // Digest implements app.Machine.
 func (m *Machine) Digest() uint64 {
 	d := m.server.Digest(m.app.Digest())
-	if m.venue != nil {
-		d = m.venue.Digest(d)
+	for i := range m.venues {
+		d = m.venues[i].line.Digest(m.venues[i].session.Digest(d))
 	}
 	for _, c := range m.change[:m.changeBytes] {
 		d = app.Fold(d, uint64(c))
@@ -323,8 +282,8 @@ func (m *Machine) PolicyChange() []byte { return m.change[:m.changeBytes] }
 // Counters implements app.Machine.
 func (m *Machine) Counters(visit func(name string, count uint64)) {
 	m.server.Counts.Visit("session_", visit)
-	if m.venue != nil {
-		m.venue.Counts.Visit("venue_", visit)
+	for i := range m.venues {
+		m.venues[i].counters(visit)
 	}
 	for i, n := range m.counts {
 		visit("machine_"+machineCounterNames[i], n)
@@ -339,47 +298,3 @@ func (m *Machine) ToClient(session uint32, template uint16) []byte {
 
 // SendToClient implements app.Sink.
 func (m *Machine) SendToClient() { m.server.SendToClient(m.out) }
-
-// ToVenue implements app.Sink.
-func (m *Machine) ToVenue(template uint16, clOrdID uint64) []byte {
-	if m.venue == nil {
-		return nil
-	}
-	return m.venue.Begin(template, clOrdID)
-}
-
-// SendToVenue implements app.Sink.
-func (m *Machine) SendToVenue() {
-	m.venue.Commit(m.timeNs)
-	m.venue.SendNow(m.out, &m.vcfg.Remote, m.vcfg.LocalPort, venueFlow)
-}
-
-// venueFound reports whether frames can be sent to the venue.
-func (m *Machine) venueFound() bool {
-	at := &m.vcfg.Remote.MAC
-	if *at != [6]byte{} || m.vcfg.Resolved == nil {
-		return true
-	}
-	found := m.vcfg.Resolved.Load()
-	for i := range at {
-		at[i] = byte(found >> (8 * i))
-	}
-	return found != 0
-}
-
-// venueOut turns the outbox into the initiator's Out.
-type venueOut struct {
-	m   *Machine
-	out *app.Outbox
-}
-
-// Buffer implements fixp.Out.
-func (v *venueOut) Buffer() []byte {
-	if v.out.Room() <= outboxReserve || !v.m.venueFound() {
-		return nil
-	}
-	return v.out.Open(v.m.vcfg.Remote, v.m.vcfg.LocalPort, 0)[:app.MaxDatagramBytes]
-}
-
-// Send implements fixp.Out.
-func (v *venueOut) Send(payloadBytes int) { v.out.Close(payloadBytes, 0) }

@@ -205,7 +205,7 @@ func runWorld(t *testing.T, seed uint64, steps int) {
 			t.Errorf("client %d: %d requests unanswered", i, n)
 		}
 	}
-	if n := w.lane.primary.m.Venue().Unanswered(); n != 0 {
+	if n := w.lane.primary.m.Venue(0).Unanswered(); n != 0 {
 		t.Errorf("%d requests unanswered by the venue", n)
 	}
 	w.check()
@@ -252,7 +252,7 @@ func TestNothingDoubledThoughRecordsAreLost(t *testing.T) {
 					t.Errorf("client %d: %d requests unanswered", i, n)
 				}
 			}
-			if n := w.lane.primary.m.Venue().Unanswered(); n != 0 {
+			if n := w.lane.primary.m.Venue(0).Unanswered(); n != 0 {
 				t.Errorf("%d requests unanswered by the venue", n)
 			}
 			for i, r := range w.lane.replicas {

@@ -312,8 +312,8 @@ func newReplica(clients int) *replica {
 	g := must(gateway.New(gateway.Config{Sessions: clients, OrdersMax: 4096, FinishedRetain: 512, PositionsMax: 64, ClOrdIDWindow: 4096,
 		Symbols: []gateway.Symbol{{ID: 1, ReferencePriceTicks: 100}, {ID: 2, ReferencePriceTicks: 100}},
 		Risk:    gateway.Risk{MaxQtyLots: 1000, MaxNotional: 1 << 40, CollarPercent: 50, MaxPositionLots: 3000}}))
-	cfg := MachineConfig{Port: simClientPort, RetainMessages: 1024, App: g, Venue: &VenueConfig{Remote: venueEndpoint,
-		LocalPort: simLocalPort, Session: sessionID(99), Key: fixp.NewKey("venue"), Window: 256, ResendNs: 2_000_000, KeepAliveNs: 20_000_000}}
+	cfg := MachineConfig{Port: simClientPort, RetainMessages: 1024, App: g, Venues: []VenueConfig{{Remote: venueEndpoint,
+		LocalPort: simLocalPort, Session: sessionID(99), Key: fixp.NewKey("venue"), Window: 256, ResendNs: 2_000_000, KeepAliveNs: 20_000_000}}}
 	for i := range clients {
 		cfg.Sessions = append(cfg.Sessions, fixp.SessionConfig{ID: sessionID(byte(i)), Key: fixp.NewKey(fmt.Sprint("key", i))})
 	}

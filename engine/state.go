@@ -2,22 +2,23 @@ package engine
 
 import "onebeat/engine/app"
 
-const machineVersion = 2 // 2: the release policy's last change
+const machineVersion = 3 // 2: the release policy's last change; 3: several venues
 
 // Save implements app.Machine.
 func (m *Machine) Save(w *app.StateWriter) {
 	w.Section("machine", machineVersion)
 	w.U32("epoch", m.epoch)
 	w.U8("writer", m.writer)
-	w.Bool("venue", m.venue != nil)
+	w.Int("venues", len(m.venues))
 	w.U16("policy change bytes", uint16(m.changeBytes))
 	if m.changeBytes > 0 {
 		w.Bytes("policy change", m.change[:m.changeBytes])
 	}
 	w.End()
 	m.server.Save(w)
-	if m.venue != nil {
-		m.venue.Save(w)
+	for i := range m.venues {
+		m.venues[i].session.Save(w)
+		m.venues[i].line.Save(w)
 	}
 	m.app.Save(w)
 }
@@ -26,8 +27,11 @@ func (m *Machine) Save(w *app.StateWriter) {
 func (m *Machine) Load(r *app.StateReader) error {
 	version := r.Section("machine", machineVersion)
 	m.epoch, m.writer = r.U32(), r.U8()
-	if venue := r.Bool(); r.Err() == nil && venue != (m.venue != nil) {
-		r.Fail("one of the two has a venue, the other has none: give this node the configuration that it was saved with")
+	venues := len(m.venues)
+	if version > 2 {
+		r.Is("the number of venues", venues)
+	} else if one := r.Bool(); r.Err() == nil && (one != (venues > 0) || venues > 1) {
+		r.Fail("a state with one venue or none, and %d venues here: give this node the configuration that it was saved with", venues)
 	}
 	if version > 1 {
 		if m.changeBytes = int(r.U16()); m.changeBytes > len(m.change) {
@@ -40,9 +44,12 @@ func (m *Machine) Load(r *app.StateReader) error {
 	if err := m.server.Load(r); err != nil {
 		return err
 	}
-	if m.venue != nil {
-		if err := m.venue.Load(r); err != nil {
+	for i := range m.venues {
+		if err := m.venues[i].session.Load(r); err != nil {
 			return err
+		}
+		if version > 2 {
+			m.venues[i].line.Load(r)
 		}
 	}
 	r.Sessions = uint32(m.server.Sessions())

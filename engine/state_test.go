@@ -138,7 +138,7 @@ func smallMachine(withBook bool) *Machine {
 	cfg.App = must(gateway.New(gateway.Config{Sessions: 2, OrdersMax: 64, FinishedRetain: 8, PositionsMax: 4, ClOrdIDWindow: 64,
 		Symbols: []gateway.Symbol{{ID: 1, ReferencePriceTicks: 100}, {ID: 2, ReferencePriceTicks: 100}},
 		Risk:    gateway.Risk{MaxQtyLots: 1000, MaxNotional: 1 << 40, CollarPercent: 50, MaxPositionLots: 3000}}))
-	cfg.Venue = &VenueConfig{Remote: venueEndpoint, LocalPort: simLocalPort, Session: sessionID(99), Key: fixp.NewKey("venue"), Window: 16}
+	cfg.Venues = []VenueConfig{{Remote: venueEndpoint, LocalPort: simLocalPort, Session: sessionID(99), Key: fixp.NewKey("venue"), Window: 16}}
 	return must(NewMachine(cfg))
 }
 

@@ -34,7 +34,7 @@ const (
 )
 
 // maxCounts bounds the counters of a report: it is allocated once.
-const maxCounts = 256
+const maxCounts = 1024
 
 // reporter hands a report from the loop to the cold side: one asks, the loop
 // fills it between two cycles, and it stays until it is asked for again.

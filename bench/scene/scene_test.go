@@ -49,7 +49,8 @@ func checkLane(t *testing.T, files map[string]*config.Config, l *Lane) {
 	if !primary.First {
 		t.Errorf("lane %d: nobody seeds it", l.ID)
 	}
-	if v := primary.Venue; v != nil {
+	for i := range primary.Venues {
+		v := &primary.Venues[i]
 		book := files[lab.Venue].Lane(l.ID)
 		if book == nil || book.Address != v.Address || book.Port != v.Port || book.Sessions[0].ID != v.Session {
 			t.Errorf("lane %d could not log in at its venue", l.ID)

@@ -79,7 +79,8 @@ func (l *Lane) text(b *strings.Builder, place string) {
 	fmt.Fprintf(b, "%s\n[[lane.session]]\nid = %q\nname = \"client-%d\"\nkey = %q\n", l.Lines, Session(l.ID), l.ID+1, Credentials)
 	if l.app() == config.AppGateway {
 		// All checks are on; none of a load's orders fails one.
-		fmt.Fprintf(b, `[lane.venue]
+		fmt.Fprintf(b, `[[lane.venue]]
+name = "exchange"
 address = %q
 port = %d
 local_port = %d

@@ -100,7 +100,7 @@ func nodeText(l *lab.Lab, s *Setting, place string) string {
 	fmt.Fprintf(&b, "[[lane.session]]\nid = %q\nname = \"client-1\"\nkey = %q\n", dashed(clientSession), clientKey)
 	if s.App == config.AppGateway {
 		// All checks are on; none of the orders fails one.
-		fmt.Fprintf(&b, "[lane.venue]\naddress = %q\nport = %d\nlocal_port = %d\nsession = %q\nkey = %q\n",
+		fmt.Fprintf(&b, "[[lane.venue]]\nname = \"exchange\"\naddress = %q\nport = %d\nlocal_port = %d\nsession = %q\nkey = %q\n",
 			dotted(lab.ClientIP), venuePort, laneVenuePort, dashed(venueSession), venueKey)
 		b.WriteString("[lane.risk]\nmax_qty_lots = 1000\nmax_notional = 50000000\ncollar_percent = 10\nmax_position_lots = 1000000\n")
 	}

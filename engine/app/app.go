@@ -1,6 +1,9 @@
 package app
 
-import "onebeat/engine/operator"
+import (
+	"onebeat/engine/operator"
+	"onebeat/engine/sbe"
+)
 
 // InputKind says where an input of an application comes from.
 type InputKind uint8
@@ -8,7 +11,7 @@ type InputKind uint8
 const (
 	// FromClient: an application message of a client session.
 	FromClient InputKind = iota + 1
-	// FromVenue: an application message of the venue.
+	// FromVenue: an application message of a venue (Input.Venue).
 	FromVenue
 	// NewEpoch: a new epoch began; the writer may have changed.
 	NewEpoch
@@ -23,6 +26,9 @@ const (
 	// FromOperator: an operator's command of the application's kinds
 	// (Input.Command); Input.Result takes what became of it.
 	FromOperator
+	// VenueLost: reports of a venue (Input.Venue) may be lost for good: it began
+	// anew, or no longer had them when they were asked for.
+	VenueLost
 )
 
 // Input is one recorded input as an application sees it. Block aliases the
@@ -31,6 +37,7 @@ type Input struct {
 	Kind     InputKind
 	TimeNs   int64 // lane time of the record
 	Session  uint32
+	Venue    uint32 // index
 	SeqNo    uint64
 	Template uint16
 	Block    []byte // at least the template's block length
@@ -47,12 +54,16 @@ type Sink interface {
 	// SendToClient ends it.
 	ToClient(session uint32, template uint16) []byte
 	SendToClient()
-	// ToVenue starts a message to the venue and returns its zeroed block;
-	// SendToVenue must follow. It is nil when no venue is configured, when too
-	// many messages wait for its answer, or when one with this ClOrdID, by which
-	// the answer is recognised, does.
-	ToVenue(template uint16, clOrdID uint64) []byte
+	// ToVenue starts a message to a venue, by its index, and returns its zeroed
+	// block; SendToVenue must follow. It is nil when the message is refused, and why
+	// says what refused it: NoRoute, there is no such venue; VenueUnavailable, too
+	// many messages wait for its answer, or one with this ClOrdID, by which the
+	// answer is recognised, does; VenueThrottle and VenueCircuitOpen (engine/venue).
+	ToVenue(venue uint32, template uint16, clOrdID uint64) (block []byte, why sbe.RejectReason)
 	SendToVenue()
+	// Withdraw takes a message back that waits for a venue's throttle and was never
+	// sent; false: it is not there.
+	Withdraw(venue uint32, clOrdID uint64) bool
 }
 
 // App is what users implement: deterministic, of the inputs and its own state

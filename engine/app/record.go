@@ -19,7 +19,8 @@ const (
 	// RecordMessage is one application message of a client, with its sequence
 	// number.
 	RecordMessage RecordType = 5
-	// RecordVenue is one message of a venue session.
+	// RecordVenue is one message of a venue session, its index where a message has
+	// the client's session.
 	RecordVenue RecordType = 6
 	// RecordTimer is a moment the state depends on.
 	RecordTimer RecordType = 7

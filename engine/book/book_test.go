@@ -42,8 +42,11 @@ func (s *sink) SendToClient() {
 	s.sent = append(s.sent, s.open)
 }
 
-func (s *sink) ToVenue(uint16, uint64) []byte { return nil }
-func (s *sink) SendToVenue()                  {}
+func (s *sink) ToVenue(uint32, uint16, uint64) ([]byte, sbe.RejectReason) {
+	return nil, sbe.RejectReasonNoRoute
+}
+func (s *sink) SendToVenue()                 {}
+func (s *sink) Withdraw(uint32, uint64) bool { return false }
 
 func (s *sink) take() []said {
 	out := s.sent

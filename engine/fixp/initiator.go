@@ -1,6 +1,8 @@
 package fixp
 
 import (
+	"cmp"
+	"encoding/binary"
 	"fmt"
 
 	"onebeat/engine/app"
@@ -24,7 +26,11 @@ type InitiatorConfig struct {
 	MaxDatagramBytes int
 	ResendNs         int64
 	KeepAliveNs      int64
-	ConnectNs        int64 // first retry of Negotiate and Establish; doubles up to KeepAliveNs
+	// ConnectNs is the first retry of Negotiate and Establish; it doubles up to
+	// ConnectMaxNs [KeepAliveNs]. Each wait is between half of it and all of it, so
+	// that sessions which were cut at one moment do not come back at one moment.
+	ConnectNs    int64
+	ConnectMaxNs int64
 	// Adopt: start behind the server's flow instead of asking for it from 1.
 	Adopt bool
 	// RenumberAfterSends: a message sent this often without an answer goes out
@@ -120,6 +126,8 @@ type Initiator struct {
 	timestamp   uint64 // of the last Negotiate or Establish
 	retryNs     int64
 	retryAtNs   int64
+	dice        uint64 // of the retries' jitter
+	overdueHint uint64 // no unanswered message is between what Overdue was asked for and this
 	lastRxNs    int64
 	lastTxNs    int64
 	sendNext    uint64 // first number not yet sent in this connection
@@ -157,8 +165,10 @@ func NewInitiator(cfg InitiatorConfig) (*Initiator, error) {
 	if cfg.ResendNs <= 0 || cfg.ConnectNs <= 0 || cfg.KeepAliveNs < keepAliveMinMs*1_000_000 {
 		return nil, fmt.Errorf("%w: resend, connect and keep-alive times must be positive, keep-alive at least %d ms", ErrConfig, keepAliveMinMs)
 	}
+	cfg.ConnectMaxNs = max(cmp.Or(cfg.ConnectMaxNs, cfg.KeepAliveNs), cfg.ConnectNs)
 	i := &Initiator{cfg: cfg, nextOut: 1, oldest: 1, expectedIn: 1, sendNext: 1,
-		slots: table.Touched[sent](2 * cfg.Window), byID: table.NewU64(2 * cfg.Window), retryNs: cfg.ConnectNs}
+		slots: table.Touched[sent](2 * cfg.Window), byID: table.NewU64(2 * cfg.Window), retryNs: cfg.ConnectNs,
+		dice: binary.LittleEndian.Uint64(cfg.Session[:]) ^ binary.LittleEndian.Uint64(cfg.Session[8:])}
 	if cfg.Adopt {
 		i.expectedIn = 0
 	}
@@ -225,6 +235,37 @@ func (i *Initiator) Commit(nowNs int64) {
 	s.state, s.firstNs = sentUnanswered, nowNs
 	i.unanswered++
 	i.nextOut++
+}
+
+// Overdue calls visit for messages handed over before beforeNs that have had no
+// answer, from number from on, and returns the number to go on at and when the
+// message of that number was handed over; 0: there is none. Who passes no visit
+// only asks when the first of them was.
+func (i *Initiator) Overdue(from uint64, beforeNs int64, visit func(clOrdID uint64, template uint16)) (next uint64, atNs int64) {
+	n := max(from, i.oldest)
+	if n > i.nextOut { // the server renumbered everything
+		n = i.oldest
+	}
+	if hint := i.overdueHint; hint > n && hint <= i.nextOut && visit == nil {
+		n = hint
+	}
+	for ; n < i.nextOut; n++ {
+		s := i.slot(n)
+		if s.state != sentUnanswered {
+			continue
+		}
+		if visit == nil || s.firstNs >= beforeNs {
+			if visit == nil {
+				i.overdueHint = n
+			}
+			return n, s.firstNs
+		}
+		visit(s.clOrdID, templateOf(s))
+	}
+	if visit == nil {
+		i.overdueHint = n
+	}
+	return n, 0
 }
 
 // answered marks the message with this ClOrdID answered.

@@ -159,6 +159,9 @@ func (i *Initiator) admitSequenced(template uint16, raw []byte) (app.Verdict, ui
 type Accepted struct {
 	// Deliver: an ExecutionReport or Reject for the application.
 	Deliver bool
+	// Lost: the server's flow has a hole, or it began anew: what it said of orders
+	// that were answered before may be gone.
+	Lost bool
 	// First: it is the first answer to a request of ours.
 	First   bool
 	FirstNs int64
@@ -169,11 +172,9 @@ type Accepted struct {
 func (i *Initiator) Accept(seqNo uint64, template uint16, block []byte) Accepted {
 	switch template {
 	case sbe.TemplateEstablishmentAck:
-		i.acceptAck(sbe.AsEstablishmentAck(block))
-		return Accepted{}
+		return Accepted{Lost: i.acceptAck(sbe.AsEstablishmentAck(block))}
 	case sbe.TemplateRetransmitReject:
-		i.acceptLoss(sbe.AsRetransmitReject(block))
-		return Accepted{}
+		return Accepted{Lost: i.acceptLoss(sbe.AsRetransmitReject(block))}
 	}
 	if seqNo != i.expectedIn {
 		i.Counts.count[CountBadRecord]++
@@ -207,14 +208,16 @@ func (i *Initiator) Accept(seqNo uint64, template uint16, block []byte) Accepted
 	return Accepted{Deliver: true}
 }
 
-// acceptAck takes over the numbers the server knows.
-func (i *Initiator) acceptAck(a *sbe.EstablishmentAck) {
+// acceptAck takes over the numbers the server knows. It reports whether the server
+// lost its state.
+func (i *Initiator) acceptAck(a *sbe.EstablishmentAck) (lost bool) {
 	i.Counts.count[CountEstablished]++
 	last := a.LastIncomingSeqNo()
 	switch {
 	case i.expectedIn == 0:
 		i.expectedIn = a.NextSeqNo()
-	case a.NextSeqNo() < i.expectedIn: // the server lost its state
+	case a.NextSeqNo() < i.expectedIn:
+		lost = true
 		i.expectedIn = a.NextSeqNo()
 	}
 	if last >= i.nextOut || last+1 < i.oldest {
@@ -225,6 +228,7 @@ func (i *Initiator) acceptAck(a *sbe.EstablishmentAck) {
 	i.lastRxNs, i.lastTxNs = i.nowNs, i.nowNs
 	i.sendNext = max(i.oldest, last+1)
 	i.resendNext, i.gapTo, i.askedTo, i.askedAtNs = 0, a.NextSeqNo(), 0, 0
+	return lost
 }
 
 // rebase moves the whole window to numbers from next on: the server has seen
@@ -236,6 +240,7 @@ func (i *Initiator) rebase(next uint64) {
 		i.oldest, i.nextOut = next, next
 		return
 	}
+	i.overdueHint = 0
 	size := uint64(len(i.slots))
 	base := next + (i.oldest-next)&(size-1)
 	shift := base - i.oldest // modulo 1<<64
@@ -279,14 +284,15 @@ func (i *Initiator) waits(seqNo uint64) bool {
 // message goes out under a new number, and PossResend makes the server tell
 // the state of an order it knows, or take one that it does not. Messages whose
 // answers are among the lost numbers get there by their resend.
-func (i *Initiator) acceptLoss(r *sbe.RetransmitReject) {
+func (i *Initiator) acceptLoss(r *sbe.RetransmitReject) (lost bool) {
 	if oldest := r.OldestSeqNo(); oldest > i.expectedIn {
 		i.Counts.count[CountLostMessages] += oldest - i.expectedIn
-		i.expectedIn = oldest
+		i.expectedIn, lost = oldest, true
 	}
 	if seqNo := r.RequestTimestamp(); i.waits(seqNo) {
 		i.renumber(i.slot(seqNo))
 	}
+	return lost
 }
 
 // renumber moves an unanswered message to the next number. When the slots are

@@ -80,9 +80,16 @@ func (i *Initiator) pollConnect(out Out) int {
 	}
 	out.Send(n)
 	i.lastTxNs = i.nowNs
-	i.retryAtNs = i.nowNs + i.retryNs
-	i.retryNs = min(2*i.retryNs, max(i.cfg.KeepAliveNs, i.cfg.ConnectNs))
+	i.retryAtNs = i.nowNs + i.jittered(i.retryNs)
+	i.retryNs = min(2*i.retryNs, i.cfg.ConnectMaxNs)
 	return 1
+}
+
+// jittered returns half of ns to all of it. It is local: no record depends on it.
+func (i *Initiator) jittered(ns int64) int64 {
+	i.dice += 0x9e3779b97f4a7c15 ^ i.timestamp
+	z := (i.dice ^ i.dice>>30) * 0xbf58476d1ce4e5b9
+	return ns/2 + int64((z^z>>31)%uint64(ns/2+1))
 }
 
 func (i *Initiator) putNegotiate(b []byte) int {

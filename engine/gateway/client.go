@@ -18,7 +18,7 @@ func (g *Gateway) newOrder(m *sbe.NewOrderSingle) {
 		g.reject(ref, sbe.RejectReasonUnknownSymbol, int64(m.SymbolID()), 0)
 		return
 	}
-	if why := checkFields(m); why != sbe.RejectReasonNone {
+	if why := checkFields(m, sbe.NewOrderSingleExecInst(g.in.Block)); why != sbe.RejectReasonNone {
 		g.reject(ref, why, m.PriceTicks(), 0)
 		return
 	}
@@ -38,19 +38,20 @@ func (g *Gateway) newOrder(m *sbe.NewOrderSingle) {
 		g.reject(ref, sbe.RejectReasonOrderTableFull, int64(g.open), int64(len(g.orders)))
 		return
 	}
-	venue := g.out.ToVenue(sbe.TemplateNewOrderSingle, key)
-	if venue == nil {
+	block, why := g.out.ToVenue(g.symbols[si].venue, sbe.TemplateNewOrderSingle, key)
+	if block == nil {
 		g.orders[i] = order{key: key, position: pi, symbol: uint16(si), status: sbe.OrdStatusRejected}
 		g.places.Finish(i)
-		g.reject(ref, sbe.RejectReasonVenueUnavailable, 0, 0)
+		g.notSent(ref, why, g.symbols[si].venue)
 		return
 	}
-	v := sbe.AsNewOrderSingle(venue)
+	v := sbe.AsNewOrderSingle(block)
 	*v = *m
 	v.SetClOrdID(key)
 	v.SetPossResend(0)
+	sbe.SetNewOrderSingleExecInst(block, sbe.NewOrderSingleExecInst(g.in.Block))
 	o := &g.orders[i]
-	*o = order{key: key, priceTicks: m.PriceTicks(), qtyLots: qtyLots, position: pi, symbol: uint16(si),
+	*o = order{key: key, priceTicks: m.PriceTicks(), qtyLots: qtyLots, position: pi, symbol: uint16(si), venue: uint16(g.symbols[si].venue),
 		side: m.Side(), ordType: m.OrdType(), tif: m.TimeInForce(), status: sbe.OrdStatusPendingNew}
 	g.open++
 	g.addOpen(o, int64(qtyLots))
@@ -58,14 +59,33 @@ func (g *Gateway) newOrder(m *sbe.NewOrderSingle) {
 	g.out.SendToVenue()
 }
 
-func checkFields(m *sbe.NewOrderSingle) sbe.RejectReason {
+// notSent refuses a request that could not be handed to its venue.
+func (g *Gateway) notSent(ref clientRef, why sbe.RejectReason, venue uint32) {
+	switch why {
+	case sbe.RejectReasonNoRoute:
+		g.counts[countNoRoute]++
+		venue = 0
+	case sbe.RejectReasonVenueThrottle:
+		g.counts[countThrottled]++
+	case sbe.RejectReasonVenueCircuitOpen:
+		g.counts[countCircuitOpen]++
+	}
+	g.reject(ref, why, int64(venue), 0)
+}
+
+func checkFields(m *sbe.NewOrderSingle, inst sbe.ExecInst) sbe.RejectReason {
 	if m.QtyLots() == 0 {
 		return sbe.RejectReasonBadQuantity
 	}
 	if s := m.Side(); s != sbe.SideBuy && s != sbe.SideSell {
 		return sbe.RejectReasonBadField
 	}
-	if t := m.TimeInForce(); t != sbe.TimeInForceDay && t != sbe.TimeInForceImmediateOrCancel {
+	switch m.TimeInForce() {
+	case sbe.TimeInForceDay, sbe.TimeInForceImmediateOrCancel, sbe.TimeInForceFillOrKill:
+	default:
+		return sbe.RejectReasonBadField
+	}
+	if inst != sbe.ExecInstNone && (inst != sbe.ExecInstPostOnly || m.OrdType() != sbe.OrdTypeLimit || m.TimeInForce() != sbe.TimeInForceDay) {
 		return sbe.RejectReasonBadField
 	}
 	switch m.OrdType() {
@@ -181,11 +201,14 @@ func (g *Gateway) request(o *order, template uint16, id uint64) []byte {
 	key := VenueClOrdID(o.session(), id)
 	i, _ := g.byKey.Get(o.key)
 	if g.requests.Put(key, i) {
-		if venue := g.out.ToVenue(template, key); venue != nil {
+		block, why := g.out.ToVenue(uint32(o.venue), template, key)
+		if block != nil {
 			o.pending, o.pendingID = template, id
-			return venue
+			return block
 		}
 		g.requests.Delete(key)
+		g.notSent(g.ref(id), why, uint32(o.venue))
+		return nil
 	}
 	g.reject(g.ref(id), sbe.RejectReasonVenueUnavailable, 0, 0)
 	return nil

@@ -16,8 +16,12 @@ var ErrConfig = errors.New("gateway configuration")
 // Symbol is one instrument.
 type Symbol struct {
 	ID                  uint32
-	ReferencePriceTicks int64 // 0: none yet, every order is refused
+	ReferencePriceTicks int64  // 0: none yet, every order is refused
+	Venue               uint32 // index of the venue its orders go to; NoVenue: nowhere
 }
+
+// NoVenue is the venue of a symbol without a route: its orders are refused.
+const NoVenue = ^uint32(0)
 
 // Risk is the limits of every session; 0 means the limit is 0, not none.
 type Risk struct {
@@ -44,6 +48,7 @@ const (
 	none   = table.None
 
 	notionalMax = 1 << 62
+	venueMost   = 1<<16 - 1
 
 	// requestsMax bounds the cancels and replaces at the venue at one time.
 	requestsMax = 16384
@@ -66,6 +71,8 @@ type order struct {
 	pendingLots  uint32
 	position     uint32
 	symbol       uint16
+	venue        uint16 // where it went
+	inDoubt      bool   // the venue does not know it
 	pending      uint16 // template of the request at the venue, 0: none
 	side         sbe.Side
 	ordType      sbe.OrdType
@@ -99,6 +106,7 @@ type Position struct {
 
 type symbol struct {
 	id             uint32
+	venue          uint32
 	referenceTicks int64
 }
 
@@ -156,7 +164,10 @@ func New(cfg Config) (*Gateway, error) {
 			return nil, fmt.Errorf("%w: symbol %d is configured twice", ErrConfig, s.ID)
 		}
 		g.symbolByID.Put(uint64(s.ID)+1, uint32(i))
-		g.symbols[i] = symbol{id: s.ID, referenceTicks: s.ReferencePriceTicks}
+		if s.Venue != NoVenue && s.Venue > venueMost {
+			return nil, fmt.Errorf("%w: symbol %d goes to venue %d: give 0 to %d, or NoVenue", ErrConfig, s.ID, s.Venue, venueMost)
+		}
+		g.symbols[i] = symbol{id: s.ID, venue: s.Venue, referenceTicks: s.ReferencePriceTicks}
 	}
 	for i := range g.windows {
 		g.windows[i] = table.NewWindow(cfg.ClOrdIDWindow)

@@ -11,6 +11,7 @@ import (
 type said struct {
 	session  uint32
 	template uint16
+	venue    uint32 // of what was said to one
 	clOrdID  uint64 // as ToVenue was told
 	block    [96]byte
 }
@@ -26,6 +27,7 @@ type desk struct {
 	toClient      []said
 	toVenue       []said
 	room          int
+	waits         map[uint64]bool // ClOrdIDs in the queue to a venue
 	keep          bool
 	seq           uint64
 	in            app.Input
@@ -42,13 +44,23 @@ func (d *desk) SendToClient() {
 	}
 }
 
-func (d *desk) ToVenue(template uint16, clOrdID uint64) []byte {
+func (d *desk) ToVenue(venue uint32, template uint16, clOrdID uint64) ([]byte, sbe.RejectReason) {
 	if d.room == 0 {
-		return nil
+		return nil, sbe.RejectReasonVenueUnavailable
+	}
+	if venue == NoVenue {
+		return nil, sbe.RejectReasonNoRoute
 	}
 	d.room--
-	d.venue = said{template: template, clOrdID: clOrdID}
-	return d.venue.block[:sbe.BlockBytes(template)]
+	d.venue = said{venue: venue, template: template, clOrdID: clOrdID}
+	return d.venue.block[:sbe.BlockBytes(template)], sbe.RejectReasonNone
+}
+
+// Withdraw takes back what waits; a desk's test says what does.
+func (d *desk) Withdraw(venue uint32, clOrdID uint64) bool {
+	found := d.waits[clOrdID]
+	delete(d.waits, clOrdID)
+	return found
 }
 
 func (d *desk) SendToVenue() {

@@ -21,11 +21,19 @@ const (
 	countVenueMissedFills
 	countVenueUnknown
 	countVenueInDoubt
+	countNoRoute
+	countThrottled
+	countCircuitOpen
+	countWithdrawn
+	countVenueForeign
+	countDoubtEnded
+	countReconciled
 	countMax
 )
 
 var counterNames = [countMax]string{"new", "cancel", "replace", "duplicates", "poss_resend_known", "rejects",
-	"venue_reports", "venue_rejects", "venue_status", "venue_duplicates", "venue_missed_fills", "venue_unknown", "venue_in_doubt"}
+	"venue_reports", "venue_rejects", "venue_status", "venue_duplicates", "venue_missed_fills", "venue_unknown", "venue_in_doubt",
+	"no_route", "venue_throttled", "venue_circuit_open", "withdrawn", "venue_foreign", "venue_doubt_ended", "venue_reconciled"}
 
 // Counters implements app.App.
 func (g *Gateway) Counters(visit func(name string, count uint64)) {

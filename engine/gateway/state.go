@@ -5,7 +5,10 @@ import (
 	"onebeat/engine/sbe"
 )
 
-const stateVersion = 1
+const (
+	stateVersion  = 1
+	ordersVersion = 2 // 2: where an order went, and whether that is in doubt
+)
 
 // Save implements app.App.
 func (g *Gateway) Save(w *app.StateWriter) {
@@ -32,7 +35,7 @@ func (g *Gateway) Save(w *app.StateWriter) {
 	w.Section("places of orders", stateVersion)
 	g.places.Save(w)
 	w.End()
-	w.Section("orders", stateVersion)
+	w.Section("orders", ordersVersion)
 	for i := range g.places.Used() {
 		w.Row(g.orders[i].key)
 		g.orders[i].save(w)
@@ -88,6 +91,8 @@ func (o *order) save(w *app.StateWriter) {
 	w.U8("ord_type", uint8(o.ordType))
 	w.U8("tif", uint8(o.tif))
 	w.U8("status", uint8(o.status))
+	w.U16("venue", o.venue)
+	w.Bool("in_doubt", o.inDoubt)
 }
 
 // Load implements app.App.
@@ -115,9 +120,9 @@ func (g *Gateway) Load(r *app.StateReader) error {
 	r.Section("places of orders", stateVersion)
 	open := g.places.Load(r)
 	r.End()
-	r.Section("orders", stateVersion)
+	version := r.Section("orders", ordersVersion)
 	for i := range open {
-		g.orders[i].load(r)
+		g.orders[i].load(r, version)
 	}
 	r.End()
 	used := uint32(len(open))
@@ -153,13 +158,16 @@ func (g *Gateway) loadPositions(r *app.StateReader) {
 	r.End()
 }
 
-func (o *order) load(r *app.StateReader) {
+func (o *order) load(r *app.StateReader, version uint16) {
 	o.key, o.orderID, o.pendingID = r.U64(), r.U64(), r.U64()
 	o.priceTicks, o.pendingTicks = r.I64(), r.I64()
 	o.qtyLots, o.cumLots, o.pendingLots, o.position = r.U32(), r.U32(), r.U32(), r.U32()
 	o.symbol, o.pending = r.U16(), r.U16()
 	o.side, o.ordType, o.tif = sbe.Side(r.U8()), sbe.OrdType(r.U8()), sbe.TimeInForce(r.U8())
 	o.status = sbe.OrdStatus(r.U8())
+	if version > 1 {
+		o.venue, o.inDoubt = r.U16(), r.Bool()
+	}
 }
 
 // checkOrders: what is looked up by an index must be there, and who is open must

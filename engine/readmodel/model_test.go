@@ -38,7 +38,7 @@ func newMachine(t *testing.T, s flow.Shape, watch ...func(app.App) (app.App, err
 		for _, id := range s.Symbols {
 			c.Symbols = append(c.Symbols, gateway.Symbol{ID: id, ReferencePriceTicks: s.PriceTicks})
 		}
-		cfg.Venue = &engine.VenueConfig{LocalPort: 2}
+		cfg.Venues = []engine.VenueConfig{{LocalPort: 2}}
 		a, err = gateway.New(c)
 	} else {
 		a, err = book.New(book.Config{Symbols: s.Symbols, OrdersMax: 4096, FinishedRetain: 64, FlowsMax: s.Sessions + 1})

@@ -32,12 +32,15 @@ func (s *sink) SendToClient() {
 }
 
 // ToVenue implements app.Sink.
-func (s *sink) ToVenue(template uint16, clOrdID uint64) []byte {
-	return s.out.ToVenue(template, clOrdID)
+func (s *sink) ToVenue(venue uint32, template uint16, clOrdID uint64) ([]byte, sbe.RejectReason) {
+	return s.out.ToVenue(venue, template, clOrdID)
 }
 
 // SendToVenue implements app.Sink.
 func (s *sink) SendToVenue() { s.out.SendToVenue() }
+
+// Withdraw implements app.Sink.
+func (s *sink) Withdraw(venue uint32, clOrdID uint64) bool { return s.out.Withdraw(venue, clOrdID) }
 
 // reported takes an ExecutionReport.
 func (m *Model) reported(session uint32, r *sbe.ExecutionReport) {

@@ -108,10 +108,10 @@ func (k *checker) lane(l *Lane, path string) {
 	}
 	switch {
 	case !k.ok(at("app")):
-	case l.App == AppGateway && l.Venue == nil && k.ok(at("venue")):
-		k.fail(at("venue"), "a gateway needs a venue", "add [lane.venue] with address, port, local_port, session and key")
-	case l.App == AppBook && l.Venue != nil:
-		k.fail(at("venue"), "a book is a venue itself", "remove [lane.venue], or use app = \"gateway\"")
+	case l.App == AppGateway && len(l.Venues) == 0 && k.ok(at("venue")):
+		k.fail(at("venue"), "a gateway needs a venue", "add [[lane.venue]] with name, address, port, local_port, session and key")
+	case l.App == AppBook && len(l.Venues) > 0:
+		k.fail(at("venue"), "a book is a venue itself", "remove [[lane.venue]], or use app = \"gateway\"")
 	}
 	if l.App == AppBook && k.has(at("risk")) {
 		k.fail(at("risk"), "a book makes no pre-trade checks", "remove [lane.risk], or use app = \"gateway\"")
@@ -119,12 +119,7 @@ func (k *checker) lane(l *Lane, path string) {
 	if l.App == AppGateway && l.OrderLog != "" {
 		k.fail(at("order_log"), "only a book writes one", "set it at the venue")
 	}
-	if v := l.Venue; v != nil && k.ok(at("port"), at("venue.local_port")) && v.LocalPort == l.Port {
-		k.fail(at("venue.local_port"), fmt.Sprintf("%d is also the port clients use", l.Port), "use another port for the venue")
-	}
-	if l.Venue != nil && k.ok(at("venue.address"), at("address")) && l.Venue.Address == l.Address {
-		k.fail(at("venue.address"), "is the lane's own address", "give the venue's")
-	}
+	k.venues(l, at)
 }
 
 // replication: policy, peer, and what happens without an ACK belong together.

@@ -63,8 +63,8 @@ func (o *once) lane(l *Lane, path string) {
 	if o.c.Node.Transport == TransportUDP {
 		// Without XDP all lanes answer on the node's address.
 		o.udpPort(at("port"), o.c.Order.Address.Addr(), l.Port)
-		if l.Venue != nil {
-			o.udpPort(at("venue.local_port"), o.c.Order.Address.Addr(), l.Venue.LocalPort)
+		for j := range l.Venues {
+			o.udpPort(venuePath(at, j, "local_port"), o.c.Order.Address.Addr(), l.Venues[j].LocalPort)
 		}
 	} else if !l.Address.IsZero() {
 		o.add(at("address"), "lane address", l.Address.String(), "give every lane an address of its own")
@@ -74,8 +74,10 @@ func (o *once) lane(l *Lane, path string) {
 			o.add(fmt.Sprintf("%s.session[%d].id", path, j), "session", s.ID.String(), "generate another with uuidgen")
 		}
 	}
-	if l.Venue != nil && l.Venue.Session != (UUID{}) {
-		o.add(at("venue.session"), "session", l.Venue.Session.String(), "generate another with uuidgen")
+	for j := range l.Venues {
+		if v := &l.Venues[j]; v.Session != (UUID{}) {
+			o.add(venuePath(at, j, "session"), "session", v.Session.String(), "generate another with uuidgen")
+		}
 	}
 	for j := range l.Symbols {
 		o.add(fmt.Sprintf("%s.symbol[%d].id", path, j), "in "+path+" symbol", fmt.Sprint(l.Symbols[j].ID), "number symbols differently")
@@ -91,13 +93,18 @@ func (o *once) udpPort(path string, ip netip.Addr, port Port) {
 // venuesElsewhere: a frame does not come back to the NIC that it left by.
 func (k *checker) venuesElsewhere() {
 	for i := range k.c.Lanes {
-		v := k.c.Lanes[i].Venue
-		for j := range k.c.Lanes {
-			path := join(lanePath(i), "venue.address")
-			if v != nil && i != j && k.c.Node.Transport == TransportXDP && !v.Address.IsZero() && v.Address == k.c.Lanes[j].Address && k.ok(path) {
-				k.fail(path, fmt.Sprintf("is the address of %s, which this node may serve itself: nothing comes back to the NIC it left by", lanePath(j)),
-					"run the venue on other hosts")
-			}
+		for n := range k.c.Lanes[i].Venues {
+			k.venueElsewhere(i, n)
+		}
+	}
+}
+
+func (k *checker) venueElsewhere(lane, n int) {
+	v, path := &k.c.Lanes[lane].Venues[n], venuePath(func(name string) string { return join(lanePath(lane), name) }, n, "address")
+	for j := range k.c.Lanes {
+		if lane != j && k.c.Node.Transport == TransportXDP && !v.Address.IsZero() && v.Address == k.c.Lanes[j].Address && k.ok(path) {
+			k.fail(path, fmt.Sprintf("is the address of %s, which this node may serve itself: nothing comes back to the NIC it left by", lanePath(j)),
+				"run the venue on other hosts")
 		}
 	}
 }

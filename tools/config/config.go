@@ -192,7 +192,7 @@ type Lane struct {
 	OrderLog string `toml:"order_log"`
 
 	Sessions []Session `toml:"session" required:"true"`
-	Venue    *Venue    `toml:"venue"` // gateway only
+	Venues   []Venue   `toml:"venue"` // gateway only
 	Risk     Risk      `toml:"risk"`  // gateway only
 	Symbols  []Symbol  `toml:"symbol" required:"true"`
 }
@@ -209,11 +209,36 @@ type Session struct {
 
 // Venue is where a gateway sends its accepted orders.
 type Venue struct {
+	Name string `toml:"name" required:"true"` // of its counters
+	// Symbols are those whose orders go here, by their names; Default takes all that
+	// no venue names. The only venue of a lane is its default.
+	Symbols []string `toml:"symbols"`
+	Default bool     `toml:"default" default:"false"`
+
 	Address   Address `toml:"address" required:"true"`
 	Port      Port    `toml:"port" required:"true"`
 	LocalPort Port    `toml:"local_port" required:"true"` // of the lane address
 	Session   UUID    `toml:"session" required:"true"`
 	Key       string  `toml:"key" required:"true"`
+
+	// Reconnect is the first wait between two tries to connect; it doubles up to
+	// ReconnectMax, and each is between half of it and all of it.
+	Reconnect    Duration `toml:"reconnect" default:"1ms" range:"100us..10s"`
+	ReconnectMax Duration `toml:"reconnect_max" default:"500ms" range:"100us..10m"`
+
+	// OrdersPerSecond throttles what is sent; 0: nothing does. Burst passes at once,
+	// and Queue requests wait before one is refused; 0: none waits.
+	OrdersPerSecond int  `toml:"orders_per_second" default:"0" range:"0..10000000"`
+	Burst           int  `toml:"burst" default:"1" range:"1..10000000"`
+	Queue           int  `toml:"queue" default:"0" range:"0..65536"`
+	CancelsFirst    bool `toml:"cancels_first" default:"false"` // they overtake what waits
+
+	// BreakAfter failures (new orders refused, or not answered within BreakTimeout)
+	// within BreakWindow make new orders be refused for BreakOpen; 0: never.
+	BreakAfter   int      `toml:"break_after" default:"0" range:"0..4096"`
+	BreakWindow  Duration `toml:"break_window" default:"1s" range:"1ms..1h"`
+	BreakOpen    Duration `toml:"break_open" default:"5s" range:"1ms..1h"`
+	BreakTimeout Duration `toml:"break_timeout" default:"0s" range:"0s..1h"` // 0s: silence is no failure
 }
 
 // Risk is the gateway's pre-trade limits; 0: that check is off.

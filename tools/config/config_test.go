@@ -50,7 +50,7 @@ func TestExamplesLoad(t *testing.T) {
 	if !ab.TwoPaths() || !ba.TwoPaths() || ab.PeerOrderAddress != ba.OrderAddress || ba.PeerOrderAddress != ab.OrderAddress {
 		t.Error("the two examples do not share an order network")
 	}
-	if la.Venue.Session != v.Lanes[0].Sessions[0].ID || la.Venue.Key != v.Lanes[0].Sessions[0].Key || la.Venue.Address != v.Lanes[0].Address {
+	if la.Venues[0].Session != v.Lanes[0].Sessions[0].ID || la.Venues[0].Key != v.Lanes[0].Sessions[0].Key || la.Venues[0].Address != v.Lanes[0].Address {
 		t.Error("the gateway of the examples could not log in at their venue")
 	}
 	if la.Heartbeat.Ns() != 5_000_000 || la.Tick.Ns() != 1_000_000 || la.RingSize.Bytes() != 16<<20 || la.Wait != WaitForever {
@@ -85,7 +85,8 @@ app = "gateway"
 id = "6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1a01"
 name = "c"
 key = "k"
-[lane.venue]
+[[lane.venue]]
+name = "exchange"
 address = "10.10.0.200"
 port = 9100
 local_port = 9001
@@ -95,6 +96,38 @@ key = "g"
 id = 1
 name = "S"
 `
+
+// secondVenue is another venue of the base file's lane.
+func secondVenue(ports, more string) string {
+	return "[[lane.venue]]\nname = \"other\"\naddress = \"10.10.0.201\"\n" + ports +
+		"\nsession = \"6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1b02\"\nkey = \"g\"\n" + more + "\n"
+}
+
+// TestRoutes: a symbol goes to the venue that names it, else to the default, else
+// to none.
+func TestRoutes(t *testing.T) {
+	symbols := "[[lane.symbol]]\nid = 2\nname = \"T\"\n[[lane.symbol]]\nid = 3\nname = \"U\"\n"
+	parse := func(first, second string) *Lane {
+		text := strings.Replace(base, "name = \"exchange\"", "name = \"exchange\"\n"+first, 1)
+		c, err := Parse("x.toml", []byte(strings.Replace(text, "[[lane.symbol]]", second+symbols+"[[lane.symbol]]", 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Lane(0)
+	}
+	one := parse("", "")
+	two := parse(`symbols = ["S"]`, secondVenue("port = 9200\nlocal_port = 9002", "default = true"))
+	three := parse(`symbols = ["S"]`, secondVenue("port = 9200\nlocal_port = 9002", `symbols = ["T"]`))
+	for _, c := range []struct {
+		lane   *Lane
+		symbol string
+		want   int
+	}{{one, "S", 0}, {one, "U", 0}, {two, "S", 0}, {two, "T", 1}, {two, "U", 1}, {three, "S", 0}, {three, "T", 1}, {three, "U", -1}} {
+		if got := c.lane.VenueOf(c.symbol); got != c.want {
+			t.Errorf("%s goes to venue %d of %d, want %d", c.symbol, got, len(c.lane.Venues), c.want)
+		}
+	}
+}
 
 func TestRefusals(t *testing.T) {
 	if _, err := Parse("x.toml", []byte(base)); err != nil {
@@ -158,11 +191,20 @@ func TestRefusals(t *testing.T) {
 		{"key file missing", "auth = false\n", "", "link[0].key_file: missing; make one with"},
 		{"key file absent", "auth = false", `key_file = "/nonexistent/key"`, "link[0].key_file: stat /nonexistent/key: no such file"},
 		{"key file unused", "auth = false", "auth = false\nkey_file = \"k\"", "link[0].key_file: has no use with auth = false"},
-		{"gateway without venue", base[strings.Index(base, "[lane.venue]"):strings.Index(base, "[[lane.symbol]]")], "", "lane[0].venue: a gateway needs a venue"},
+		{"gateway without venue", base[strings.Index(base, "[[lane.venue]]"):strings.Index(base, "[[lane.symbol]]")], "", "lane[0].venue: a gateway needs a venue"},
 		{"book with venue", `app = "gateway"`, book, "lane[0].venue: a book is a venue itself"},
-		{"venue is lane", `"10.10.0.200"`, `"10.10.0.100"`, "lane[0].venue.address: is the lane's own address"},
-		{"venue port", "local_port = 9001", "local_port = 9000", "lane[0].venue.local_port: 9000 is also the port clients use"},
-		{"session twice", "5e9f1b01", "5e9f1a01", "lane[0].venue.session: session 6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1a01 is already that of lane[0].session[0].id"},
+		{"venue is lane", `"10.10.0.200"`, `"10.10.0.100"`, "lane[0].venue[0].address: is the lane's own address"},
+		{"venue port", "local_port = 9001", "local_port = 9000", "lane[0].venue[0].local_port: 9000 is also the port clients use"},
+		{"two venues on one port", "key = \"g\"\n", "key = \"g\"\nsymbols = [\"S\"]\n" + secondVenue("port = 9200\nlocal_port = 9001", "default = true"), "lane[0].venue[1].local_port: 9001 is already that of lane[0].venue[0].local_port"},
+		{"venue without symbols", "key = \"g\"\n", "key = \"g\"\ndefault = true\n" + secondVenue("port = 9200\nlocal_port = 9002", ""), "lane[0].venue[1].symbols: nothing goes to this venue"},
+		{"two defaults", "key = \"g\"\n", "key = \"g\"\ndefault = true\n" + secondVenue("port = 9200\nlocal_port = 9002", "default = true"), "lane[0].venue[1].default: the lane has a default already: exchange"},
+		{"unknown symbol", "name = \"exchange\"", "name = \"exchange\"\nsymbols = [\"T\"]", "lane[0].venue[0].symbols: there is no symbol \"T\" in this lane"},
+		{"symbol twice at a venue", "name = \"exchange\"", "name = \"exchange\"\nsymbols = [\"S\", \"S\"]", "lane[0].venue[0].symbols: \"S\" goes to venue exchange already"},
+		{"queue without throttle", "name = \"exchange\"", "name = \"exchange\"\nqueue = 5", "lane[0].venue[0].queue: has no use without a throttle"},
+		{"cancels of no queue", "name = \"exchange\"", "name = \"exchange\"\norders_per_second = 5\ncancels_first = true", "lane[0].venue[0].cancels_first: there is no queue"},
+		{"breaker without failures", "name = \"exchange\"", "name = \"exchange\"\nbreak_open = \"1s\"", "lane[0].venue[0].break_open: has no use without break_after"},
+		{"reconnect", "name = \"exchange\"", "name = \"exchange\"\nreconnect = \"1s\"", "lane[0].venue[0].reconnect_max: 500ms is less than reconnect = 1s"},
+		{"session twice", "5e9f1b01", "5e9f1a01", "lane[0].venue[0].session: session 6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1a01 is already that of lane[0].session[0].id"},
 		{"symbol twice", "id = 1\nname = \"S\"", "id = 1\nname = \"S\"\n[[lane.symbol]]\nid = 1\nname = \"T\"", "lane[0].symbol[1].id: in lane[0] symbol 1 is already that of"},
 		{"xdp interface", `interface = "eth1"`, "", "order.interface: missing; name the NIC"},
 		{"udp address", "number = 1", "number = 1\ntransport = \"udp\"", "order.address: missing with transport udp"},

@@ -66,7 +66,8 @@ first = true
 ring_size = "1MiB"
 `
 	gatewayTail = `app = "gateway"
-[lane.venue]
+[[lane.venue]]
+name = "exchange"
 address = "127.0.0.9"
 port = 9001
 local_port = 9002

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 
@@ -155,7 +156,7 @@ func (n *Node) loadKernel() error {
 
 // prepareLane opens a lane's memory and tells the kernel what it must know.
 func (n *Node) prepareLane(ctx context.Context, l *config.Lane) (*laneParts, error) {
-	p := &laneParts{cfg: l}
+	p := &laneParts{cfg: l, venueAt: make([]atomic.Uint64, len(l.Venues))}
 	mem, created, err := n.kernel.OpenRing(l.ID)
 	if err != nil {
 		return nil, err
@@ -175,8 +176,10 @@ func (n *Node) prepareLane(ctx context.Context, l *config.Lane) (*laneParts, err
 		p.mirror.Remote = frame.Endpoint{MAC: nic.peerMAC, IP: frame.IPv4(link.PeerAddress), Port: uint16(link.Port)}
 		p.mirror.LinkFrameMax = nic.MTU + 14
 	}
-	if err := n.findVenue(ctx, p); err != nil {
-		return nil, err
+	for i := range l.Venues {
+		if err := n.findVenue(ctx, p, i); err != nil {
+			return nil, err
+		}
 	}
 	n.configureTable(p.mem.table, l, &p.mirror, n.order.MAC)
 	return p, nil

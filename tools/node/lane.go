@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"onebeat/engine/sbe"
@@ -103,7 +104,7 @@ func (n *Node) openUDP() error {
 }
 
 func (n *Node) openLaneUDP(l *config.Lane, links, seconds map[int]xdp.Port) error {
-	p := &laneParts{cfg: l, link: links[l.ID], second: seconds[l.ID]}
+	p := &laneParts{cfg: l, venueAt: make([]atomic.Uint64, len(l.Venues)), link: links[l.ID], second: seconds[l.ID]}
 	mem, unmap, err := openFile(n.cfg, l.ID, int(l.RingSize))
 	if err != nil {
 		return err
@@ -114,8 +115,8 @@ func (n *Node) openLaneUDP(l *config.Lane, links, seconds map[int]xdp.Port) erro
 		return err
 	}
 	ports := []uint16{uint16(l.Port)}
-	if l.Venue != nil {
-		ports = append(ports, uint16(l.Venue.LocalPort))
+	for i := range l.Venues {
+		ports = append(ports, uint16(l.Venues[i].LocalPort))
 	}
 	order, err := xdp.ListenUDP(n.cfg.Order.Address.Addr(), ports...)
 	if err != nil {
@@ -134,8 +135,8 @@ func (n *Node) openLaneUDP(l *config.Lane, links, seconds map[int]xdp.Port) erro
 	} else {
 		n.configureTable(p.mem.table, l, &p.mirror, p.local.MAC)
 	}
-	if l.Venue != nil {
-		p.venueAt.Store(macBits(xdp.StandInMAC(frame.IP(l.Venue.Address))))
+	for i := range l.Venues {
+		p.venueAt[i].Store(macBits(xdp.StandInMAC(frame.IP(l.Venues[i].Address))))
 	}
 	return n.addLane(p, memory)
 }

@@ -11,23 +11,25 @@ import (
 	"onebeat/engine/fixp"
 	"onebeat/engine/gateway"
 	"onebeat/engine/sbe"
+	"onebeat/engine/venue"
 	"onebeat/tools/config"
 )
 
-// newMachine builds a lane's machine. venueAt is the venue's MAC until it was
+// newMachine builds a lane's machine. venueAt are the venues' MACs until they were
 // heard from, or will be; log is where a book notes what it accepts, or nil; watch
 // are NewReplay's.
-func newMachine(l *config.Lane, venueAt *atomic.Uint64, log *orderLog, watch ...func(app.App) (app.App, error)) (*engine.Machine, error) {
+func newMachine(l *config.Lane, venueAt []atomic.Uint64, log *orderLog, watch ...func(app.App) (app.App, error)) (*engine.Machine, error) {
 	cfg := engine.MachineConfig{Port: uint16(l.Port)}
 	for _, s := range l.Sessions {
 		cfg.Sessions = append(cfg.Sessions, fixp.SessionConfig{ID: sbe.UUID(s.ID), Key: fixp.NewKey(s.Key),
 			CancelOnDisconnectNs: s.CancelOnDisconnect.Ns()})
 	}
-	if v := l.Venue; v != nil {
-		cfg.Venue = &engine.VenueConfig{
-			Remote: app.Endpoint{IP: app.IP(v.Address), Port: uint16(v.Port)}, Resolved: venueAt,
-			LocalPort: uint16(v.LocalPort), Session: sbe.UUID(v.Session), Key: fixp.NewKey(v.Key),
+	for i := range l.Venues {
+		v := venueConfig(&l.Venues[i])
+		if i < len(venueAt) {
+			v.Resolved = &venueAt[i]
 		}
+		cfg.Venues = append(cfg.Venues, v)
 	}
 	var err error
 	switch l.App {
@@ -51,6 +53,17 @@ func newMachine(l *config.Lane, venueAt *atomic.Uint64, log *orderLog, watch ...
 		return nil, fmt.Errorf("lane %d: %w", l.ID, err)
 	}
 	return m, nil
+}
+
+// venueConfig maps one venue's.
+func venueConfig(v *config.Venue) engine.VenueConfig {
+	return engine.VenueConfig{
+		Name: v.Name, Remote: app.Endpoint{IP: app.IP(v.Address), Port: uint16(v.Port)},
+		LocalPort: uint16(v.LocalPort), Session: sbe.UUID(v.Session), Key: fixp.NewKey(v.Key),
+		ConnectNs: v.Reconnect.Ns(), ConnectMaxNs: v.ReconnectMax.Ns(),
+		Line: venue.Config{OrdersPerSecond: v.OrdersPerSecond, Burst: v.Burst, QueueMax: v.Queue, CancelsFirst: v.CancelsFirst,
+			BreakAfter: v.BreakAfter, BreakWindowNs: v.BreakWindow.Ns(), BreakOpenNs: v.BreakOpen.Ns(), BreakTimeoutNs: v.BreakTimeout.Ns()},
+	}
 }
 
 // NewMachine makes a lane's machine, without records, for who only rebuilds a state.
@@ -83,7 +96,11 @@ func newGateway(l *config.Lane) (*gateway.Gateway, error) {
 		MaxPositionLots: off(l.Risk.MaxPositionLots, math.MaxInt64/2),
 	}}
 	for _, s := range l.Symbols {
-		cfg.Symbols = append(cfg.Symbols, gateway.Symbol{ID: s.ID, ReferencePriceTicks: s.ReferencePriceTicks})
+		to := gateway.NoVenue
+		if at := l.VenueOf(s.Name); at >= 0 {
+			to = uint32(at)
+		}
+		cfg.Symbols = append(cfg.Symbols, gateway.Symbol{ID: s.ID, ReferencePriceTicks: s.ReferencePriceTicks, Venue: to})
 	}
 	return gateway.New(cfg)
 }

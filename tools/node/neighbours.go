@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vishvananda/netns"
@@ -67,23 +68,21 @@ func (n *Node) resolveOrder(ip netip.Addr, timeout time.Duration) ([6]byte, erro
 	return xdp.Resolve(n.order.Name, ip, timeout)
 }
 
-// findVenue looks for a lane's venue. One that does not answer at once, its host
+// findVenue looks for one of a lane's venues. One that does not answer at once, its host
 // may boot later, is looked for beside the order path: neither this lane's part
 // in the mirror nor the other lanes wait for it.
-func (n *Node) findVenue(ctx context.Context, p *laneParts) error {
-	if p.cfg.Venue == nil {
-		return nil
-	}
-	ip := p.cfg.Venue.Address.Addr()
+func (n *Node) findVenue(ctx context.Context, p *laneParts, i int) error {
+	v, at := &p.cfg.Venues[i], &p.venueAt[i]
+	ip := v.Address.Addr()
 	mac, err := n.resolveOrder(ip, resolveVenueFor)
 	if err == nil {
-		p.venueAt.Store(macBits(mac))
+		at.Store(macBits(mac))
 		return nil
 	}
 	if !errors.Is(err, xdp.ErrNoNeighbour) || ctx.Err() != nil {
-		return fmt.Errorf("venue: %w", err)
+		return fmt.Errorf("venue %s: %w", v.Name, err)
 	}
-	n.log.Warn("the venue does not answer yet: the lane goes on without it", "lane", p.cfg.ID, "address", ip)
+	n.log.Warn("the venue does not answer yet: the lane goes on without it", "lane", p.cfg.ID, "venue", v.Name, "address", ip)
 	here, err := netns.Get()
 	if err != nil {
 		return fmt.Errorf("this network namespace: %w", err)
@@ -95,27 +94,27 @@ func (n *Node) findVenue(ctx context.Context, p *laneParts) error {
 		// A thread is bound to a namespace, and this one ends with the search.
 		runtime.LockOSThread()
 		if err := netns.Set(here); err != nil {
-			n.log.Error("the venue is not looked for", "lane", p.cfg.ID, "error", err)
+			n.log.Error("the venue is not looked for", "lane", p.cfg.ID, "venue", v.Name, "error", err)
 			return
 		}
-		n.lookForVenue(looking, p, ip)
+		n.lookForVenue(looking, p, v.Name, ip, at)
 	})
 	n.closer = append(n.closer, func() error { stop(); done.Wait(); return nil })
 	return nil
 }
 
-func (n *Node) lookForVenue(ctx context.Context, p *laneParts, ip netip.Addr) {
+func (n *Node) lookForVenue(ctx context.Context, p *laneParts, name string, ip netip.Addr, at *atomic.Uint64) {
 	said := ""
 	for ctx.Err() == nil {
 		mac, err := n.resolveOrder(ip, resolveEvery)
 		if err == nil {
-			p.venueAt.Store(macBits(mac))
-			n.log.Info("the venue answers", "lane", p.cfg.ID, "address", ip)
+			at.Store(macBits(mac))
+			n.log.Info("the venue answers", "lane", p.cfg.ID, "venue", name, "address", ip)
 			return
 		}
 		if text := err.Error(); text != said && !errors.Is(err, xdp.ErrNoNeighbour) {
 			said = text
-			n.log.Warn("the venue cannot be looked for", "lane", p.cfg.ID, "error", err)
+			n.log.Warn("the venue cannot be looked for", "lane", p.cfg.ID, "venue", name, "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -70,8 +70,8 @@ type laneParts struct {
 	mirror  mirror.Config
 	mem     shared
 	ring    *ring.Ring
-	local   frame.Endpoint // what clients speak to
-	venueAt atomic.Uint64  // MAC of the venue, as engine.VenueConfig.Resolved has it
+	local   frame.Endpoint  // what clients speak to
+	venueAt []atomic.Uint64 // MACs of the venues, as engine.VenueConfig.Resolved has them
 	order   xdp.Port
 	link    xdp.Port       // nil: no peer
 	second  xdp.Port       // transport udp: at this node's own order address; nil: one path, or kernel programs
@@ -157,7 +157,7 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 	if p.cfg.OrderLog != "" {
 		p.orders = newOrderLog(p.cfg.OrderLog)
 	}
-	first, err := newMachine(p.cfg, &p.venueAt, p.orders)
+	first, err := newMachine(p.cfg, p.venueAt, p.orders)
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 			first = nil
 			return m
 		}
-		m, err := newMachine(p.cfg, &p.venueAt, p.orders)
+		m, err := newMachine(p.cfg, p.venueAt, p.orders)
 		if err != nil {
 			panic(err) // the same configuration worked at the start
 		}

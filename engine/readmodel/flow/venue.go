@@ -25,10 +25,13 @@ func (t *tap) ToClient(session uint32, template uint16) []byte {
 }
 func (t *tap) SendToClient() { t.out.SendToClient() }
 
-func (t *tap) ToVenue(template uint16, clOrdID uint64) []byte {
-	t.sent, t.what = template, t.out.ToVenue(template, clOrdID)
-	return t.what
+func (t *tap) ToVenue(venue uint32, template uint16, clOrdID uint64) ([]byte, sbe.RejectReason) {
+	block, why := t.out.ToVenue(venue, template, clOrdID)
+	t.sent, t.what = template, block
+	return block, why
 }
+
+func (t *tap) Withdraw(venue uint32, clOrdID uint64) bool { return t.out.Withdraw(venue, clOrdID) }
 
 func (t *tap) SendToVenue() {
 	f := t.f
@@ -57,8 +60,11 @@ func (r *reports) ToClient(_ uint32, template uint16) []byte {
 
 func (r *reports) SendToClient() { r.waiting = append(r.waiting, said{r.template, r.block}) }
 
-func (r *reports) ToVenue(uint16, uint64) []byte { return nil }
-func (r *reports) SendToVenue()                  {}
+func (r *reports) ToVenue(uint32, uint16, uint64) ([]byte, sbe.RejectReason) {
+	return nil, sbe.RejectReasonNoRoute
+}
+func (r *reports) SendToVenue()                 {}
+func (r *reports) Withdraw(uint32, uint64) bool { return false }
 
 // report takes the oldest of them. Now and then a fill is not told, and a status
 // report tells its sum.

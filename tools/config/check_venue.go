@@ -1,0 +1,112 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+)
+
+// venuesMost bounds the venues of a lane: each has its sessions, counters and
+// tables.
+const venuesMost = 16
+
+func venuePath(at func(string) string, i int, name string) string {
+	return join(at(fmt.Sprintf("venue[%d]", i)), name)
+}
+
+// venues: each is somewhere else, reached by a port of its own, and every symbol
+// goes to one of them or, for want of a default, to none.
+func (k *checker) venues(l *Lane, at func(string) string) {
+	if len(l.Venues) > venuesMost {
+		k.fail(at("venue"), fmt.Sprintf("%d venues", len(l.Venues)), fmt.Sprintf("give a lane %d at most", venuesMost))
+	}
+	ports, names := map[Port]string{}, map[string]string{}
+	for i := range l.Venues {
+		v := &l.Venues[i]
+		path := func(name string) string { return venuePath(at, i, name) }
+		if k.ok(at("port"), path("local_port")) && v.LocalPort == l.Port {
+			k.fail(path("local_port"), fmt.Sprintf("%d is also the port clients use", l.Port), "use another port for the venue")
+		}
+		if other, taken := ports[v.LocalPort]; taken && v.LocalPort != 0 {
+			k.fail(path("local_port"), fmt.Sprintf("%d is already that of %s", v.LocalPort, other), "give every venue a port of its own")
+		}
+		ports[v.LocalPort] = path("local_port")
+		if other, taken := names[v.Name]; taken && v.Name != "" {
+			k.fail(path("name"), fmt.Sprintf("%q is already that of %s", v.Name, other), "name venues differently")
+		}
+		names[v.Name] = path("name")
+		if k.ok(path("address"), at("address")) && v.Address == l.Address {
+			k.fail(path("address"), "is the lane's own address", "give the venue's")
+		}
+		k.venueLimits(v, path)
+	}
+	k.routes(l, at)
+}
+
+func (k *checker) venueLimits(v *Venue, path func(string) string) {
+	if k.ok(path("reconnect"), path("reconnect_max")) && v.ReconnectMax < v.Reconnect {
+		k.fail(path("reconnect_max"), fmt.Sprintf("%v is less than reconnect = %v", v.ReconnectMax, v.Reconnect), "give at least as much")
+	}
+	if v.OrdersPerSecond == 0 {
+		for _, name := range []string{"burst", "queue", "cancels_first"} {
+			if k.has(path(name)) {
+				k.fail(path(name), "has no use without a throttle", "add orders_per_second, or remove it")
+			}
+		}
+	}
+	if v.CancelsFirst && v.Queue == 0 && k.ok(path("cancels_first"), path("queue")) {
+		k.fail(path("cancels_first"), "there is no queue that cancels could overtake", "add queue, or remove it")
+	}
+	if v.BreakAfter == 0 {
+		for _, name := range []string{"break_window", "break_open", "break_timeout"} {
+			if k.has(path(name)) {
+				k.fail(path(name), "has no use without break_after", "add break_after, or remove it")
+			}
+		}
+	}
+}
+
+// routes: a symbol has one venue, a lane one default.
+func (k *checker) routes(l *Lane, at func(string) string) {
+	if len(l.Venues) == 1 && len(l.Venues[0].Symbols) == 0 {
+		l.Venues[0].Default = true
+	}
+	known := func(name string) bool {
+		return slices.ContainsFunc(l.Symbols, func(s Symbol) bool { return s.Name == name })
+	}
+	where, byDefault := map[string]string{}, ""
+	for i := range l.Venues {
+		v := &l.Venues[i]
+		path := venuePath(at, i, "symbols")
+		if v.Default {
+			if byDefault != "" {
+				k.fail(venuePath(at, i, "default"), "the lane has a default already: "+byDefault, "say default = true of one venue")
+			}
+			byDefault = v.Name
+		} else if len(v.Symbols) == 0 {
+			k.fail(path, "nothing goes to this venue", "name symbols, or say default = true")
+		}
+		for _, s := range v.Symbols {
+			switch other, taken := where[s]; {
+			case !known(s) && k.ok(at("symbol")):
+				k.fail(path, fmt.Sprintf("there is no symbol %q in this lane", s), "use the names of its [[lane.symbol]]")
+			case taken:
+				k.fail(path, fmt.Sprintf("%q goes to venue %s already", s, other), "let a symbol go to one venue")
+			}
+			where[s] = v.Name
+		}
+	}
+}
+
+// VenueOf returns the index of the venue that a symbol's orders go to; -1: to none.
+func (l *Lane) VenueOf(symbol string) int {
+	byDefault := -1
+	for i := range l.Venues {
+		if slices.Contains(l.Venues[i].Symbols, symbol) {
+			return i
+		}
+		if l.Venues[i].Default {
+			byDefault = i
+		}
+	}
+	return byDefault
+}
