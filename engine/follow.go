@@ -126,10 +126,11 @@ func (l *Loop) startServing(nowNs int64) {
 }
 
 // announce tells the order network where the lane address is now: a gratuitous
-// ARP (RFC 5227, section 3) makes switches and neighbours forget the old place.
+// ARP (RFC 5227, section 3) or an unsolicited advertisement (RFC 4861, section
+// 7.2.6) makes switches and neighbours forget the old place.
 func (l *Loop) announce() {
 	if b := l.order.Reserve(); b != nil {
-		n := frame.PutGratuitousARP(b, l.out.Local.MAC, l.out.Local.IP.As4())
+		n := frame.PutAnnouncement(b, l.out.Local.MAC, l.out.Local.IP)
 		l.order.Submit(l.out.VLAN().Tag(b, n))
 		l.order.Kick()
 	}

@@ -20,14 +20,16 @@ const (
 
 // UDPSocket is the stand-in for hosts without XDP or privileges: ordinary UDP
 // sockets whose datagrams are dressed in the headers the rest of the system
-// expects. MAC addresses are made up from IP addresses (02:00:a:b:c:d). It is
-// a Port.
+// expects. MAC addresses are made up from IP addresses (02:00 and the last four
+// bytes). It is a Port.
 type UDPSocket struct {
 	local netip.Addr
 	ip    frame.IP
-	ports []uint16
-	fds   []int
-	turn  int // socket to read first, so that none starves
+	// headerBytes is what the datagrams are dressed in.
+	headerBytes int
+	ports       []uint16
+	fds         []int
+	turn        int // socket to read first, so that none starves
 
 	in      [udpFrames][]byte
 	inBytes [udpFrames]int
@@ -47,18 +49,19 @@ type UDPSocket struct {
 
 var _ Port = (*UDPSocket)(nil)
 
-// ListenUDP opens one socket for each port of a local IPv4 address. Port 0
-// lets the kernel choose; Ports tells which.
+// ListenUDP opens one socket for each port of a local address. Port 0 lets the
+// kernel choose; Ports tells which.
 func ListenUDP(ip netip.Addr, ports ...uint16) (*UDPSocket, error) {
 	return newUDP(ip, false, ports...)
 }
 
 // newUDP opens a stand-in, whose ports others may share.
 func newUDP(ip netip.Addr, shared bool, ports ...uint16) (*UDPSocket, error) {
-	if !ip.Is4() || ip.IsUnspecified() || len(ports) == 0 {
-		return nil, fmt.Errorf("listen on UDP: want one IPv4 address and at least one port, have %s %v", ip, ports)
+	if ip = ip.Unmap(); !ip.IsValid() || ip.IsUnspecified() || ip.Zone() != "" || len(ports) == 0 {
+		return nil, fmt.Errorf("listen on UDP: want one address without a zone and at least one port, have %s %v", ip, ports)
 	}
 	u := &UDPSocket{local: ip, ip: ip.As16(), epoll: -1}
+	u.headerBytes = u.ip.HeaderBytes()
 	memory := make([]byte, 2*udpFrames*DefaultFrameBytes)
 	for i := range udpFrames {
 		u.in[i], memory = memory[:DefaultFrameBytes:DefaultFrameBytes], memory[DefaultFrameBytes:]
@@ -78,7 +81,11 @@ func newUDP(ip netip.Addr, shared bool, ports ...uint16) (*UDPSocket, error) {
 }
 
 func (u *UDPSocket) listen(port uint16, shared bool) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	family := unix.AF_INET6
+	if u.local.Is4() {
+		family = unix.AF_INET
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("listen on UDP: %w", err)
 	}
@@ -93,14 +100,14 @@ func (u *UDPSocket) listen(port uint16, shared bool) error {
 			return fmt.Errorf("share UDP port: %w", err)
 		}
 	}
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(port), Addr: u.ip.As4()}); err != nil {
+	if err := unix.Bind(fd, socketName(u.local, port)); err != nil {
 		return u.explainBind(port, err)
 	}
 	name, err := unix.Getsockname(fd)
 	if err != nil {
 		return fmt.Errorf("UDP socket name: %w", err)
 	}
-	u.ports = append(u.ports, uint16(name.(*unix.SockaddrInet4).Port))
+	u.ports = append(u.ports, portOf(name))
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
 	if err := unix.EpollCtl(u.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 		return fmt.Errorf("UDP socket into epoll: %w", err)
@@ -108,8 +115,22 @@ func (u *UDPSocket) listen(port uint16, shared bool) error {
 	return nil
 }
 
+func socketName(ip netip.Addr, port uint16) unix.Sockaddr {
+	if ip.Is4() {
+		return &unix.SockaddrInet4{Port: int(port), Addr: ip.As4()}
+	}
+	return &unix.SockaddrInet6{Port: int(port), Addr: ip.As16()}
+}
+
+func portOf(name unix.Sockaddr) uint16 {
+	if six, ok := name.(*unix.SockaddrInet6); ok {
+		return uint16(six.Port)
+	}
+	return uint16(name.(*unix.SockaddrInet4).Port)
+}
+
 func (u *UDPSocket) explainBind(port uint16, err error) error {
-	what := fmt.Sprintf("bind UDP %s:%d: %v", u.local, port, err)
+	what := fmt.Sprintf("bind UDP %s: %v", netip.AddrPortFrom(u.local, port), err)
 	switch {
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return refuse(ErrNoAddress, what, "give this host the address (ip addr add), or correct the configuration")

@@ -11,19 +11,32 @@ import (
 // sockaddr is the address memory of every receive and send: x/sys would
 // allocate one for each.
 type sockaddr struct {
-	raw         unix.RawSockaddrInet4
+	raw         unix.RawSockaddrInet6 // with room for the shorter one of IPv4
 	lengthBytes uint32
 }
 
-func (a *sockaddr) set(ip frame.IP, port uint16) {
-	a.raw.Family = unix.AF_INET
-	a.raw.Addr = ip.As4()
+// v4 is the same memory as an IPv4 address; the port stands where it did.
+func (a *sockaddr) v4() *unix.RawSockaddrInet4 {
+	return (*unix.RawSockaddrInet4)(unsafe.Pointer(&a.raw))
+}
+
+func (a *sockaddr) set(ip *frame.IP, port uint16) {
+	if ip.Is4() {
+		a.raw.Family, a.lengthBytes = unix.AF_INET, unix.SizeofSockaddrInet4
+		a.v4().Addr = ip.As4()
+	} else {
+		a.raw.Family, a.lengthBytes = unix.AF_INET6, unix.SizeofSockaddrInet6
+		a.raw.Addr, a.raw.Flowinfo, a.raw.Scope_id = *ip, 0, 0
+	}
 	p := (*[2]byte)(unsafe.Pointer(&a.raw.Port))
 	p[0], p[1] = byte(port>>8), byte(port)
 }
 
 func (a *sockaddr) endpoint() frame.Endpoint {
-	p, ip := (*[2]byte)(unsafe.Pointer(&a.raw.Port)), frame.IPv4(a.raw.Addr)
+	p, ip := (*[2]byte)(unsafe.Pointer(&a.raw.Port)), frame.IP(a.raw.Addr)
+	if a.raw.Family == unix.AF_INET {
+		ip = frame.IPv4(a.v4().Addr)
+	}
 	return frame.Endpoint{MAC: StandInMAC(ip), IP: ip, Port: uint16(p[0])<<8 | uint16(p[1])}
 }
 
@@ -53,7 +66,7 @@ func (u *UDPSocket) Recv(max int) int {
 // dropped and counted, as a NIC drops a frame beyond its MTU.
 func (u *UDPSocket) recvOne(i int) bool {
 	buffer := u.in[u.taken]
-	payload := buffer[frame.HeaderBytes:]
+	payload := buffer[u.headerBytes:]
 	u.name.lengthBytes = uint32(unsafe.Sizeof(u.name.raw))
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(u.fds[i]),
 		uintptr(unsafe.Pointer(&payload[0])), uintptr(len(payload)), unix.MSG_DONTWAIT|unix.MSG_TRUNC,
@@ -72,7 +85,7 @@ func (u *UDPSocket) recvOne(i int) bool {
 	from := u.name.endpoint()
 	to := frame.Endpoint{MAC: StandInMAC(u.ip), IP: u.ip, Port: u.ports[i]}
 	u.headers.Put(buffer, &from, from.Port, &to, int(n))
-	u.inBytes[u.taken] = frame.HeaderBytes + int(n)
+	u.inBytes[u.taken] = u.headerBytes + int(n)
 	u.taken++
 	return true
 }
@@ -134,7 +147,7 @@ func (u *UDPSocket) Kick() int {
 }
 
 func (u *UDPSocket) sendOne(b []byte) unix.Errno {
-	if len(b) < frame.HeaderBytes {
+	if len(b) < u.headerBytes {
 		return unix.EINVAL
 	}
 	ip, port, srcPort := frame.Destination(b)
@@ -148,11 +161,11 @@ func (u *UDPSocket) sendOne(b []byte) unix.Errno {
 	if fd < 0 {
 		return unix.EINVAL
 	}
-	u.name.set(ip, port)
-	payload := b[frame.HeaderBytes:]
+	u.name.set(&ip, port)
+	payload := b[u.headerBytes:]
 	u.stats.Kicks++
 	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(payload))), uintptr(len(payload)), unix.MSG_DONTWAIT,
-		uintptr(unsafe.Pointer(&u.name.raw)), unsafe.Sizeof(u.name.raw))
+		uintptr(unsafe.Pointer(&u.name.raw)), uintptr(u.name.lengthBytes))
 	return errno
 }

@@ -16,7 +16,12 @@ var loopback = netip.MustParseAddr("127.0.0.1")
 
 func listen(t *testing.T, ports ...uint16) *UDPSocket {
 	t.Helper()
-	u, err := ListenUDP(loopback, ports...)
+	return listenAt(t, loopback, ports...)
+}
+
+func listenAt(t *testing.T, ip netip.Addr, ports ...uint16) *UDPSocket {
+	t.Helper()
+	u, err := ListenUDP(ip, ports...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,14 +40,20 @@ func sendUDP(t *testing.T, u *UDPSocket, i int, port uint16, payload []byte) {
 	if b == nil {
 		t.Fatal("no buffer")
 	}
-	from, to := u.Local(), frame.Endpoint{IP: loopback.As16(), Port: port}
+	from, to := u.Local(), frame.Endpoint{IP: u.Local().IP, Port: port}
 	var headers frame.Template
 	headers.Put(b, &from, u.Ports()[i], &to, len(payload))
-	u.Submit(frame.HeaderBytes + copy(b[frame.HeaderBytes:], payload))
+	u.Submit(u.headerBytes + copy(b[u.headerBytes:], payload))
 }
 
 func TestUDPEchoOverSeveralPorts(t *testing.T) {
-	server, client := listen(t, 0, 0), listen(t, 0)
+	for name, ip := range map[string]netip.Addr{"IPv4": loopback, "IPv6": netip.IPv6Loopback()} {
+		t.Run(name, func(t *testing.T) { echoOverUDP(t, ip) })
+	}
+}
+
+func echoOverUDP(t *testing.T, ip netip.Addr) {
+	server, client := listenAt(t, ip, 0, 0), listenAt(t, ip, 0)
 	echo := Echo{Port: server}
 	for round := range 50 {
 		lane := round % 2 // the lane's order port, its venue port
@@ -61,7 +72,7 @@ func TestUDPEchoOverSeveralPorts(t *testing.T) {
 		var from frame.Endpoint
 		got, port, ok := frame.Parse(client.Frame(0), &from)
 		if !ok || !bytes.Equal(got, payload) || port != client.Ports()[0] ||
-			from.Port != server.Ports()[lane] || from.IP != loopback.As16() || from.MAC != StandInMAC(loopback.As16()) {
+			from.Port != server.Ports()[lane] || from.IP != ip.As16() || from.MAC != StandInMAC(ip.As16()) {
 			t.Fatalf("round %d: %v %x from %+v to %d", round, ok, got, from, port)
 		}
 		client.Done()

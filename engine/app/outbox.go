@@ -21,7 +21,7 @@ const (
 
 // Slot is one output: a whole Ethernet frame and what its release depends on.
 type Slot struct {
-	Frame       [frame.TagBytes + frame.HeaderBytes + MaxDatagramBytes]byte
+	Frame       [frame.TagBytes + frame.IPv6HeaderBytes + MaxDatagramBytes]byte
 	LengthBytes int // of the whole frame
 	Remote      Endpoint
 	LocalPort   uint16
@@ -44,7 +44,7 @@ type Slot struct {
 // A muted outbox (a standby's) takes everything and keeps nothing.
 type Outbox struct {
 	Muted     bool
-	Local     Endpoint // source MAC and lane address of every output
+	Local     Endpoint // source MAC and lane address of every output, and so the others' family
 	RecordEnd uint64   // set by the loop before Apply
 
 	slots []Slot
@@ -76,7 +76,7 @@ func NewOutbox(local Endpoint, firstOutput uint64) *Outbox {
 // UseVLAN gives every output this tag. Before the first one.
 func (o *Outbox) UseVLAN(vlan frame.VLAN) {
 	o.vlan, o.tagBytes = vlan, vlan.Bytes()
-	o.startBytes = o.tagBytes + frame.HeaderBytes
+	o.startBytes = o.tagBytes + o.Local.IP.HeaderBytes()
 	o.endBytes = o.startBytes + MaxDatagramBytes
 }
 

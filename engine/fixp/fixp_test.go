@@ -35,7 +35,7 @@ func newPeer(t *testing.T, retain int) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &peer{t: t, s: s, out: app.NewOutbox(app.Endpoint{}, 1), nowNs: 1_000_000_000}
+	return &peer{t: t, s: s, out: app.NewOutbox(app.Endpoint{IP: app.IPv4([4]byte{10, 0, 0, 1})}, 1), nowNs: 1_000_000_000}
 }
 
 func (p *peer) apply(d app.Draft) app.InputKind {

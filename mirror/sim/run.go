@@ -25,7 +25,7 @@ func NewMemory(ringBytes int) *Memory {
 	m := &Memory{}
 	for i := range m.rings {
 		m.rings[i] = make([]byte, ringBytes+ring.SlackBytes)
-		m.outs[i] = app.NewOutbox(app.Endpoint{}, 0)
+		m.outs[i] = app.NewOutbox(app.Endpoint{IP: app.IPv4(laneIP)}, 0)
 	}
 	return m
 }

@@ -63,7 +63,11 @@ func fold32(sum uint64) uint16 {
 // PutSummed is Put with a UDP checksum: the payload stands already behind the
 // headers.
 func (t *Template) PutSummed(b []byte, src *Endpoint, srcPort uint16, dst *Endpoint, payloadBytes int) {
-	t.Put(b, src, srcPort, dst, payloadBytes)
+	if !src.IP.Is4() {
+		putSummed6(b, src, srcPort, dst, payloadBytes)
+		return
+	}
+	t.put4(b, src, srcPort, dst, payloadBytes)
 	// The headers' part from what they were made of: they have just been written.
 	lengthBytes := uint64(udpBytes + payloadBytes)
 	head := uint64(src.IP.v4()) + uint64(dst.IP.v4()) +

@@ -7,7 +7,17 @@ import "encoding/binary"
 type IP [16]byte
 
 // IPv4 is an IPv4 address.
-func IPv4(a [4]byte) IP { return IP{10: 0xff, 11: 0xff, 12: a[0], 13: a[1], 14: a[2], 15: a[3]} }
+func IPv4(a [4]byte) (ip IP) {
+	ip.set4(a[:])
+	return ip
+}
+
+// set4 makes it the IPv4 address at b, in whole words: it is done for each frame
+// that is received.
+func (ip *IP) set4(b []byte) {
+	binary.LittleEndian.PutUint64(ip[:], 0)
+	binary.LittleEndian.PutUint64(ip[8:], 0xffff0000|uint64(binary.LittleEndian.Uint32(b))<<32)
+}
 
 // Is4 reports whether it is an IPv4 address.
 func (ip *IP) Is4() bool {

@@ -47,9 +47,18 @@ type Template struct {
 }
 
 // Put writes the headers of a datagram with payloadBytes of payload into the
-// first HeaderBytes of b. The UDP checksum is 0 (none, RFC 768): for frames that
-// a MAC covers, like those of the link.
+// first bytes of b: HeaderBytes, or IPv6HeaderBytes where src has an IPv6 address.
+// The UDP checksum is 0 (none, RFC 768): for frames that a MAC covers, like those
+// of the link. Over IPv6 it is what a sender leaves for its NIC to complete.
 func (t *Template) Put(b []byte, src *Endpoint, srcPort uint16, dst *Endpoint, payloadBytes int) {
+	if !src.IP.Is4() {
+		put6(b, src, srcPort, dst, payloadBytes)
+		return
+	}
+	t.put4(b, src, srcPort, dst, payloadBytes)
+}
+
+func (t *Template) put4(b []byte, src *Endpoint, srcPort uint16, dst *Endpoint, payloadBytes int) {
 	p := (*[HeaderBytes]byte)(b)
 	le, be := binary.LittleEndian, binary.BigEndian
 	t.identification++
@@ -79,12 +88,19 @@ func macBits(mac *[6]byte) uint64 {
 
 // Parse reads a UDP datagram out of an Ethernet frame: its payload, who sent
 // it and the destination port. It is false for anything else, for fragments,
-// IPv4 options, for lengths that do not fit the frame and for a UDP checksum
+// IPv4 options, IPv6 extension headers, for lengths that do not fit the frame and for a UDP checksum
 // that does not fit the datagram.
 func Parse(b []byte, from *Endpoint) (payload []byte, localPort uint16, ok bool) {
-	if len(b) < HeaderBytes ||
-		binary.BigEndian.Uint16(b[offEtherType:]) != etherTypeIPv4 ||
-		b[offIP] != 0x45 || b[offIPProto] != protocolUDP ||
+	if len(b) < HeaderBytes {
+		return nil, 0, false
+	}
+	if kind := binary.BigEndian.Uint16(b[offEtherType:]); kind != etherTypeIPv4 {
+		if kind == etherTypeIPv6 {
+			return parse6(b, from)
+		}
+		return nil, 0, false
+	}
+	if b[offIP] != 0x45 || b[offIPProto] != protocolUDP ||
 		binary.BigEndian.Uint16(b[offIPFrag:])&0x3fff != 0 {
 		return nil, 0, false
 	}
@@ -97,7 +113,7 @@ func Parse(b []byte, from *Endpoint) (payload []byte, localPort uint16, ok bool)
 		return nil, 0, false
 	}
 	copy(from.MAC[:], b[offEtherSrc:])
-	from.IP = IPv4([4]byte(b[offIPSrc:]))
+	from.IP.set4(b[offIPSrc:])
 	from.Port = binary.BigEndian.Uint16(b[offUDPSrc:])
 	return b[HeaderBytes : offUDPSrc+lengthBytes], binary.BigEndian.Uint16(b[offUDPDst:]), true
 }

@@ -68,4 +68,10 @@ func (v VLAN) parseTagged(b []byte, from *Endpoint) (payload []byte, localPort u
 // Relayed reports whether a datagram that Parse accepted left its sender's network
 // by another hop than its sender: behind a router, or let out by the standby of a
 // lane that is a chain, under that one's MAC address.
-func (v VLAN) Relayed(b []byte) bool { return b[v.Bytes()+offIPTTL] < defaultTTL }
+func (v VLAN) Relayed(b []byte) bool {
+	b = b[v.Bytes():]
+	if b[offIP]>>4 == 6 {
+		return b[offIPv6Hops] < defaultTTL
+	}
+	return b[offIPTTL] < defaultTTL
+}
