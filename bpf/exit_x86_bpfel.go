@@ -34,6 +34,7 @@ const (
 	exitVarOrderIp    = "order_ip"
 	exitVarOrderVlan  = "order_vlan"
 	exitVarRingSize   = "ring_size"
+	exitVarTcpPort    = "tcp_port"
 )
 
 // loadExit returns the embedded CollectionSpec for exit.
@@ -108,6 +109,7 @@ type exitVariableSpecs struct {
 	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
 	OrderVlan  *ebpf.VariableSpec `ebpf:"order_vlan"`
 	RingSize   *ebpf.VariableSpec `ebpf:"ring_size"`
+	TcpPort    *ebpf.VariableSpec `ebpf:"tcp_port"`
 }
 
 // exitObjects contains all objects after they have been loaded into the kernel.
@@ -167,6 +169,7 @@ type exitVariables struct {
 	OrderIp    *ebpf.Variable `ebpf:"order_ip"`
 	OrderVlan  *ebpf.Variable `ebpf:"order_vlan"`
 	RingSize   *ebpf.Variable `ebpf:"ring_size"`
+	TcpPort    *ebpf.Variable `ebpf:"tcp_port"`
 }
 
 // exitPrograms contains all programs after they have been loaded into the kernel.

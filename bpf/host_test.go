@@ -123,11 +123,14 @@ func newHost(t testing.TB) *host {
 }
 
 // newTaggedHost is a host whose order network has an 802.1Q tag.
-func newTaggedHost(t testing.TB, vlan uint16) *host {
+func newTaggedHost(t testing.TB, vlan uint16, changes ...func(*Options)) *host {
 	t.Helper()
 	needRoot(t)
 	o := Options{RingBytes: ringBytes, LinkPort: linkPort, OrderVLAN: vlan}
 	o.LaneIP[laneID], o.OrderIP[laneID] = laneIP, ownOrderIP
+	for _, change := range changes {
+		change(&o)
+	}
 	k, err := Load(o)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 const (
 	Lanes          = 16
 	Queues         = 64
+	TCPPorts       = 4
 	LaneBytes      = 1024
 	AuthorityBytes = 64
 	RingSlackBytes = 2048
@@ -48,6 +49,9 @@ type Options struct {
 	// OrderVLAN is the 802.1Q tag that frames of the order network carry; 0: none.
 	// They reach the engine with it, as do its own frames the network.
 	OrderVLAN uint16
+	// TCPPorts are those that the kernel's stack serves at a lane address, by lane
+	// number, in host order, zero behind the last.
+	TCPPorts [Lanes][TCPPorts]uint16
 }
 
 // Kernel is the loaded programs and their maps, shared with whoever else has
@@ -56,6 +60,7 @@ type Options struct {
 type Kernel struct {
 	Steer        *ebpf.Program // for the order NIC
 	Link         *ebpf.Program // for the link NIC
+	Stack        *ebpf.Program // for what the kernel's stack sends by the order NIC
 	timerControl *ebpf.Program
 	exit, engine *ebpf.Program // death of an engine; its registration
 	exitLink     ebpflink.Link
@@ -112,7 +117,11 @@ func (k *Kernel) load(o *Options) error {
 	if err != nil {
 		return fmt.Errorf("exit program: %w", err)
 	}
-	for _, spec := range []*ebpf.CollectionSpec{steer, mirror, exit} {
+	stack, err := loadStack()
+	if err != nil {
+		return fmt.Errorf("stack program: %w", err)
+	}
+	for _, spec := range []*ebpf.CollectionSpec{steer, mirror, exit, stack} {
 		if err := prepare(spec, o); err != nil {
 			return err
 		}
@@ -120,7 +129,7 @@ func (k *Kernel) load(o *Options) error {
 	if err := k.openMaps(mirror); err != nil {
 		return err
 	}
-	if err := k.loadPrograms(steer, mirror, exit); err != nil {
+	if err := k.loadPrograms(steer, mirror, exit, stack); err != nil {
 		return err
 	}
 	if err := k.watchExits(); err != nil {
@@ -140,12 +149,19 @@ func prepare(spec *ebpf.CollectionSpec, o *Options) error {
 	rings := spec.Maps["rings"]
 	rings.InnerMap.ValueSize = uint32(o.RingBytes) + RingSlackBytes
 	port := [2]byte{byte(o.LinkPort >> 8), byte(o.LinkPort)}
+	var tcp [Lanes][TCPPorts][2]byte // in network order
+	for lane := range o.TCPPorts {
+		for i, p := range o.TCPPorts[lane] {
+			tcp[lane][i] = [2]byte{byte(p >> 8), byte(p)}
+		}
+	}
 	return errors.Join(
 		spec.Variables["ring_size"].Set(o.RingBytes),
 		spec.Variables["link_port"].Set(port),
 		spec.Variables["lane_ip"].Set(o.LaneIP),
 		spec.Variables["order_ip"].Set(o.OrderIP),
 		spec.Variables["order_vlan"].Set(o.OrderVLAN),
+		spec.Variables["tcp_port"].Set(tcp),
 	)
 }
 
@@ -263,6 +279,8 @@ func (k *Kernel) loadPrograms(specs ...*ebpf.CollectionSpec) error {
 				k.Steer = p
 			case "ob_link":
 				k.Link = p
+			case "ob_stack":
+				k.Stack = p
 			case "ob_timer_control":
 				k.timerControl = p
 			case "ob_exit":
@@ -436,7 +454,7 @@ func (k *Kernel) Close() error {
 	if k.exitLink != nil {
 		errs = append(errs, k.exitLink.Close())
 	}
-	for _, p := range []*ebpf.Program{k.Steer, k.Link, k.timerControl, k.exit, k.engine} {
+	for _, p := range []*ebpf.Program{k.Steer, k.Link, k.Stack, k.timerControl, k.exit, k.engine} {
 		errs = append(errs, p.Close())
 	}
 	return errors.Join(errs...)

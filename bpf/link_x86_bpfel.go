@@ -33,6 +33,7 @@ const (
 	linkVarOrderIp         = "order_ip"
 	linkVarOrderVlan       = "order_vlan"
 	linkVarRingSize        = "ring_size"
+	linkVarTcpPort         = "tcp_port"
 )
 
 // loadLink returns the embedded CollectionSpec for link.
@@ -106,6 +107,7 @@ type linkVariableSpecs struct {
 	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
 	OrderVlan  *ebpf.VariableSpec `ebpf:"order_vlan"`
 	RingSize   *ebpf.VariableSpec `ebpf:"ring_size"`
+	TcpPort    *ebpf.VariableSpec `ebpf:"tcp_port"`
 }
 
 // linkObjects contains all objects after they have been loaded into the kernel.
@@ -163,6 +165,7 @@ type linkVariables struct {
 	OrderIp    *ebpf.Variable `ebpf:"order_ip"`
 	OrderVlan  *ebpf.Variable `ebpf:"order_vlan"`
 	RingSize   *ebpf.Variable `ebpf:"ring_size"`
+	TcpPort    *ebpf.Variable `ebpf:"tcp_port"`
 }
 
 // linkPrograms contains all programs after they have been loaded into the kernel.

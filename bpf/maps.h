@@ -16,6 +16,8 @@ const volatile __u16 link_port = 0; /* network order */
 const volatile __u32 lane_ip[OB_LANES] = {}; /* network order, 0: none */
 const volatile __u32 order_ip[OB_LANES] = {}; /* this node's own on the order NIC, likewise */
 const volatile __u16 order_vlan = 0; /* 802.1Q tag of the order network; 0: untagged */
+/* TCP ports of a lane address, network order; the first is 0 where there are none */
+const volatile __u16 tcp_port[OB_LANES][OB_TCP_PORTS] = {};
 
 /* Never read: what only inlined code uses would not be in BTF, from which tests
  * compare Go with C.

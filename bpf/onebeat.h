@@ -11,6 +11,7 @@
 
 #define OB_LANES 16 /* lanes per node */
 #define OB_QUEUES 64 /* rx queues per NIC; XSKMAP slot = lane * OB_QUEUES + queue */
+#define OB_TCP_PORTS 4 /* of a lane address that the kernel's stack serves */
 #define OB_PATHS 5 /* counters per direction, see ob_path */
 
 /* --- the authority word: epoch << 32 | state --- */
@@ -273,6 +274,10 @@ enum ob_reason {
 	OB_R_ORDER_TOO_LONG, /* cannot be forwarded within the link's MTU */
 	OB_R_ARP_ANSWERED,
 	OB_R_ARP_NOT_ACTIVE,
+	OB_R_TCP_TO_STACK, /* segment to a lane's port, for the kernel's stack */
+	OB_R_TCP_NOT_ACTIVE, /* dropped: this node does not serve the lane */
+	OB_R_TCP_REFUSED, /* dropped: another port, a fragment or IP options */
+	OB_R_STACK_NOT_ACTIVE, /* dropped: the stack speaks for a lane that is not served here */
 	/* fencing and promotion */
 	OB_R_FENCED_BY_STEER,
 	OB_R_FENCED_BY_PROBE,

@@ -13,6 +13,7 @@ import (
 // Names of the pinned links in a node's directory.
 const (
 	OrderLinkPin = "link_order"
+	StackLinkPin = "link_stack" // of the program for what the kernel's stack sends
 	LinkLinkPins = "link_peer*" // a pattern for those of LinkLinkPin
 
 	exitLinkPin   = "link_exit"

@@ -4,10 +4,12 @@
  * The order NIC. Frames for a lane address go to the engine's socket while
  * this node is ACTIVE for the lane, wait there while it is CANDIDATE, travel to
  * the successor once the engine is fenced, and are dropped otherwise. Link
- * frames to this node's own address are the peer's second path. All other
- * traffic is the kernel's.
+ * frames to this node's own address are the peer's second path. TCP to a lane's
+ * ports goes to the kernel's stack while this node is ACTIVE. All other traffic
+ * is the kernel's.
  */
 #include "second.h"
+#include "tcp.h"
 
 struct arp_ipv4 {
 	__u16 hardware, protocol;
@@ -170,8 +172,10 @@ int ob_steer(struct xdp_md *ctx)
 		return answer_arp(ctx, o.eth, at);
 	o.ip = at;
 	o.udp = at + sizeof(*o.ip);
-	if ((void *)(o.udp + 1) > end || !is_datagram(&o))
+	if ((void *)(o.udp + 1) > end)
 		return XDP_PASS;
+	if (!is_datagram(&o))
+		return steer_tcp(&o);
 	lane = find_lane(o.ip->daddr);
 	l = bpf_map_lookup_elem(&lanes, &lane);
 	a = bpf_map_lookup_elem(&authority, &lane);

@@ -32,6 +32,7 @@ const (
 	steerVarOrderIp    = "order_ip"
 	steerVarOrderVlan  = "order_vlan"
 	steerVarRingSize   = "ring_size"
+	steerVarTcpPort    = "tcp_port"
 )
 
 // loadSteer returns the embedded CollectionSpec for steer.
@@ -104,6 +105,7 @@ type steerVariableSpecs struct {
 	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
 	OrderVlan  *ebpf.VariableSpec `ebpf:"order_vlan"`
 	RingSize   *ebpf.VariableSpec `ebpf:"ring_size"`
+	TcpPort    *ebpf.VariableSpec `ebpf:"tcp_port"`
 }
 
 // steerObjects contains all objects after they have been loaded into the kernel.
@@ -161,6 +163,7 @@ type steerVariables struct {
 	OrderIp    *ebpf.Variable `ebpf:"order_ip"`
 	OrderVlan  *ebpf.Variable `ebpf:"order_vlan"`
 	RingSize   *ebpf.Variable `ebpf:"ring_size"`
+	TcpPort    *ebpf.Variable `ebpf:"tcp_port"`
 }
 
 // steerPrograms contains all programs after they have been loaded into the kernel.

@@ -33,6 +33,7 @@ const (
 	tickVarOrderIp         = "order_ip"
 	tickVarOrderVlan       = "order_vlan"
 	tickVarRingSize        = "ring_size"
+	tickVarTcpPort         = "tcp_port"
 )
 
 // loadTick returns the embedded CollectionSpec for tick.
@@ -106,6 +107,7 @@ type tickVariableSpecs struct {
 	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
 	OrderVlan  *ebpf.VariableSpec `ebpf:"order_vlan"`
 	RingSize   *ebpf.VariableSpec `ebpf:"ring_size"`
+	TcpPort    *ebpf.VariableSpec `ebpf:"tcp_port"`
 }
 
 // tickObjects contains all objects after they have been loaded into the kernel.
@@ -163,6 +165,7 @@ type tickVariables struct {
 	OrderIp    *ebpf.Variable `ebpf:"order_ip"`
 	OrderVlan  *ebpf.Variable `ebpf:"order_vlan"`
 	RingSize   *ebpf.Variable `ebpf:"ring_size"`
+	TcpPort    *ebpf.Variable `ebpf:"tcp_port"`
 }
 
 // tickPrograms contains all programs after they have been loaded into the kernel.

@@ -21,6 +21,7 @@ var (
 	ErrProgramPresent  = errors.New("another XDP program attached")
 	ErrNoNeighbour     = errors.New("neighbour does not answer")
 	ErrNoRoute         = errors.New("no route on the interface")
+	ErrNoEgress        = errors.New("no tc programs on the way out")
 )
 
 // Refusal says what is wrong and what to do about it.

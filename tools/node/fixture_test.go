@@ -60,6 +60,7 @@ type setting struct {
 	alter                map[string]func(app.Machine) app.Machine
 	witness              bool   // arbitration witness
 	etcd                 string // endpoint of a member: arbitration etcd
+	tcp                  map[int][]uint16
 }
 
 func newWorld(t *testing.T, s setting) *world {
@@ -107,7 +108,7 @@ func (w *world) config(place string) *config.Config {
 func (w *world) start(place string) error {
 	cfg := w.config(place)
 	return w.in(place, func() error {
-		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, wrap: w.wrap[place], dial: w.dialer(place), alter: w.set.alter[place], Log: slog.New(slog.NewTextHandler(testLog{w, place}, nil))})
+		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, wrap: w.wrap[place], dial: w.dialer(place), alter: w.set.alter[place], tcp: w.set.tcp, Log: slog.New(slog.NewTextHandler(testLog{w, place}, nil))})
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"onebeat/mirror/lane"
 	"onebeat/pin"
 	"onebeat/tools/config"
+	"onebeat/tools/lanetcp"
 	"onebeat/xdp"
 	"onebeat/xdp/frame"
 )
@@ -73,7 +74,10 @@ func (n *Node) openXDP(ctx context.Context) error {
 	if err := n.refuseStrangers(claimants); err != nil {
 		return err
 	}
-	return n.attach()
+	if err := errors.Join(n.attach(), n.attachStack()); err != nil {
+		return err
+	}
+	return n.openTCP()
 }
 
 // vlan is the tag of the order network.
@@ -142,6 +146,9 @@ func (n *Node) loadKernel() error {
 		if link := n.secondLink(l); link != nil {
 			o.OrderIP[l.ID] = link.OrderAddress
 		}
+	}
+	if err := n.setTCPPorts(&o); err != nil {
+		return err
 	}
 	if len(n.cfg.Links) > 0 {
 		o.LinkPort = uint16(n.cfg.Links[0].Port) // the same for all
@@ -249,6 +256,10 @@ func Cleanup(cfg *config.Config) error {
 	}
 	var errs []error
 	if cfg.Node.Transport == config.TransportXDP {
+		// While the programs keep the kernel from speaking for them.
+		for i := range cfg.Lanes {
+			errs = append(errs, lanetcp.RemoveAddress(cfg.Lanes[i].Address.Addr()))
+		}
 		errs = append(errs, bpf.Cleanup(cfg.Node.BPFFS))
 	}
 	for i := range cfg.Lanes {

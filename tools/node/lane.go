@@ -138,7 +138,10 @@ func (n *Node) openLaneUDP(l *config.Lane, links, seconds map[int]xdp.Port) erro
 	for i := range l.Venues {
 		p.venueAt[i].Store(macBits(xdp.StandInMAC(frame.IP(l.Venues[i].Address))))
 	}
-	return n.addLane(p, memory)
+	if err := n.addLane(p, memory); err != nil {
+		return err
+	}
+	return n.listenTCP(p, n.cfg.Order.Address.Addr())
 }
 
 // listenLinks opens the sockets of all links, one for each lane.

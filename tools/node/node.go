@@ -19,6 +19,7 @@ import (
 	"onebeat/mirror/stream"
 	"onebeat/pin"
 	"onebeat/tools/config"
+	"onebeat/tools/lanetcp"
 	"onebeat/xdp"
 	"onebeat/xdp/frame"
 )
@@ -39,6 +40,8 @@ type Options struct {
 	alter func(app.Machine) app.Machine
 	// dial connects to a peer's stream: tests do so from another namespace.
 	dial func(ctx context.Context, address string) (net.Conn, error)
+	// tcp are ports that tests serve at the lanes' addresses, by lane.
+	tcp map[int][]uint16
 }
 
 // Node is an opened node: everything is set up in the network namespace of the
@@ -60,6 +63,7 @@ type Node struct {
 	closer  []func() error
 	stream  *stream.Server // nil: this node's logs go to nobody
 	dial    func(ctx context.Context, address string) (net.Conn, error)
+	tcp     map[int][]uint16 // Options.tcp
 	// forceFrom is Options.ForceFrom.
 	forceFrom string
 }
@@ -86,12 +90,13 @@ type laneParts struct {
 	archive   *archive.Follower // nil: the log is in memory only
 	catcher   *catcher          // nil: nothing is fetched
 	keeper    *keeper
+	tcp       []*lanetcp.Listener // in the order of Node.tcpPorts
 }
 
 // Open sets a node up. Everything wrong that can be seen now is refused with
 // its remedy. ctx ends the wait for the peer's link to answer.
 func Open(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
-	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap, alter: o.alter, dial: o.dial, forceFrom: o.ForceFrom}
+	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap, alter: o.alter, dial: o.dial, tcp: o.tcp, forceFrom: o.ForceFrom}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}

@@ -2,11 +2,13 @@ package node
 
 import (
 	"errors"
+	"net/netip"
 	"path/filepath"
 	"slices"
 
 	"onebeat/bpf"
 	"onebeat/mirror/lane"
+	"onebeat/tools/lanetcp"
 	"onebeat/xdp"
 )
 
@@ -20,6 +22,9 @@ func (n *Node) retireLanes() error {
 			continue
 		}
 		table.Config.Used = 0
+		if err := lanetcp.RemoveAddress(netip.AddrFrom4(table.Config.LaneIP)); err != nil {
+			return err
+		}
 		if err := n.kernel.StopTimer(id); err != nil {
 			return err
 		}
