@@ -154,6 +154,8 @@ func (p *pair) drawOrder() []byte {
 		f := make([]byte, frame.ARPBytes+pick(p, 0, p.rnd.IntN(20)))
 		frame.PutARPRequest(f, clientMAC, clientIP, pick(p, laneIP, ownOrderIP, [4]byte{}))
 		return p.keep(orderNIC, f)
+	case n < 65:
+		return p.keep(orderNIC, segment(pick[uint16](p, fixPort, otherFIXPort, 0, 5000), nil))
 	}
 	types := []wire.Type{wire.Probe, wire.Mirror, wire.Life, wire.Fenced}
 	records, ride := 0, 0

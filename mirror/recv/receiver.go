@@ -35,6 +35,8 @@ type Receiver struct {
 	LinkNICGone     func() bool
 	// OrderVLAN is the 802.1Q tag that frames of the order network carry; 0: none.
 	OrderVLAN uint16
+	// TCPPorts are those of the lane address that the kernel's stack serves.
+	TCPPorts []uint16
 
 	counts [ReasonCount]uint64 // atomic
 }

@@ -2,6 +2,7 @@ package recv
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync/atomic"
 
 	"onebeat/mirror/lane"
@@ -47,7 +48,7 @@ func (x *Receiver) steer(frame, whole []byte, nowNs int64, reply []byte) (v Verd
 		return x.answerARP(frame, reply)
 	}
 	if !isDatagram(frame) {
-		return Pass, 0, None
+		return x.steerTCP(frame, nowNs)
 	}
 	if ip := [4]byte(frame[offDestination:]); ip == [4]byte{} || ip != x.table.Config.LaneIP {
 		return x.Second(frame, nowNs, reply)
@@ -65,6 +66,40 @@ func (x *Receiver) steer(frame, whole []byte, nowNs int64, reply []byte) (v Verd
 		return x.forward(whole, word, reply)
 	}
 	return Drop, 0, x.count(OrderNotActive)
+}
+
+// steerTCP lets the kernel's stack serve the lane's TCP ports while this node is
+// ACTIVE (bpf/tcp.h).
+func (x *Receiver) steerTCP(f []byte, nowNs int64) (Verdict, int, Reason) {
+	const (
+		protocol  = 23
+		port      = 36
+		fragments = 20
+	)
+	if len(f) < FrameHeaderBytes || f[offEtherType] != 8 || f[offEtherType+1] != 0 || f[protocol] != 6 ||
+		len(x.TCPPorts) == 0 || [4]byte(f[offDestination:]) != x.table.Config.LaneIP {
+		return Pass, 0, None
+	}
+	if f[14] != 0x45 || binary.BigEndian.Uint16(f[fragments:])&0x3fff != 0 || !slices.Contains(x.TCPPorts, binary.BigEndian.Uint16(f[port:])) {
+		return Drop, 0, x.count(TCPRefused)
+	}
+	word := lane.Load(x.word)
+	if word.State() == lane.Active && (x.stuck() || x.gone()) {
+		why := lane.WhySlotEmpty
+		if x.dead() {
+			why = lane.WhyExited
+		} else if x.stuck() {
+			why = lane.WhyStuck
+		}
+		if x.fence(word, why, nowNs) {
+			x.count(FencedBySteer)
+		}
+		word = lane.Load(x.word)
+	}
+	if word.State() != lane.Active {
+		return Drop, 0, x.count(TCPNotActive)
+	}
+	return Pass, 0, x.count(TCPToStack)
 }
 
 // steerActive hands an order to the engine, or finds that there is none.
