@@ -118,6 +118,7 @@ func (l *Loop) dropOrders() int {
 func (l *Loop) startServing(nowNs int64) {
 	l.serving = true
 	l.out.Muted = false
+	l.startCold()
 	l.out.Reset(l.replica.NextOutput())
 	l.activeNs, l.firstAnswerNs, l.firstOutput = nowNs, 0, l.out.Head()
 	l.applyLog()

@@ -12,7 +12,7 @@ import (
 
 // pure cores take time as an argument and return their effects.
 var (
-	pureFolders = []string{"app", "sbe", "fixp", "book", "gateway", "client", "table", "venue", "readmodel", "fix/convert", "operator",
+	pureFolders = []string{"app", "sbe", "fixp", "book", "gateway", "client", "table", "venue", "readmodel", "fix/convert", "fix/store", "cold", "operator",
 		"../mirror/ring", "../mirror/wire", "../mirror/recv", "../mirror/role", "../mirror/lane"}
 	// machine.go belongs to the pure part of this folder.
 	pureFiles  = []string{"machine.go", "operate.go", "venues.go"}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"onebeat/engine/app"
+	"onebeat/engine/cold"
 	"onebeat/engine/mark"
 	"onebeat/mirror"
 	"onebeat/mirror/lane"
@@ -32,6 +33,9 @@ type Loop struct {
 	// newMachine makes an empty machine: a standby whose log was cut replays it.
 	newMachine func() app.Machine
 
+	// port joins sessions that live outside of this loop; nil: there are none.
+	port *cold.Port
+
 	datagram app.Datagram
 	// The record being applied, and the payload of a digest: as local variables
 	// they would escape to the heap.
@@ -58,6 +62,7 @@ type Counters struct {
 	Cycles, Frames, Messages    uint64
 	NotUDP, NotActive, RingFull uint64
 	Refusals                    uint64
+	Drafts, Questions           uint64 // of sessions outside of the loop
 	ReleasedByUser, GateClosed  uint64
 }
 
@@ -79,7 +84,7 @@ func (l *Loop) DoWork(nowNs int64) int {
 	case lane.Active:
 		work += l.serve(nowNs)
 	default:
-		l.serving = false
+		l.stopServing()
 		work += l.follow(nowNs)
 	}
 	l.replica.Progress(nowNs)
@@ -104,6 +109,7 @@ func (l *Loop) serve(nowNs int64) int {
 		l.applyLog()
 	}
 	work := l.takeOrders(nowNs)
+	work += l.takeCold(nowNs)
 	l.out.Seal()
 	work += l.replica.Send(l.out, nowNs)
 	work += l.release(nowNs)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"onebeat/engine/app"
+	"onebeat/engine/fix/store"
 	"onebeat/engine/fixp"
 	"onebeat/engine/operator"
 	"onebeat/engine/sbe"
@@ -45,6 +46,7 @@ type MachineConfig struct {
 	Sessions       []fixp.SessionConfig
 	RetainMessages int // of each server flow [16384]
 	Venues         []VenueConfig
+	FIX            store.Config // no sessions: none; First is set here
 	App            app.App
 }
 
@@ -58,6 +60,7 @@ const outboxReserve = 128
 // app.Sink towards the application.
 type Machine struct {
 	server *fixp.Server
+	fix    *store.Sessions
 	venues []venueEnd
 	app    app.App
 	warmer app.Warmer // app, if it is one
@@ -72,6 +75,7 @@ type Machine struct {
 	fromVenue *venueEnd // the opened datagram; nil: it is not a venue's
 	toServer  bool      // the same
 	toVenue   *venueEnd // the message ToVenue started
+	toFIX     bool      // the message being built by ToClient
 	epoch     uint32
 	writer    uint8
 	diverged  bool
@@ -114,10 +118,16 @@ func NewMachine(cfg MachineConfig) (*Machine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	m := &Machine{server: server, app: cfg.App, port: cfg.Port}
+	cfg.FIX.First = uint32(len(cfg.Sessions))
+	fix, err := store.New(cfg.FIX)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	m := &Machine{server: server, fix: fix, app: cfg.App, port: cfg.Port}
 	if s, ok := any(server).(sessionOperated); ok {
 		m.sessions = append(m.sessions, s)
 	}
+	m.sessions = append(m.sessions, fix)
 	m.warmer, _ = cfg.App.(app.Warmer)
 	m.timed, _ = cfg.App.(app.Timed)
 	if err := m.addVenues(cfg.Venues); err != nil {
@@ -128,6 +138,9 @@ func NewMachine(cfg MachineConfig) (*Machine, error) {
 
 // Server gives the cold side a look at the sessions.
 func (m *Machine) Server() *fixp.Server { return m.server }
+
+// FIX gives the cold side a look at the FIX sessions.
+func (m *Machine) FIX() *store.Sessions { return m.fix }
 
 // Diverged reports that a digest record differed from this machine's own
 // digest: its state is not the primary's and it must not be promoted.
@@ -182,6 +195,9 @@ func (m *Machine) Refuse(why app.Refusal, b []byte) (int, app.Endpoint, uint16) 
 // Apply implements app.Machine.
 func (m *Machine) Apply(rec *app.Record, out *app.Outbox) {
 	m.out, m.timeNs = out, rec.TimeNs
+	if m.fix.Len() > 0 {
+		m.fix.Aim(!out.Muted, out.RecordEnd)
+	}
 	switch rec.Type {
 	case app.RecordMessage:
 		if m.server.BeginMessage(rec, &m.in, out) {
@@ -205,6 +221,11 @@ func (m *Machine) Apply(rec *app.Record, out *app.Outbox) {
 		m.tickVenues()
 		m.in = app.Input{Kind: app.Timer, TimeNs: rec.TimeNs}
 		m.app.Apply(&m.in, m)
+	case app.RecordFIX:
+		if m.fix.Begin(rec, &m.in) {
+			m.app.Apply(&m.in, m)
+			m.fix.End()
+		}
 	case app.RecordPadding:
 	default:
 		m.counts[countBadRecord]++
@@ -253,12 +274,19 @@ func (m *Machine) Poll(nowNs int64, out *app.Outbox) (app.Verdict, app.Draft) {
 			return app.Commit, app.Draft{Type: app.RecordTimer}
 		}
 	}
+	if v, d := m.fix.Poll(nowNs); v == app.Commit {
+		return v, d
+	}
 	return m.server.Poll(nowNs, out)
 }
+
+// Ask answers a question of the FIX sessions' cold side, by way of their port.
+func (m *Machine) Ask(question []byte) { m.fix.Ask(question) }
 
 // Promote implements app.Machine.
 func (m *Machine) Promote(nowNs int64, out *app.Outbox) {
 	m.server.Promote(nowNs, out)
+	m.fix.Promote()
 	for i := range m.venues {
 		m.venues[i].session.Promote(nowNs)
 	}
@@ -266,7 +294,7 @@ func (m *Machine) Promote(nowNs int64, out *app.Outbox) {
 
 // Digest implements app.Machine.
 func (m *Machine) Digest() uint64 {
-	d := m.server.Digest(m.app.Digest())
+	d := m.fix.Digest(m.server.Digest(m.app.Digest()))
 	for i := range m.venues {
 		d = m.venues[i].line.Digest(m.venues[i].session.Digest(d))
 	}
@@ -282,6 +310,7 @@ func (m *Machine) PolicyChange() []byte { return m.change[:m.changeBytes] }
 // Counters implements app.Machine.
 func (m *Machine) Counters(visit func(name string, count uint64)) {
 	m.server.Counts.Visit("session_", visit)
+	m.fix.Counters(visit)
 	for i := range m.venues {
 		m.venues[i].counters(visit)
 	}
@@ -293,8 +322,17 @@ func (m *Machine) Counters(visit func(name string, count uint64)) {
 
 // ToClient implements app.Sink.
 func (m *Machine) ToClient(session uint32, template uint16) []byte {
+	if m.toFIX = m.fix.Owns(session); m.toFIX {
+		return m.fix.ToClient(session, template)
+	}
 	return m.server.ToClient(session, template)
 }
 
 // SendToClient implements app.Sink.
-func (m *Machine) SendToClient() { m.server.SendToClient(m.out) }
+func (m *Machine) SendToClient() {
+	if m.toFIX {
+		m.fix.SendToClient(m.timeNs)
+		return
+	}
+	m.server.SendToClient(m.out)
+}

@@ -8,15 +8,16 @@ const releaseBurst = 64
 // release lets out, in order, the outputs that the policy allows and that no
 // ride has taken or is carrying, with one kick for all.
 func (l *Loop) release(nowNs int64) int {
+	cold := l.releaseCold()
 	l.out.Release(l.replica.NextOutput())
 	if l.firstAnswerNs == 0 && l.out.Head() > l.firstOutput {
 		l.firstAnswerNs = nowNs
 	}
 	if l.out.Head() == l.out.Tail() {
-		if l.replica.Draining() {
+		if l.replica.Draining() && (l.port == nil || !l.port.Pending()) {
 			l.replica.Drained(nowNs)
 		}
-		return 0
+		return cold
 	}
 	allowed := l.replica.Releasable()
 	submitted := 0
@@ -34,7 +35,7 @@ func (l *Loop) release(nowNs int64) int {
 		l.order.Kick()
 		l.counters.ReleasedByUser += uint64(submitted)
 	}
-	return submitted
+	return submitted + cold
 }
 
 // releaseOne submits the oldest output. The gate is asked before each: whoever

@@ -16,6 +16,7 @@ func (m *Machine) Save(w *app.StateWriter) {
 	}
 	w.End()
 	m.server.Save(w)
+	m.fix.Save(w)
 	for i := range m.venues {
 		m.venues[i].session.Save(w)
 		m.venues[i].line.Save(w)
@@ -44,6 +45,9 @@ func (m *Machine) Load(r *app.StateReader) error {
 	if err := m.server.Load(r); err != nil {
 		return err
 	}
+	if err := m.fix.Load(r); err != nil {
+		return err
+	}
 	for i := range m.venues {
 		if err := m.venues[i].session.Load(r); err != nil {
 			return err
@@ -52,6 +56,6 @@ func (m *Machine) Load(r *app.StateReader) error {
 			m.venues[i].line.Load(r)
 		}
 	}
-	r.Sessions = uint32(m.server.Sessions())
+	r.Sessions = uint32(m.server.Sessions() + m.fix.Len())
 	return m.app.Load(r)
 }

@@ -97,6 +97,8 @@ func (c *Counters) visit(visit func(name string, count uint64)) {
 	visit("not_active", c.NotActive)
 	visit("ring_full", c.RingFull)
 	visit("refusals", c.Refusals)
+	visit("cold_drafts", c.Drafts)
+	visit("cold_questions", c.Questions)
 	visit("released_by_user", c.ReleasedByUser)
 	visit("gate_closed", c.GateClosed)
 }

@@ -26,6 +26,9 @@ const (
 	RecordTimer RecordType = 7
 	// RecordOperator is an operator's command.
 	RecordOperator RecordType = 8
+	// RecordFIX is a step of a FIX session: an order, a message of the session
+	// itself, a change of its numbers.
+	RecordFIX RecordType = 9
 )
 
 // String returns the name used by `onebeat ring tail`.
@@ -47,6 +50,8 @@ func (t RecordType) String() string {
 		return "timer"
 	case RecordOperator:
 		return "operator"
+	case RecordFIX:
+		return "fix"
 	}
 	return fmt.Sprintf("type(%d)", uint16(t))
 }
