@@ -47,6 +47,7 @@ type Replay struct {
 	rec     app.Record
 	at      Header // of the state as it is now, but for what Header adds
 	any     bool   // a record was applied
+	bridge  bridge
 }
 
 // Start makes a machine of the newest snapshot, not beyond limit, that is whole and
@@ -155,6 +156,11 @@ func (r *Replay) behind(h *Header) error {
 // returns how many. more is false where the archive ends for now, or the position
 // is reached.
 func (r *Replay) Step(records int, to uint64, look func(*app.Record) bool) (n int, more bool, err error) {
+	if r.Bridged() {
+		if back, err := r.rejoin(to); !back || err != nil {
+			return 0, false, err
+		}
+	}
 	for n < records {
 		if r.reader.Position() >= to {
 			return n, false, nil
@@ -170,21 +176,29 @@ func (r *Replay) Step(records int, to uint64, look func(*app.Record) bool) (n in
 		if end > to || look != nil && !look(&r.rec) {
 			return n, false, r.reader.Seek(r.rec.Position)
 		}
-		r.Machine.Apply(&r.rec, r.out)
 		n++
-		r.at.Records++
-		r.at.Position, r.at.Last, r.at.TimeNs, r.at.Epoch = end, r.rec.Position, r.rec.TimeNs, r.rec.Epoch
-		r.any = true
-		switch r.rec.Type {
-		case app.RecordEpoch:
-			r.at.Record.Parse(r.rec.Payload)
-		case app.RecordDigest:
-			if r.Machine.Diverged() {
-				return n, false, fmt.Errorf("position %d: %w", r.rec.Position, ErrDiverged)
-			}
+		if err := r.apply(end); err != nil {
+			return n, false, err
 		}
 	}
 	return n, true, nil
+}
+
+// apply takes in the record that was read.
+func (r *Replay) apply(end uint64) error {
+	r.Machine.Apply(&r.rec, r.out)
+	r.at.Records++
+	r.at.Position, r.at.Last, r.at.TimeNs, r.at.Epoch = end, r.rec.Position, r.rec.TimeNs, r.rec.Epoch
+	r.any = true
+	switch r.rec.Type {
+	case app.RecordEpoch:
+		r.at.Record.Parse(r.rec.Payload)
+	case app.RecordDigest:
+		if r.Machine.Diverged() {
+			return fmt.Errorf("position %d: %w", r.rec.Position, ErrDiverged)
+		}
+	}
+	return nil
 }
 
 // Position returns the end of the last record applied.
@@ -197,12 +211,13 @@ func (r *Replay) Place() (h Header) { return r.at }
 // CurrentLane returns the newest record of the lane.
 func (r *Replay) CurrentLane() lane.Record { return r.at.Record }
 
-// Header describes the state as it is now; false before the first record. It reads
+// Header describes the state as it is now; false before the first record, and
+// before the first that the archive has behind what was bridged. It reads
 // that record again to tell it from any other.
 func (r *Replay) Header() (Header, bool, error) {
 	h := r.at
-	if !r.any {
-		return h, false, nil
+	if !r.any || r.Bridged() || h.Last < r.bridge.joined {
+		return h, false, nil // the archive has no record to tell it by
 	}
 	if r.From == nil || h.Position != r.From.Header.Position {
 		// Read again: the payload may be gone from the reader's buffer by now.

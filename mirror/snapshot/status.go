@@ -3,7 +3,7 @@ package snapshot
 // Status is what a lane's keeper of snapshots says.
 type Status struct {
 	Dir   string `json:"dir,omitempty"` // empty: none are kept
-	State string `json:"state"`         // idle, replaying, following, waiting, failing, diverged, restoring, missing
+	State string `json:"state"`         // idle, replaying, following, ahead of the archive (which fails, or is slow), waiting, failing, diverged, restoring, missing
 	// Position is how far the keeper's own machine has replayed the archive, Behind
 	// how many archived bytes it has not.
 	Position uint64 `json:"position"`

@@ -41,6 +41,7 @@ func (n *Node) addArchive(p *laneParts, r *ring.Ring) error {
 	o.Incarnation, o.Shared = p.mem.table.Config.Incarnation, &p.mem.table.Archive
 	o.Note = func(note archive.Note) {
 		n.log.Log(context.Background(), ArchiveLevel(note.Kind), "archive: "+string(note.Kind), "lane", p.cfg.ID, "detail", note.String())
+		n.tellArchive(p, note)
 	}
 	release, err := archive.Lock(o.Dir)
 	if err != nil {

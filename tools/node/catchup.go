@@ -30,6 +30,7 @@ type catcher struct {
 	stateDir    string                                                      // where a snapshot that comes is kept until it is used
 	retry       time.Time                                                   // no state is fetched before
 	looked      time.Time                                                   // for a fetched snapshot to keep
+	asked       time.Time                                                   // for a snapshot behind a gap
 	told        string
 	position    atomic.Uint64
 	doing       atomic.Pointer[string]
@@ -95,6 +96,7 @@ func (c *catcher) step(ctx context.Context) {
 		c.fetchState(ctx)
 	}
 	c.keepState()
+	c.bridgeGap(ctx)
 }
 
 // say is for the status; empty: nothing.

@@ -178,6 +178,44 @@ func (c *catcher) keepState() {
 	_ = os.RemoveAll(c.stateDir) // it is kept now
 }
 
+// bridgeGap gets the keeper a snapshot of behind a gap in this node's archive that
+// its own state could not cross: the peer's archive may have what is missing here.
+func (c *catcher) bridgeGap(ctx context.Context) {
+	wants := c.lane.keeper.wants.Load()
+	if wants == 0 || c.lane.keeper.dir == "" || time.Since(c.asked) < catcherRetry {
+		return
+	}
+	c.asked = time.Now()
+	c.say("fetching a snapshot of behind the archive's gap")
+	defer c.say("")
+	if err := c.fetchBehind(ctx, wants); err != nil && c.told != err.Error() {
+		c.told = err.Error()
+		c.log.Warn("the archive lacks a part of the log, and no state of behind it came yet", "gap_end", wants, "error", err)
+	}
+}
+
+func (c *catcher) fetchBehind(ctx context.Context, position uint64) error {
+	client, err := c.connect(ctx, c.link.PeerStream)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = client.Close() })
+	defer stop()
+	defer client.Close()
+	status, err := c.peerStatus(client)
+	if err != nil {
+		return err
+	}
+	if status.Snapshot < position {
+		return fmt.Errorf("the peer's newest snapshot is of %d", status.Snapshot)
+	}
+	file, err := c.receiveFile(client)
+	if err == nil {
+		err = c.keep(file)
+	}
+	return errors.Join(err, os.RemoveAll(c.stateDir))
+}
+
 func (c *catcher) keep(file *snapshot.File) error {
 	store, err := snapshot.Open(disk.OS{}, c.lane.keeper.dir, c.lane.keeper.cfg.Keep)
 	if err != nil {

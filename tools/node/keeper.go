@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"onebeat/engine"
@@ -33,13 +34,17 @@ type keeper struct {
 	restores func() (app.Machine, error)
 	wallNs   func() int64
 
-	archive  archiveView // nil: there is none
-	replay   *snapshot.Replay
-	saved    uint64 // records of the newest snapshot
-	savedNs  int64  // when it was made, or this process began
-	retryNs  int64
-	changes  uint64 // of the archive, as of the last look
-	gone     bool   // the replayed state is not the log's: nothing is saved any more
+	archive archiveView // nil: there is none
+	replay  *snapshot.Replay
+	saved   uint64 // records of the newest snapshot
+	savedNs int64  // when it was made, or this process began
+	retryNs int64
+	changes uint64 // of the archive, as of the last look
+	gone    bool   // the replayed state is not the log's: nothing is saved any more
+	crossed bool   // the archive lacks records that the state has: a snapshot is due
+	// wants is where a gap in the archive ends that the state could not cross: a
+	// snapshot of that place or later has to come from the peer; 0: none.
+	wants    atomic.Uint64
 	adoption *engine.Adoption
 	restored snapshot.Restored
 	told     string
@@ -178,6 +183,9 @@ func (k *keeper) follow(nowNs int64) (int, error) {
 		}
 	}
 	n, more, err := k.replay.Step(keeperBatch, k.archive.Archived(), nil)
+	if n == 0 && !more && err == nil && k.archiveLags() {
+		n, err = k.replay.Bridge(k.lane.ring, keeperBatch, min(k.lane.mem.table.Committed(), k.lane.ring.Tail()))
+	}
 	k.publish(more)
 	switch {
 	case errors.Is(err, snapshot.ErrCut):
@@ -186,6 +194,10 @@ func (k *keeper) follow(nowNs int64) (int, error) {
 		k.gone = true
 		return n, errors.Join(err, k.close())
 	case err != nil:
+		var gap *archive.Gap
+		if errors.As(err, &gap) {
+			k.wants.Store(gap.To) // of a peer whose archive has it
+		}
 		return n, errors.Join(err, k.close())
 	}
 	if k.due(nowNs) {
@@ -226,6 +238,13 @@ func (k *keeper) open() error {
 	return nil
 }
 
+// archiveLags: what was replayed is all that is archived, and the ring will not hold
+// for long what follows.
+func (k *keeper) archiveLags() bool {
+	g := k.lane.ring
+	return g.Tail() > k.replay.Position()+uint64(g.SizeBytes())/4
+}
+
 func (k *keeper) start(nowNs int64) error {
 	k.set(func(s *snapshot.Status) { s.State = "replaying" })
 	r, err := k.src.Start(^uint64(0))
@@ -239,6 +258,9 @@ func (k *keeper) start(nowNs int64) error {
 	k.replay, k.savedNs, k.saved = r, nowNs, 0
 	if r.From != nil {
 		k.saved = r.From.Header.Records
+		if r.From.Header.Position >= k.wants.Load() {
+			k.wants.Store(0)
+		}
 	}
 	k.count()
 	return nil
@@ -247,8 +269,9 @@ func (k *keeper) start(nowNs int64) error {
 // due: enough records since the last snapshot, or enough time and any; of a log that
 // is the ring's.
 func (k *keeper) due(nowNs int64) bool {
+	k.crossed = k.replay.TakeCrossed() || k.crossed
 	since := k.replay.Place().Records - k.saved
-	return since > 0 && (since >= uint64(k.cfg.Records) || nowNs-k.savedNs >= k.cfg.Every.Ns()) &&
+	return since > 0 && (k.crossed || since >= uint64(k.cfg.Records) || nowNs-k.savedNs >= k.cfg.Every.Ns()) &&
 		k.follows()
 }
 
@@ -267,6 +290,10 @@ func (k *keeper) save(nowNs int64) error {
 	}
 	if f.Path != "" {
 		k.saved, k.savedNs = f.Header.Records, nowNs
+		if k.crossed {
+			k.crossed = false
+			k.log.Warn("a snapshot behind what the archive lacks: start-up and peers go on from it", "lane", k.lane.cfg.ID, "position", f.Header.Position)
+		}
 		k.log.Info("snapshot", "lane", k.lane.cfg.ID, "file", f.Path, "bytes", f.FileBytes, "records", f.Header.Records)
 		k.set(func(s *snapshot.Status) { s.Written++; s.LastError = "" })
 		k.told = ""
@@ -324,7 +351,10 @@ func (k *keeper) publish(more bool) {
 	position, archived := k.replay.Position(), k.archive.Archived()
 	k.set(func(s *snapshot.Status) {
 		s.Position, s.Behind = position, lead(archived, position)
-		if s.State = "following"; more {
+		switch s.State = "following"; {
+		case k.replay.Bridged():
+			s.State = "ahead of the archive"
+		case more:
 			s.State = "replaying"
 		}
 	})

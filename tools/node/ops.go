@@ -11,6 +11,7 @@ import (
 
 	"onebeat/mirror"
 	"onebeat/mirror/arbiter"
+	"onebeat/mirror/archive"
 	"onebeat/mirror/fence"
 	"onebeat/mirror/lane"
 	"onebeat/tools/config"
@@ -178,6 +179,15 @@ func (n *Node) tell(p *laneParts, e *mirror.Event) {
 func (n *Node) tellTrack(p *laneParts, detail string) {
 	n.ops.hooks.Tell(hook.Event{Event: "track", Node: n.cfg.Node.Name, Number: n.cfg.Node.Number, Lane: p.cfg.ID,
 		Detail: detail, Time: time.Now(), MonoNs: n.clock.NowNs()})
+}
+
+// tellArchive tells the hooks what an operator has to look at in an archive.
+func (n *Node) tellArchive(p *laneParts, note archive.Note) {
+	if note.Kind == archive.NoteRetained {
+		return
+	}
+	n.ops.hooks.Tell(hook.Event{Event: "archive-" + string(note.Kind), Node: n.cfg.Node.Name, Number: n.cfg.Node.Number, Lane: p.cfg.ID,
+		Detail: note.String(), Time: time.Now(), MonoNs: n.clock.NowNs()})
 }
 
 // tellDiverged tells the hooks that a node's state is not the log's, and where it is
