@@ -38,6 +38,11 @@ const (
 	CountRefusedAgain   // numbers refused before
 	CountRefusedSession // what asked for a session meanwhile
 	CountLost           // sessions away longer than their cancel-on-disconnect window
+	CountStaleTimestamp // Negotiate and Establish that are not newer than what was recorded
+	CountBlocked        // the same of sessions that an operator blocked
+	CountEstablishTooOften
+	CountThrottled       // requests beyond the session's rate
+	CountFinishedSession // requests behind FinishedSending
 	CounterCount
 )
 
@@ -45,7 +50,8 @@ var counterNames = [CounterCount]string{"datagrams", "wrong_session", "wrong_end
 	"bad_credentials", "unexpected_message", "replayed_sequence", "sequence_too_far", "repeats", "repeats_unanswered",
 	"repeats_too_old", "not_applied", "retransmit_requests", "retransmit_refused", "takeovers", "takeovers_refused",
 	"expired", "heartbeats", "bad_record", "gaps", "server_repeats", "lost_messages", "resent", "renumbered",
-	"established", "terminated", "status_requests", "refused", "refused_again", "refused_session", "lost"}
+	"established", "terminated", "status_requests", "refused", "refused_again", "refused_session", "lost", "stale_timestamp", "blocked", "establish_too_often", "throttled",
+	"finished_session"}
 
 // String returns the name of the counter.
 func (c Counter) String() string {

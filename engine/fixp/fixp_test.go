@@ -299,11 +299,11 @@ func TestTakeover(t *testing.T) {
 	if p.s.Counts.Of(CountWrongEndpoint) != 3 || p.s.Counts.Of(CountTakeoversRefused) != 1 {
 		t.Error("not counted")
 	}
-	p.receive(establish(key, 6), moved) // the same host, a new process
-	p.want("EstablishmentAck")
+	p.receive(establish(key, 6), moved) // the same host, a new process; the old one is told
+	p.want("Terminate EstablishmentAck")
 	p.nowNs += 150_000_000
 	p.receive(establish(key, 7), other) // the old one is silent
-	p.want("EstablishmentAck")
+	p.want("Terminate EstablishmentAck")
 	p.receive(orders(1, 1), other)
 	p.want("Context ExecutionReport")
 	p.receive(orders(2, 2), home)

@@ -42,6 +42,13 @@ type InitiatorConfig struct {
 	// duplicate means that the server knows it; ask for its status, also when
 	// the message was not marked PossResend.
 	AskOnDuplicate bool
+	// Yield: a session that another client took over is left to it, Closed; else it
+	// is asked for again.
+	Yield bool
+	// FirstTimestamp is below which no Negotiate or Establish of this process may be
+	// stamped: wall clock, where there is one. A server takes only stamps that rise,
+	// and names its last one to who is below it.
+	FirstTimestamp uint64
 }
 
 // LinkState is the local state of an Initiator.
@@ -149,6 +156,13 @@ type Initiator struct {
 
 	building uint64 // number of the message Begin started
 
+	terms        Terms
+	endCode      sbe.SessionCode
+	finishing    bool
+	finishAtNs   int64
+	finishedTo   uint64 // the server has no more numbers from here on
+	finishedOwed bool   // and wants to hear when all of it is here
+
 	refusal Refusal // of the opened datagram
 	refused bool
 }
@@ -184,7 +198,12 @@ func (i *Initiator) State() LinkState { return i.state }
 func (i *Initiator) Established() bool { return i.state == Linked }
 
 // Room returns how many more messages fit into the window.
-func (i *Initiator) Room() int { return max(0, i.cfg.Window-int(i.nextOut-i.oldest)) }
+func (i *Initiator) Room() int {
+	if i.finishing {
+		return 0
+	}
+	return max(0, i.cfg.Window-int(i.nextOut-i.oldest))
+}
 
 // Unanswered returns how many messages wait for their first answer.
 func (i *Initiator) Unanswered() int { return i.unanswered }

@@ -22,7 +22,8 @@ func (i *Initiator) Open(payload []byte, nowNs int64) int {
 		i.first = 1
 		i.nextSeq = sbe.AsContext(block).NextSeqNo() // at the same offset in both
 	case sbe.TemplateNegotiationResponse, sbe.TemplateNegotiationReject, sbe.TemplateEstablishmentAck,
-		sbe.TemplateEstablishmentReject, sbe.TemplateRetransmitReject, sbe.TemplateTerminate, sbe.TemplateRefused:
+		sbe.TemplateEstablishmentReject, sbe.TemplateRetransmitReject, sbe.TemplateTerminate, sbe.TemplateRefused,
+		sbe.TemplateFinishedSending, sbe.TemplateFinishedReceiving:
 		if n != 1 {
 			i.Counts.count[CountUnexpectedMessage]++
 			return 0
@@ -32,7 +33,7 @@ func (i *Initiator) Open(payload []byte, nowNs int64) int {
 		return 0
 	}
 	// The session stands first in each of them.
-	if *sbe.AsContext(block[:sbe.ContextBytes]).SessionID() != i.cfg.Session {
+	if sbe.UUID(block[:len(i.cfg.Session)]) != i.cfg.Session {
 		i.Counts.count[CountWrongSession]++
 		return 0
 	}
@@ -89,14 +90,15 @@ func (i *Initiator) Admit(n int) (v app.Verdict, seqNo uint64, raw []byte) {
 			return app.Commit, 0, raw
 		}
 	case sbe.TemplateNegotiationReject:
-		if i.state == Negotiating && sbe.AsNegotiationReject(block).RequestTimestamp() == i.timestamp {
-			i.Counts.count[CountBadCredentials]++
+		r := sbe.AsNegotiationReject(block)
+		if i.state == Negotiating && r.RequestTimestamp() == i.timestamp {
+			i.rejected(r.Code(), sbe.NegotiationRejectLastTimestamp(block))
 			return app.Drop, 0, nil
 		}
 	case sbe.TemplateEstablishmentReject:
 		r := sbe.AsEstablishmentReject(block)
 		if i.state == Establishing && r.RequestTimestamp() == i.timestamp {
-			i.rejected(r.Code())
+			i.rejected(r.Code(), sbe.EstablishmentRejectLastTimestamp(block))
 			return app.Drop, 0, nil
 		}
 	case sbe.TemplateRetransmitReject:
@@ -112,25 +114,22 @@ func (i *Initiator) Admit(n int) (v app.Verdict, seqNo uint64, raw []byte) {
 		}
 	case sbe.TemplateTerminate:
 		if i.state == Linked {
-			i.Counts.count[CountTerminated]++
-			i.connect(Establishing)
-			i.retryAtNs = i.nowNs + i.cfg.ConnectNs
+			i.terminated(sbe.AsTerminate(block).Code())
+			return app.Drop, 0, nil
+		}
+	case sbe.TemplateFinishedSending:
+		if i.state == Linked {
+			i.noteFinished(sbe.AsFinishedSending(block).LastSeqNo())
+			return app.Drop, 0, nil
+		}
+	case sbe.TemplateFinishedReceiving:
+		if i.state == Linked && i.finishing {
+			i.lastRxNs, i.closeWanted = i.nowNs, true
 			return app.Drop, 0, nil
 		}
 	}
 	i.Counts.count[CountWrongState]++
 	return app.Drop, 0, nil
-}
-
-func (i *Initiator) rejected(code sbe.SessionCode) {
-	switch code {
-	case sbe.SessionCodeUnnegotiated:
-		i.connect(Negotiating)
-	case sbe.SessionCodeCredentials:
-		i.Counts.count[CountBadCredentials]++
-	default:
-		i.Counts.count[CountWrongState]++
-	}
 }
 
 // admitSequenced delivers the server's flow in order, without gaps or repeats.
@@ -172,6 +171,7 @@ type Accepted struct {
 func (i *Initiator) Accept(seqNo uint64, template uint16, block []byte) Accepted {
 	switch template {
 	case sbe.TemplateEstablishmentAck:
+		i.noteTerms(block)
 		return Accepted{Lost: i.acceptAck(sbe.AsEstablishmentAck(block))}
 	case sbe.TemplateRetransmitReject:
 		return Accepted{Lost: i.acceptLoss(sbe.AsRetransmitReject(block))}
@@ -225,6 +225,7 @@ func (i *Initiator) acceptAck(a *sbe.EstablishmentAck) (lost bool) {
 	}
 	i.state = Linked
 	i.retryNs = i.cfg.ConnectNs
+	i.endCode, i.finishedTo, i.finishedOwed = sbe.SessionCodeUnspecified, 0, false
 	i.lastRxNs, i.lastTxNs = i.nowNs, i.nowNs
 	i.sendNext = max(i.oldest, last+1)
 	i.resendNext, i.gapTo, i.askedTo, i.askedAtNs = 0, a.NextSeqNo(), 0, 0

@@ -17,7 +17,7 @@ func (i *Initiator) connect(s LinkState) {
 // unanswered is sent again.
 func (i *Initiator) Promote(nowNs int64) {
 	i.nowNs, i.retryNs = nowNs, i.cfg.ConnectNs
-	i.closeWanted = false
+	i.closeWanted, i.finishing = false, false
 	if i.nextOut == 1 && i.expectedIn <= 1 {
 		i.connect(Negotiating)
 	} else {
@@ -43,6 +43,9 @@ func (i *Initiator) Poll(nowNs int64, out Out) int {
 	}
 	if i.sendNext < i.nextOut {
 		datagrams += i.sendNew(out)
+	}
+	if i.finishing || i.finishedOwed {
+		datagrams += i.pollFinish(out)
 	}
 	if nowNs >= i.nextScanNs {
 		datagrams += i.resend(out)
@@ -71,7 +74,7 @@ func (i *Initiator) pollConnect(out Out) int {
 		return 0
 	}
 	// Rises within a process and marks which request an answer belongs to.
-	i.timestamp = max(i.timestamp+1, uint64(i.nowNs))
+	i.timestamp = max(i.timestamp+1, uint64(i.nowNs), i.cfg.FirstTimestamp)
 	n := 0
 	if i.state == Negotiating {
 		n = i.putNegotiate(b)

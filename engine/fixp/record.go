@@ -39,7 +39,10 @@ const (
 	EventEstablish
 	EventTerminate
 	EventExpire
-	EventLost // it was away longer than its cancel-on-disconnect window
+	EventLost   // it was away longer than its cancel-on-disconnect window
+	EventGap    // numbers of the client did not come and are given up
+	EventFinish // the client has said all it will say
+	EventEnd    // an operator closed it, and the client has all of it or was waited for long enough
 	eventCount
 )
 
@@ -56,6 +59,12 @@ func (e Event) String() string {
 		return "expire"
 	case EventLost:
 		return "lost"
+	case EventGap:
+		return "gap"
+	case EventFinish:
+		return "finish"
+	case EventEnd:
+		return "end"
 	}
 	return "unknown"
 }

@@ -1,6 +1,7 @@
 package fixp
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,13 +21,20 @@ type SessionConfig struct {
 	// CancelOnDisconnectNs is how long the session may be away before the
 	// application hears app.SessionLost; longer than a failover. 0: it never does.
 	CancelOnDisconnectNs int64
+	// OrdersPerSecond bounds the requests that are taken of the session in the
+	// long run, OrderBurst those at once [a tenth of a second's]; 0: no bound.
+	OrdersPerSecond int
+	OrderBurst      int
+	// RetainMessages is the session's own [ServerConfig's].
+	RetainMessages int
 }
 
 // ServerConfig configures a Server.
 type ServerConfig struct {
 	Sessions []SessionConfig
 	// RetainMessages is how many messages of each server flow, and how many
-	// answers of each client flow, are kept; a power of two, 128 bytes each [16384].
+	// answers of each client flow, are kept; a power of two, 160 bytes each
+	// [retainTotal over the sessions, at most 16384 each].
 	RetainMessages int
 	Port           uint16 // of the lane address
 }
@@ -34,15 +42,35 @@ type ServerConfig struct {
 const (
 	// SessionsMax bounds the sessions of a lane: their index is 16 bits of the
 	// venue's ClOrdID.
-	SessionsMax = 4096
+	SessionsMax = 65_000
+
+	// What is kept of all sessions together when nothing is configured: many
+	// sessions have less each, so that a node's memory stays as it was.
+	retainTotal = 1 << 20
+	retainMin   = 64
+	retainMax   = 16384
 
 	keepAliveMinMs  = 10
 	keepAliveMaxMs  = 60_000
 	silentIntervals = 3         // keep-alive intervals without a frame: expired
-	scanNs          = 1_000_000 // how often Poll looks at every session
 	tailNs          = 5_000_000 // idle time after which the tail of a flow is announced
-	retransmitMax   = 8         // datagrams for one request
-	outboxReserve   = 64        // outputs left free by what can wait
+	gapHoldNs       = 50_000_000
+	timestampMax    = 1 << 62
+
+	// RetransmitCountMax bounds the messages one request may ask for.
+	RetransmitCountMax = 4096
+	retransmitMax      = 8 // datagrams for one request
+
+	outboxReserve = 64 // outputs left free by what can wait
+)
+
+// Rates of what a session may ask for, beside its orders.
+var (
+	asks  = newRate(2_000, 256) // RetransmitRequests
+	binds = newRate(100, 16)    // recorded Establishes
+	// takeovers are those of a session whose peer is still heard: two clients of one
+	// session do not fill the log by taking turns.
+	takeovers = newRate(1, 4)
 )
 
 // Server accepts the sessions of a lane.
@@ -52,8 +80,12 @@ type Server struct {
 	index    []uint16 // hash of UUID -> session index + 1
 	Counts   Counts
 
-	nowNs      int64
-	nextScanNs int64
+	nowNs    int64
+	wheel    wheel
+	live     []uint32 // sessions that time may bring something about for
+	promoted uint32   // how often; what is older of a session's turn counts no more
+	digest   uint64   // of all sessions
+	dirty    []uint32 // those that changed since
 
 	// The opened datagram.
 	payload  []byte
@@ -61,9 +93,12 @@ type Server struct {
 	messages [sbe.MaxMessages]sbe.Message
 	first    int    // first message behind the Context
 	count    int    // messages from there on
+	at       int    // the one being admitted
 	warmed   uint64 // keeps Warm's loads alive
 	current  int    // session it belongs to, -1: the message says itself
 	nextSeq  uint64 // number of its next application message
+	gap      bool   // it is a heartbeat that says so
+	toldSeq  uint64 // up to here its messages were refused by one answer
 
 	// The message being built by ToClient, and the answer it belongs to.
 	open      uint32
@@ -77,33 +112,67 @@ type Server struct {
 
 // NewServer allocates everything a server will ever use.
 func NewServer(cfg ServerConfig) (*Server, error) {
-	if cfg.RetainMessages == 0 {
-		cfg.RetainMessages = 16384
-	}
-	if n := cfg.RetainMessages; n < 64 || n&(n-1) != 0 {
-		return nil, fmt.Errorf("%w: %d messages to retain: give a power of two of at least 64", ErrConfig, n)
-	}
 	if n := len(cfg.Sessions); n == 0 || n > SessionsMax {
 		return nil, fmt.Errorf("%w: %d sessions: give 1 to %d", ErrConfig, n, SessionsMax)
 	}
-	size := 8
+	if cfg.RetainMessages == 0 {
+		cfg.RetainMessages = RetainDefault(len(cfg.Sessions))
+	}
+	size, total := 8, 0
 	for size < 4*len(cfg.Sessions) {
 		size *= 2
 	}
-	s := &Server{cfg: cfg, sessions: make([]session, len(cfg.Sessions)), index: make([]uint16, size)}
-	for i, c := range cfg.Sessions {
-		if _, ok := s.find(&c.ID); ok {
-			return nil, fmt.Errorf("%w: session %x is configured twice", ErrConfig, c.ID)
+	s := &Server{cfg: cfg, sessions: make([]session, len(cfg.Sessions)), index: make([]uint16, size),
+		live: make([]uint32, 0, len(cfg.Sessions)), dirty: make([]uint32, 0, len(cfg.Sessions))}
+	for i := range cfg.Sessions {
+		c := &cfg.Sessions[i]
+		if err := s.configure(c); err != nil {
+			return nil, err
 		}
+		total += c.RetainMessages
 		s.sessions[i] = session{id: c.ID, key: c.Key, windowNs: c.CancelOnDisconnectNs, nextIn: 1, nextOut: 1,
-			kept: table.Touched[byte](cfg.RetainMessages * keptBytesMax), answers: table.Touched[answer](cfg.RetainMessages)}
+			orders: newRate(c.OrdersPerSecond, c.OrderBurst)}
 		h := hashUUID(&c.ID)
 		for s.index[h&uint64(size-1)] != 0 {
 			h++
 		}
 		s.index[h&uint64(size-1)] = uint16(i + 1)
 	}
+	kept, answers := table.Touched[byte](total*keptBytesMax), table.Touched[answer](total)
+	for i := range s.sessions {
+		n := cfg.Sessions[i].RetainMessages
+		s.sessions[i].kept, kept = kept[:n*keptBytesMax:n*keptBytesMax], kept[n*keptBytesMax:]
+		s.sessions[i].answers, answers = answers[:n:n], answers[n:]
+	}
 	return s, nil
+}
+
+// RetainDefault is how many messages of each of so many sessions are kept when
+// nothing is configured.
+func RetainDefault(sessions int) int {
+	n := retainMax
+	for n > retainMin && n*sessions > retainTotal {
+		n /= 2
+	}
+	return n
+}
+
+// configure checks one session and fills in what is not configured.
+func (s *Server) configure(c *SessionConfig) error {
+	c.RetainMessages = cmp.Or(c.RetainMessages, s.cfg.RetainMessages)
+	if n := c.RetainMessages; n < retainMin || n > 1<<20 || n&(n-1) != 0 {
+		return fmt.Errorf("%w: %d messages to retain: give a power of two of at least %d", ErrConfig, n, retainMin)
+	}
+	if _, ok := s.find(&c.ID); ok {
+		return fmt.Errorf("%w: session %x is configured twice", ErrConfig, c.ID)
+	}
+	if c.OrdersPerSecond < 0 || c.OrdersPerSecond > RateMax || c.OrderBurst < 0 || c.OrderBurst > RateMax {
+		return fmt.Errorf("%w: %d orders a second, %d at once: give 0 (no bound) to %d", ErrConfig, c.OrdersPerSecond, c.OrderBurst, RateMax)
+	}
+	if c.OrdersPerSecond > 0 {
+		c.OrderBurst = cmp.Or(c.OrderBurst, max(1, c.OrdersPerSecond/10))
+	}
+	return nil
 }
 
 func hashUUID(id *sbe.UUID) uint64 {
@@ -134,68 +203,25 @@ func (s *Server) SessionState(i int) (state State, nextIn, nextOut uint64) {
 	return x.state, x.nextIn, x.nextOut
 }
 
-// Digest folds the replicated session state.
+// Digest folds the replicated session state. Only what changed since the last
+// call is looked at.
 func (s *Server) Digest(digest uint64) uint64 {
-	for i := range s.sessions {
+	for _, i := range s.dirty {
 		x := &s.sessions[i]
-		digest = app.Fold(digest, x.nextIn)
-		digest = app.Fold(digest, x.nextOut<<8|uint64(x.state))
-		if x.up {
-			digest = app.Fold(digest, uint64(x.unboundNs))
-		}
-		digest = app.Fold(digest, x.timestamp)
+		s.digest ^= x.hash
+		x.hash, x.dirty = x.digest(i), false
+		s.digest ^= x.hash
 	}
-	return digest
+	s.dirty = s.dirty[:0]
+	return app.Fold(digest, s.digest)
 }
 
-// Promote starts anew what was local to the old primary and announces every
-// flow's next number, so that clients notice what was lost with it.
-func (s *Server) Promote(nowNs int64, out *app.Outbox) {
-	s.nowNs, s.nextScanNs = nowNs, nowNs+scanNs
-	for i := range s.sessions {
-		x := &s.sessions[i]
-		x.peer, x.lastRxNs, x.tail, x.refused = x.home, nowNs, false, 0
-		if x.state == Established {
-			s.heartbeat(x, out)
-		}
+// changed notes that a session's part of the digest did.
+func (s *Server) changed(x *session, i uint32) {
+	if !x.dirty {
+		x.dirty = true
+		s.dirty = append(s.dirty, i)
 	}
-}
-
-// Poll sends heartbeats and drafts the expiry of silent sessions.
-func (s *Server) Poll(nowNs int64, out *app.Outbox) (app.Verdict, app.Draft) {
-	s.nowNs = nowNs
-	if nowNs < s.nextScanNs {
-		return app.Drop, app.Draft{}
-	}
-	for i := range s.sessions {
-		x := &s.sessions[i]
-		if x.awaited() && nowNs-x.lastRxNs > x.windowNs {
-			return app.Commit, app.Draft{Type: app.RecordSession,
-				Payload: putSession(s.scratch[:], uint32(i), EventLost, x.timestamp, 0, &x.peer, 0)}
-		}
-		if x.state != Established {
-			continue
-		}
-		if nowNs-x.lastRxNs > silentIntervals*x.keepAliveNs {
-			s.Counts.count[CountExpired]++
-			return app.Commit, app.Draft{Type: app.RecordSession,
-				Payload: putSession(s.scratch[:], uint32(i), EventExpire, x.timestamp, 0, &x.peer, 0)}
-		}
-		idleNs := nowNs - x.lastTxNs
-		if (x.tail && idleNs >= tailNs || idleNs >= x.keepAliveNs) && out.Room() > outboxReserve {
-			s.heartbeat(x, out)
-		}
-	}
-	s.nextScanNs = nowNs + scanNs
-	return app.Drop, app.Draft{}
-}
-
-// heartbeat sends the flow's next number, which also announces its tail.
-func (s *Server) heartbeat(x *session, out *app.Outbox) {
-	b := out.Open(x.peer, s.cfg.Port, 0)
-	out.Close(sbe.PutContext(b, &x.id, x.nextOut), 0)
-	x.lastTxNs, x.tail = s.nowNs, false
-	s.Counts.count[CountHeartbeats]++
 }
 
 // Warm touches where the next message of the session that spoke last, and the

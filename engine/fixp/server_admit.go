@@ -12,7 +12,7 @@ import (
 func (s *Server) Open(dg *app.Datagram, nowNs int64) int {
 	s.nowNs = nowNs
 	s.Counts.count[CountDatagrams]++
-	s.current = -1
+	s.current, s.gap = -1, false
 	n, reason := sbe.Split(dg.Payload, &s.messages)
 	if reason != sbe.OK {
 		s.Counts.bad[reason]++
@@ -23,7 +23,8 @@ func (s *Server) Open(dg *app.Datagram, nowNs int64) int {
 	switch m.Template {
 	case sbe.TemplateContext:
 		return s.openContext(sbe.AsContext(m.Block(dg.Payload)), n)
-	case sbe.TemplateNegotiate, sbe.TemplateEstablish, sbe.TemplateTerminate, sbe.TemplateRetransmitRequest:
+	case sbe.TemplateNegotiate, sbe.TemplateEstablish, sbe.TemplateTerminate, sbe.TemplateRetransmitRequest,
+		sbe.TemplateFinishedSending, sbe.TemplateFinishedReceiving:
 		if n == 1 {
 			s.current, s.first = -1, 0
 			return 1
@@ -40,7 +41,7 @@ func (s *Server) openContext(c *sbe.Context, n int) int {
 		return 0
 	}
 	x := &s.sessions[i]
-	s.current, s.first, s.nextSeq = i, 1, c.NextSeqNo()
+	s.current, s.first, s.nextSeq, s.toldSeq = i, 1, c.NextSeqNo(), 0
 	if x.state != Established {
 		// Admit answers it: the Context itself is the message.
 		s.first = 0
@@ -52,7 +53,22 @@ func (s *Server) openContext(c *sbe.Context, n int) int {
 		return 0
 	}
 	x.peer, x.lastRxNs, s.count = s.from, s.nowNs, n-1
-	return n - 1
+	if n == 1 && s.nextSeq > x.nextIn && s.gapStays(x) {
+		s.first, s.count, s.gap = 0, 1, true // Admit gives the numbers up
+	}
+	return s.count
+}
+
+// gapStays reports whether the client's flow has been ahead of what came for long
+// enough: what was only overtaken is here by then, and a client that sends again
+// by itself has done so.
+func (s *Server) gapStays(x *session) bool {
+	t := s.turnOf(x)
+	if t.gapFrom != x.nextIn {
+		t.gapFrom, t.gapNs = x.nextIn, s.nowNs
+		return false
+	}
+	return s.nowNs-t.gapNs >= gapHoldNs
 }
 
 // fromPeer: an established session speaks from one address and port; its MAC
@@ -63,6 +79,7 @@ func (s *Server) fromPeer(x *session) bool {
 
 // Admit decides about message i of the opened datagram.
 func (s *Server) Admit(i int, out *app.Outbox) (app.Verdict, app.Draft) {
+	s.at = i
 	m := &s.messages[s.first+i]
 	raw := m.Raw(s.payload)
 	block := raw[sbe.HeaderBytes:]
@@ -70,9 +87,17 @@ func (s *Server) Admit(i int, out *app.Outbox) (app.Verdict, app.Draft) {
 		return s.admitMessage(m.Template, raw, out)
 	}
 	switch m.Template {
-	case sbe.TemplateSequence, sbe.TemplateUnsequencedHeartbeat:
+	case sbe.TemplateUnsequencedHeartbeat:
 		return app.Drop, app.Draft{} // Open has noted the sign of life
+	case sbe.TemplateSequence:
+		if s.current >= 0 { // the next message of this datagram has this number
+			s.nextSeq = sbe.AsSequence(block).NextSeqNo()
+			return app.Drop, app.Draft{}
+		}
 	case sbe.TemplateContext:
+		if s.gap {
+			return s.admitGap()
+		}
 		if s.first == 0 {
 			return s.admitStray(out)
 		}
@@ -88,6 +113,10 @@ func (s *Server) Admit(i int, out *app.Outbox) (app.Verdict, app.Draft) {
 		}
 	case sbe.TemplateTerminate:
 		return s.admitTerminate(sbe.AsTerminate(block))
+	case sbe.TemplateFinishedSending:
+		return s.admitFinishedSending(sbe.AsFinishedSending(block), out)
+	case sbe.TemplateFinishedReceiving:
+		return s.admitFinishedReceiving(sbe.AsFinishedReceiving(block))
 	}
 	return s.drop(CountUnexpectedMessage)
 }
@@ -114,7 +143,11 @@ func (s *Server) admitMessage(template uint16, raw []byte, out *app.Outbox) (app
 	if seqNo < x.nextIn {
 		return s.admitRepeat(x, seqNo, template, raw[sbe.HeaderBytes:], out)
 	}
-	if seqNo <= x.refused {
+	if seqNo < s.toldSeq {
+		return app.Drop, app.Draft{} // with the one before it
+	}
+	t := s.turnOf(x)
+	if seqNo <= t.refused {
 		// The client was told so and may have told others. One that still wants it
 		// uses another number.
 		s.Counts.count[CountRefusedAgain]++
@@ -123,6 +156,12 @@ func (s *Server) admitMessage(template uint16, raw []byte, out *app.Outbox) (app
 	}
 	if seqNo-x.nextIn >= uint64(len(x.answers)) {
 		return s.drop(CountSequenceTooFar)
+	}
+	if x.finished {
+		return s.refuseRest(x, seqNo, sbe.SessionCodeFinished, CountFinishedSession, out)
+	}
+	if !x.orders.allow(&t.orderNs, s.nowNs) {
+		return s.refuseRest(x, seqNo, sbe.SessionCodeThrottled, CountThrottled, out)
 	}
 	return app.Commit, app.Draft{Type: app.RecordMessage,
 		Payload: PutMessage(s.scratch[:], uint32(s.current), seqNo, raw)}
@@ -159,85 +198,12 @@ func clOrdIDOf(block []byte) uint64 {
 // admitStray tells a peer that is not established so.
 func (s *Server) admitStray(out *app.Outbox) (app.Verdict, app.Draft) {
 	s.Counts.count[CountWrongState]++
-	s.terminate(&s.sessions[s.current], &s.from, sbe.SessionCodeNotEstablished, out)
+	x, code := &s.sessions[s.current], sbe.SessionCodeNotEstablished
+	if x.blocked {
+		code = sbe.SessionCodeBlocked
+	}
+	s.terminate(x, &s.from, code, out)
 	return app.Answered, app.Draft{}
-}
-
-func (s *Server) admitNegotiate(n *sbe.Negotiate, out *app.Outbox) (app.Verdict, app.Draft) {
-	i, ok := s.find(n.SessionID())
-	if !ok {
-		return s.drop(CountWrongSession)
-	}
-	x := &s.sessions[i]
-	if x.key.Sign(sbe.TemplateNegotiate, &x.id, n.Timestamp()) != n.Credentials() {
-		s.Counts.count[CountBadCredentials]++
-		return s.negotiationReject(x, n.Timestamp(), sbe.SessionCodeCredentials, out)
-	}
-	if n.ClientFlow() != sbe.FlowTypeIdempotent {
-		return s.negotiationReject(x, n.Timestamp(), sbe.SessionCodeFlowTypeNotSupported, out)
-	}
-	if x.state != NotNegotiated { // the response was lost, or a new client process
-		s.negotiationResponse(x, &s.from, n.Timestamp(), out)
-		return app.Answered, app.Draft{}
-	}
-	return s.commit(putSession(s.scratch[:], uint32(i), EventNegotiate, n.Timestamp(), 0, &s.from, 0))
-}
-
-func (s *Server) admitEstablish(e *sbe.Establish, out *app.Outbox) (app.Verdict, app.Draft) {
-	i, ok := s.find(e.SessionID())
-	if !ok {
-		return s.drop(CountWrongSession)
-	}
-	x := &s.sessions[i]
-	if x.key.Sign(sbe.TemplateEstablish, &x.id, e.Timestamp()) != e.Credentials() {
-		s.Counts.count[CountBadCredentials]++
-		return s.establishReject(x, e.Timestamp(), sbe.SessionCodeCredentials, out)
-	}
-	if x.state == NotNegotiated {
-		s.Counts.count[CountWrongState]++
-		return s.establishReject(x, e.Timestamp(), sbe.SessionCodeUnnegotiated, out)
-	}
-	if e.KeepAliveMs() < keepAliveMinMs || e.KeepAliveMs() > keepAliveMaxMs {
-		return s.establishReject(x, e.Timestamp(), sbe.SessionCodeKeepAliveInterval, out)
-	}
-	if x.state == Established {
-		if s.fromPeer(x) && e.Timestamp() == x.timestamp {
-			x.lastRxNs = s.nowNs
-			s.establishmentAck(x, &s.from, out)
-			return app.Answered, app.Draft{}
-		}
-		if s.from.IP != x.peer.IP && s.nowNs-x.lastRxNs <= x.keepAliveNs {
-			s.Counts.count[CountTakeoversRefused]++
-			return s.establishReject(x, e.Timestamp(), sbe.SessionCodeAlreadyEstablished, out)
-		}
-		if !s.fromPeer(x) {
-			s.Counts.count[CountTakeovers]++
-		}
-	}
-	return s.commit(putSession(s.scratch[:], uint32(i), EventEstablish, e.Timestamp(), e.KeepAliveMs(), &s.from, e.NextSeqNo()))
-}
-
-// findOfPeer returns the index of an established session when the datagram is
-// of its peer; below 0: it is not, and why.
-func (s *Server) findOfPeer(id *sbe.UUID) (int, Counter) {
-	i, ok := s.find(id)
-	switch {
-	case !ok:
-		return -1, CountWrongSession
-	case s.sessions[i].state != Established:
-		return -1, CountWrongState
-	case !s.fromPeer(&s.sessions[i]):
-		return -1, CountWrongEndpoint
-	}
-	return i, 0
-}
-
-func (s *Server) admitTerminate(t *sbe.Terminate) (app.Verdict, app.Draft) {
-	i, why := s.findOfPeer(t.SessionID())
-	if i < 0 {
-		return s.drop(why)
-	}
-	return s.commit(putSession(s.scratch[:], uint32(i), EventTerminate, s.sessions[i].timestamp, 0, &s.from, 0))
 }
 
 // admitRetransmit serves the server flow again from the kept messages.
@@ -251,6 +217,10 @@ func (s *Server) admitRetransmit(r *sbe.RetransmitRequest, out *app.Outbox) (app
 	s.Counts.count[CountRetransmitRequests]++
 	from, count := r.FromSeqNo(), uint64(r.Count())
 	switch {
+	case !asks.allow(&s.turnOf(x).askNs, s.nowNs):
+		s.retransmitReject(x, r.Timestamp(), sbe.SessionCodeThrottled, out)
+	case count > RetransmitCountMax:
+		s.retransmitReject(x, r.Timestamp(), sbe.SessionCodeRequestLimit, out)
 	case from == 0 || from >= x.nextOut || count == 0:
 		s.retransmitReject(x, r.Timestamp(), sbe.SessionCodeOutOfRange, out)
 	case from < x.oldest():

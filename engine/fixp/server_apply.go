@@ -22,37 +22,81 @@ func (s *Server) ApplySession(rec *app.Record, out *app.Outbox) (kind app.InputK
 	}
 	x, from := &s.sessions[i], endpointOf(p)
 	timestamp := binary.LittleEndian.Uint64(p[offTimestamp:])
-	x.state = x.state.next(e)
+	before := x.state
+	if !before.legal(e) {
+		s.Counts.count[CountBadRecord]++ // of a log that goes on otherwise than this state
+		return 0, 0
+	}
+	x.state = before.next(e)
+	s.changed(x, i)
 	switch e {
 	case EventNegotiate:
+		x.timestamp = max(x.timestamp, timestamp)
 		s.negotiationResponse(x, &from, timestamp, out)
 	case EventEstablish:
-		x.home, x.peer, x.lastRxNs = from, from, s.nowNs
-		x.timestamp = timestamp
-		x.keepAliveNs = int64(binary.LittleEndian.Uint32(p[offKeepAlive:])) * 1_000_000
-		s.Counts.count[CountEstablished]++
-		s.establishmentAck(x, &from, out)
-		if !x.up {
-			x.up, kind = true, app.SessionUp
+		if before == Established && !samePlace(&from, &x.home) {
+			s.Counts.count[CountTakeovers]++
+			s.terminate(x, &x.peer, sbe.SessionCodeTakenOver, out)
 		}
+		kind = s.bind(x, &from, p)
+		s.establishmentAck(x, &from, out)
 	case EventTerminate:
-		s.Counts.count[CountTerminated]++
-		s.unbind(x, rec.TimeNs)
-		s.terminate(x, &from, sbe.SessionCodeFinished, out)
+		s.unbind(x, rec.TimeNs, &from, sbe.SessionCodeFinished, out)
 	case EventExpire:
-		s.unbind(x, rec.TimeNs)
-		s.terminate(x, &from, sbe.SessionCodeExpired, out)
+		s.unbind(x, rec.TimeNs, &from, sbe.SessionCodeExpired, out)
+	case EventEnd:
+		s.unbind(x, rec.TimeNs, &from, sbe.SessionCodeOperator, out)
 	case EventLost:
 		s.Counts.count[CountLost]++
 		if x.up {
 			x.up, kind = false, app.SessionLost
 		}
+	case EventGap, EventFinish:
+		s.giveUp(x, i, binary.LittleEndian.Uint64(p[offNextSeqNo:]), out)
+		if e == EventFinish {
+			x.finished = true
+			s.finishedReceiving(x, out)
+		}
 	}
+	s.list(i)
 	return kind, i
 }
 
-// unbind begins the window of cancel-on-disconnect.
-func (s *Server) unbind(x *session, timeNs int64) { x.unboundNs, x.lastRxNs = timeNs, timeNs }
+// samePlace: a peer is an address and a port; its MAC may change.
+func samePlace(a, b *app.Endpoint) bool { return a.IP == b.IP && a.Port == b.Port }
+
+// bind gives the session to who established it.
+func (s *Server) bind(x *session, from *app.Endpoint, p []byte) (kind app.InputKind) {
+	x.home, x.peer, x.lastRxNs = *from, *from, s.nowNs
+	x.timestamp = binary.LittleEndian.Uint64(p[offTimestamp:])
+	x.keepAliveNs = int64(binary.LittleEndian.Uint32(p[offKeepAlive:])) * 1_000_000
+	x.finished, x.closing = false, false
+	t := s.turnOf(x)
+	t.gapFrom, t.closeNs = 0, 0
+	s.Counts.count[CountEstablished]++
+	if !x.up {
+		x.up, kind = true, app.SessionUp
+	}
+	return kind
+}
+
+// unbind ends the binding, says so, and begins the window of cancel-on-disconnect.
+func (s *Server) unbind(x *session, timeNs int64, to *app.Endpoint, code sbe.SessionCode, out *app.Outbox) {
+	s.Counts.count[CountTerminated]++
+	x.unboundNs, x.lastRxNs = timeNs, timeNs
+	x.closing = false
+	s.terminate(x, to, code, out)
+}
+
+// giveUp gives up the client's numbers before next, if they are few enough to be
+// answered.
+func (s *Server) giveUp(x *session, i uint32, next uint64, out *app.Outbox) {
+	if next <= x.nextIn || next-x.nextIn > uint64(len(x.answers)) {
+		return
+	}
+	s.notApplied(i, next, out)
+	x.nextIn = next
+}
 
 // BeginMessage takes a RecordMessage into the client's flow and fills in what
 // the application sees; false: the record is not one of ours. EndMessage ends it.
@@ -71,6 +115,7 @@ func (s *Server) BeginMessage(rec *app.Record, in *app.Input, out *app.Outbox) b
 		s.notApplied(i, seqNo, out)
 	}
 	x.nextIn = seqNo + 1
+	s.changed(x, i)
 	a := x.answerOf(seqNo)
 	*a = answer{seqNo: seqNo, clOrdID: clOrdIDOf(block), first: x.nextOut, template: template}
 	s.applying, s.applyFor = a, i
@@ -112,15 +157,19 @@ func (s *Server) ToClient(i uint32, template uint16) []byte {
 func (s *Server) SendToClient(out *app.Outbox) {
 	x, seqNo := &s.sessions[s.open], uint64(0)
 	seqNo, x.nextOut = x.nextOut, x.nextOut+1
+	s.changed(x, s.open)
 	if s.applying != nil && s.applyFor == s.open {
 		s.applying.count++
 	}
 	message := s.building[:s.openBytes]
 	copy(x.keptSlot(seqNo), message)
-	if x.state != Established {
+	if x.state != Established || x.closing {
 		return // kept; the client asks for it when it comes back
 	}
 	x.lastTxNs, x.tail = s.nowNs, true
+	if x.due.tick > (s.nowNs+tailNs)/tickNs+1 {
+		s.schedule(s.open, s.dueNs(x))
+	}
 	flow := uint64(s.open) + 1
 	if b := out.Grow(flow, seqNo); len(b) >= len(message) {
 		out.Grown(copy(b, message), seqNo+1)

@@ -25,6 +25,9 @@ func (s *Server) negotiationReject(x *session, timestamp uint64, code sbe.Sessio
 	m.SetSessionID(&x.id)
 	m.SetRequestTimestamp(timestamp)
 	m.SetCode(code)
+	if code == sbe.SessionCodeStaleTimestamp {
+		sbe.SetNegotiationRejectLastTimestamp(block, x.timestamp)
+	}
 	out.Close(sbe.PrefixBytes+sbe.NegotiationRejectBytes, 0)
 	return app.Answered, app.Draft{}
 }
@@ -39,6 +42,10 @@ func (s *Server) establishmentAck(x *session, to *app.Endpoint, out *app.Outbox)
 	m.SetNextSeqNo(x.nextOut)
 	m.SetLastIncomingSeqNo(x.nextIn - 1)
 	m.SetKeepAliveMs(uint32(x.keepAliveNs / 1_000_000))
+	sbe.SetEstablishmentAckOrdersPerSecond(block, x.orders.perSecond)
+	sbe.SetEstablishmentAckOrderBurst(block, x.orders.burst)
+	sbe.SetEstablishmentAckRetainedMessages(block, uint32(len(x.answers)))
+	sbe.SetEstablishmentAckCancelOnDisconnectMs(block, uint32(min(x.windowNs/1_000_000, 1<<32-1)))
 	out.Close(sbe.PrefixBytes+sbe.EstablishmentAckBytes, 0)
 	x.lastTxNs = s.nowNs
 }
@@ -51,6 +58,9 @@ func (s *Server) establishReject(x *session, timestamp uint64, code sbe.SessionC
 	m.SetSessionID(&x.id)
 	m.SetRequestTimestamp(timestamp)
 	m.SetCode(code)
+	if code == sbe.SessionCodeStaleTimestamp {
+		sbe.SetEstablishmentRejectLastTimestamp(block, x.timestamp)
+	}
 	out.Close(sbe.PrefixBytes+sbe.EstablishmentRejectBytes, 0)
 	return app.Answered, app.Draft{}
 }
@@ -62,6 +72,20 @@ func (s *Server) terminate(x *session, to *app.Endpoint, code sbe.SessionCode, o
 	m.SetSessionID(&x.id)
 	m.SetCode(code)
 	out.Close(sbe.PrefixBytes+sbe.TerminateBytes, 0)
+}
+
+// finishedSending writes that our flow ends, until the session is established again.
+func (s *Server) finishedSending(b []byte, x *session) int {
+	m := sbe.AsFinishedSending(sbe.Put(b, sbe.TemplateFinishedSending, sbe.FinishedSendingBytes))
+	m.SetSessionID(&x.id)
+	m.SetLastSeqNo(x.nextOut - 1)
+	return sbe.PrefixBytes + sbe.FinishedSendingBytes
+}
+
+func (s *Server) finishedReceiving(x *session, out *app.Outbox) {
+	b := out.Open(x.peer, s.cfg.Port, 0)
+	sbe.AsFinishedReceiving(sbe.Put(b, sbe.TemplateFinishedReceiving, sbe.FinishedReceivingBytes)).SetSessionID(&x.id)
+	out.Close(sbe.PrefixBytes+sbe.FinishedReceivingBytes, 0)
 }
 
 func (s *Server) retransmitReject(x *session, timestamp uint64, code sbe.SessionCode, out *app.Outbox) {

@@ -15,7 +15,6 @@ const (
 func (s *Server) Save(w *app.StateWriter) {
 	w.Section("sessions", sessionsVersion)
 	w.Int("sessions", len(s.sessions))
-	w.Int("retain_messages", s.cfg.RetainMessages)
 	for i := range s.sessions {
 		w.Row(uint64(i))
 		s.sessions[i].save(w)
@@ -52,6 +51,10 @@ func (x *session) save(w *app.StateWriter) {
 	w.I64("keep_alive_ns", x.keepAliveNs)
 	w.I64("unbound_ns", x.unboundNs)
 	w.Bool("up", x.up)
+	w.Bool("blocked", x.blocked)
+	w.Bool("finished", x.finished)
+	w.Bool("closing", x.closing)
+	w.Int("retain_messages", len(x.answers))
 	w.Bytes("home_mac", x.home.MAC[:])
 	w.Bytes("home_ip", x.home.IP[:])
 	w.U16("home_port", x.home.Port)
@@ -75,11 +78,14 @@ func (a *answer) save(w *app.StateWriter) {
 
 // Load takes a saved state into a fresh server of the same sessions.
 func (s *Server) Load(r *app.StateReader) error {
-	version := r.Section("sessions", sessionsVersion)
+	if version := r.Section("sessions", sessionsVersion); r.Err() == nil && version < sessionsVersion {
+		r.Fail("sessions of format %d, saved by an older program: let the archive be replayed", version)
+	}
 	r.Is("the number of sessions", len(s.sessions))
-	r.Is("retain_messages", s.cfg.RetainMessages)
 	for i := range s.sessions {
-		s.sessions[i].load(r, i, version)
+		s.sessions[i].load(r, i)
+		s.changed(&s.sessions[i], uint32(i))
+		s.list(uint32(i))
 	}
 	r.End()
 	r.Section("answers", sessionsVersion)
@@ -101,7 +107,7 @@ func (s *Server) Load(r *app.StateReader) error {
 	return r.Err()
 }
 
-func (x *session) load(r *app.StateReader, i int, version uint16) {
+func (x *session) load(r *app.StateReader, i int) {
 	var id sbe.UUID
 	r.Bytes(id[:])
 	if r.Err() == nil && id != x.id {
@@ -115,10 +121,9 @@ func (x *session) load(r *app.StateReader, i int, version uint16) {
 	x.state = State(state)
 	x.nextIn, x.nextOut = r.U64(), r.U64()
 	x.timestamp, x.keepAliveNs = r.U64(), r.I64()
-	x.up = x.state == Established
-	if version > 1 {
-		x.unboundNs, x.up = r.I64(), r.Bool()
-	}
+	x.unboundNs, x.up = r.I64(), r.Bool()
+	x.blocked, x.finished, x.closing = r.Bool(), r.Bool(), r.Bool()
+	r.Is("retain_messages", len(x.answers))
 	r.Bytes(x.home.MAC[:])
 	r.Bytes(x.home.IP[:])
 	x.home.Port = r.U16()

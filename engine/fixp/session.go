@@ -11,8 +11,12 @@ import (
 //
 //	NotNegotiated --negotiate--> Negotiated --establish--> Established
 //	                                          ^  establish again (new address)
-//	Established --terminate, expire--> Terminated --establish--> Established
-//	                                   Terminated --lost--> Terminated
+//	Established --terminate, expire, end--> Terminated --establish--> Established
+//	Established --gap, finish--> Established
+//	Terminated --lost--> Terminated
+//
+// An operator may terminate it too, and, while it is not Established, reset it to
+// NotNegotiated.
 type State uint8
 
 // States of a session.
@@ -39,19 +43,22 @@ func (s State) String() string {
 	return fmt.Sprintf("state(%d)", uint8(s))
 }
 
-const illegal State = 255
-
 // transitions is the whole state machine; Admit offers nothing else to the log.
+// What is not named is illegal.
 var transitions = [stateCount][eventCount]State{
-	NotNegotiated: {EventNegotiate: Negotiated, EventEstablish: illegal, EventTerminate: illegal, EventExpire: illegal, EventLost: illegal},
-	Negotiated:    {EventNegotiate: Negotiated, EventEstablish: Established, EventTerminate: illegal, EventExpire: illegal, EventLost: illegal},
-	Established:   {EventNegotiate: Established, EventEstablish: Established, EventTerminate: Terminated, EventExpire: Terminated, EventLost: illegal},
-	Terminated:    {EventNegotiate: Terminated, EventEstablish: Established, EventTerminate: illegal, EventExpire: illegal, EventLost: Terminated},
+	NotNegotiated: {EventNegotiate: Negotiated + 1},
+	Negotiated:    {EventNegotiate: Negotiated + 1, EventEstablish: Established + 1},
+	Established: {EventNegotiate: Established + 1, EventEstablish: Established + 1, EventTerminate: Terminated + 1,
+		EventExpire: Terminated + 1, EventEnd: Terminated + 1, EventGap: Established + 1, EventFinish: Established + 1},
+	Terminated: {EventNegotiate: Terminated + 1, EventEstablish: Established + 1, EventLost: Terminated + 1},
 }
 
+// legal reports whether an event may happen in a state.
+func (s State) legal(e Event) bool { return transitions[s][e] != 0 }
+
 func (s State) next(e Event) State {
-	if n := transitions[s][e]; n != illegal {
-		return n
+	if s.legal(e) {
+		return transitions[s][e] - 1
 	}
 	panic(fmt.Sprintf("fixp: event %v in state %v", e, s))
 }
@@ -74,23 +81,47 @@ type session struct {
 	id          sbe.UUID
 	key         Key
 	state       State
+	up          bool   // the application was told so, and nothing else since
+	blocked     bool   // by an operator
+	finished    bool   // the client has said all; until it establishes again
+	closing     bool   // an operator ends the session: we have said all
 	nextIn      uint64 // next number of the client
 	nextOut     uint64 // next number of the server
 	home        app.Endpoint
-	timestamp   uint64 // of the Establish in force
+	timestamp   uint64 // of the newest Negotiate or Establish that was recorded
 	keepAliveNs int64
 	unboundNs   int64  // lane time when it was last terminated or expired
-	windowNs    int64  // cancel-on-disconnect; 0: none. Of the configuration
-	up          bool   // the application was told so, and nothing else since
 	kept        []byte // server flow: message n at (n & mask) * keptBytesMax
 	answers     []answer
+
+	// Of the configuration, which is every node's.
+	windowNs int64 // cancel-on-disconnect; 0: none
+	orders   rate
 
 	// Local to the primary: started anew by Promote.
 	peer     app.Endpoint
 	lastRxNs int64 // while it is away with a window: when that began
 	lastTxNs int64
-	tail     bool   // something sequenced was sent since the last heartbeat
-	refused  uint64 // greatest number of the client that was refused; it stays so
+	tail     bool // something sequenced was sent since the last heartbeat
+	due      timer
+	live     int32 // its place in Server.live + 1; 0: none
+	turn     turn
+
+	// hash is what the session is in the server's digest; dirty: it changed since.
+	hash  uint64
+	dirty bool
+}
+
+// turn is what a primary remembers of a session as long as it serves.
+type turn struct {
+	number  uint32 // of the promotion this is of
+	refused uint64 // greatest number of the client that was refused; it stays so
+	// When the next order, question, Establish and takeover would be in time.
+	orderNs, askNs, bindNs, takeoverNs int64
+	// The client's flow stood at gapFrom when it was first seen to be ahead, at gapNs.
+	gapFrom uint64
+	gapNs   int64
+	closeNs int64 // when the first FinishedSending of ours was sent
 }
 
 // oldest is the first number of the server flow that is still kept.
@@ -121,3 +152,24 @@ func (s *session) answerOf(seqNo uint64) *answer {
 
 // awaited: it is away, and the application does not know yet.
 func (s *session) awaited() bool { return s.windowNs > 0 && s.up && s.state == Terminated }
+
+// timed: time may bring something about.
+func (s *session) timed() bool { return s.state == Established || s.awaited() }
+
+// digest is the session's part of the digest; that of one nobody used is 0.
+func (s *session) digest(i uint32) uint64 {
+	flags := uint64(s.state)
+	for _, f := range [...]bool{s.up, s.blocked, s.finished, s.closing} {
+		flags <<= 1
+		if f {
+			flags |= 1
+		}
+	}
+	if flags == 0 && s.nextIn == 1 && s.nextOut == 1 && s.timestamp == 0 {
+		return 0
+	}
+	d := app.Fold(uint64(i)+1, s.nextIn)
+	d = app.Fold(d, s.nextOut<<8|flags)
+	d = app.Fold(d, s.timestamp)
+	return app.Fold(d, uint64(s.unboundNs))
+}

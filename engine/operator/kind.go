@@ -16,6 +16,9 @@ const (
 	SessionUnblock Kind = 3
 	// SessionReset begins its numbers anew, or at Value if that is not 0. Session.
 	SessionReset Kind = 4
+	// SessionFinish ends a session once its client has everything that was said to
+	// it: FIXP's FinishedSending, FinishedReceiving, Terminate. Session.
+	SessionFinish Kind = 5
 
 	firstOfApplication Kind = 64
 
@@ -49,7 +52,7 @@ const None = ^uint32(0)
 const Unset = -1
 
 var kindNames = map[Kind]string{SessionTerminate: "session terminate", SessionBlock: "session block", SessionUnblock: "session unblock",
-	SessionReset: "session reset", RiskSet: "risk set", RiskEnable: "risk enable", RiskReference: "risk reference",
+	SessionReset: "session reset", SessionFinish: "session finish", RiskSet: "risk set", RiskEnable: "risk enable", RiskReference: "risk reference",
 	Kill: "kill", KillRelease: "kill release", OrderCancel: "order cancel", OrderExecuted: "order executed", OrderEnded: "order ended"}
 
 // String names the kind as the command line does.

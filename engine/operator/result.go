@@ -21,6 +21,7 @@ const (
 	BadArgument
 	TableFull
 	VenueUnavailable
+	SessionInUse
 	outcomeCount
 )
 
@@ -29,7 +30,8 @@ var outcomeTexts = [outcomeCount]string{"applied", "it was so already", "this la
 	"no such symbol: the configuration names them", "no such order: it was never taken, or is forgotten since it ended",
 	"the order is not open", "the order is not in doubt: what the venue says of it counts",
 	"a cancel or replace of the order is at the venue: wait for its answer", "an argument is missing or out of range",
-	"the table for it is full", "the venue takes nothing now: ask again"}
+	"the table for it is full", "the venue takes nothing now: ask again",
+	"a client has the session: terminate or block it first"}
 
 // String says it to a person.
 func (o Outcome) String() string {
