@@ -19,6 +19,8 @@ type OrderState struct {
 	CumLots         uint32
 	LeavesLots      uint32
 	Open            bool
+	InDoubt         bool   // its venue does not know it, and may have executed it
+	Venue           uint32 // where it went, of an application with venues
 	ReservedLots    int64  // what it could still trade, a replace under way included
 	PendingTemplate uint16 // of the request about it at the venue; 0: none
 	PendingClOrdID  uint64 // that request's

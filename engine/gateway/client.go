@@ -122,6 +122,13 @@ func (g *Gateway) cancel(m *sbe.OrderCancelRequest) {
 	if o == nil {
 		return
 	}
+	if o.status == sbe.OrdStatusPendingNew && g.out.Withdraw(uint32(o.venue), o.key) {
+		// The venue never saw it.
+		g.counts[countWithdrawn]++
+		g.close(o, sbe.OrdStatusCancelled)
+		g.report(o, sbe.ExecTypeCancelled, id, 0, sbe.RejectReasonWithdrawn)
+		return
+	}
 	venue := g.request(o, sbe.TemplateOrderCancelRequest, id)
 	if venue == nil {
 		return

@@ -17,9 +17,14 @@
 // when the venue session's window is full, orders are refused with
 // VenueUnavailable.
 //
-// An order that the venue refused as a duplicate, but knows no status of, is in
-// doubt: it may have been executed and forgotten. It stays open and reserved,
-// the venue_in_doubt counter says that an operator should ask the venue.
+// A symbol's orders go to its venue, and what is said of an order counts only from
+// the venue it went to. A symbol without one has no route: NoRoute.
+//
+// An order that the venue was sent and knows no status of (it refused it as a
+// duplicate, or it lost its state and was asked about every order) is in doubt: it
+// may have been executed and forgotten. It stays open and reserved; its client is
+// told by an OrderStatus report with reason VenueInDoubt, and a person should ask
+// the venue. A report that still arrives ends the doubt.
 //
 // All memory is bounded: a full table refuses the order with its reason.
 package gateway

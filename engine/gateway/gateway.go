@@ -124,6 +124,8 @@ type Gateway struct {
 	positionBy *table.U64
 	positionIn int
 	open       int
+	inDoubt    int         // of them
+	reconciles []reconcile // by venue
 	execID     uint64
 	digest     uint64
 	counts     [countMax]uint64
@@ -167,6 +169,9 @@ func New(cfg Config) (*Gateway, error) {
 		if s.Venue != NoVenue && s.Venue > venueMost {
 			return nil, fmt.Errorf("%w: symbol %d goes to venue %d: give 0 to %d, or NoVenue", ErrConfig, s.ID, s.Venue, venueMost)
 		}
+		if s.Venue != NoVenue && int(s.Venue) >= len(g.reconciles) {
+			g.reconciles = append(g.reconciles, make([]reconcile, int(s.Venue)+1-len(g.reconciles))...)
+		}
 		g.symbols[i] = symbol{id: s.ID, venue: s.Venue, referenceTicks: s.ReferencePriceTicks}
 	}
 	for i := range g.windows {
@@ -197,7 +202,11 @@ func (g *Gateway) Apply(in *app.Input, out app.Sink) {
 	case app.FromVenue:
 		g.applyVenue(in)
 	case app.NewEpoch:
-		// The venue session sends again what is unanswered; order state stays.
+		// The venue sessions send again what is unanswered; order state stays.
+	case app.VenueLost:
+		g.venueLost(in.Venue, in.TimeNs)
+	case app.Timer:
+		g.timer()
 	}
 }
 

@@ -341,12 +341,18 @@ func TestForgottenByTheVenueIsInDoubt(t *testing.T) {
 	r.SetReason(sbe.RejectReasonUnknownOrder)
 	r.SetRefTemplateID(sbe.TemplateOrderStatusRequest)
 	c, _ := d.apply(app.FromVenue, 0, sbe.TemplateReject, r[:])
-	if len(c) != 0 || d.g.Open() != 1 || d.position().OpenBuyLots != 10 || inDoubt() != 1 {
-		t.Fatalf("%d messages, %d open, %+v, %d in doubt", len(c), d.g.Open(), d.position(), inDoubt())
+	if len(c) != 1 || c[0].report().ExecType() != sbe.ExecTypeOrderStatus || c[0].report().Reason() != sbe.RejectReasonVenueInDoubt {
+		t.Fatalf("the client was told %d messages of an order in doubt", len(c))
+	}
+	if d.g.Open() != 1 || d.position().OpenBuyLots != 10 || inDoubt() != 1 || d.g.InDoubt() != 1 || !d.state(1).InDoubt {
+		t.Fatalf("%d open, %+v, %d in doubt", d.g.Open(), d.position(), inDoubt())
+	}
+	if c, _ := d.apply(app.FromVenue, 0, sbe.TemplateReject, r[:]); len(c) != 0 {
+		t.Fatal("the doubt was told twice")
 	}
 	// Sent again by the client it is still pending, and not taken twice.
 	c, v := d.order(request{id: 1, side: buy, price: 1000, qty: 10, poss: true})
-	if len(c) != 1 || len(v) != 0 || c[0].report().OrdStatus() != sbe.OrdStatusPendingNew {
+	if len(c) != 1 || len(v) != 0 || c[0].report().OrdStatus() != sbe.OrdStatusPendingNew || c[0].report().Reason() != sbe.RejectReasonVenueInDoubt {
 		t.Fatalf("%d to client, %d to venue", len(c), len(v))
 	}
 	// The fill that the venue did send arrives after all.
@@ -354,11 +360,11 @@ func TestForgottenByTheVenueIsInDoubt(t *testing.T) {
 		r.SetLastQtyLots(10)
 		r.SetCumQtyLots(10)
 	})
-	if p := d.position(); len(c) != 1 || c[0].report().OrdStatus() != sbe.OrdStatusFilled || p.NetLots != 10 || p.OpenBuyLots != 0 || d.g.Open() != 0 {
+	if p := d.position(); len(c) != 1 || c[0].report().OrdStatus() != sbe.OrdStatusFilled || p.NetLots != 10 || p.OpenBuyLots != 0 || d.g.Open() != 0 || d.g.InDoubt() != 0 {
 		t.Fatalf("%d messages, %+v, %d open", len(c), p, d.g.Open())
 	}
 	// An answer about an order that has ended changes nothing and is no doubt.
-	if c, _ = d.apply(app.FromVenue, 0, sbe.TemplateReject, r[:]); len(c) != 0 || inDoubt() != 1 {
+	if c, _ = d.apply(app.FromVenue, 0, sbe.TemplateReject, r[:]); len(c) != 0 || inDoubt() != 2 {
 		t.Fatalf("%d messages, %d in doubt", len(c), inDoubt())
 	}
 }

@@ -29,6 +29,7 @@ func (g *Gateway) alloc(key uint64) uint32 {
 // close ends an open order; it stays known for a while. A request about it
 // that is still at the venue keeps waiting for its own answer.
 func (g *Gateway) close(o *order, status sbe.OrdStatus) {
+	g.certain(o)
 	g.addOpen(o, -o.exposure())
 	o.status = status
 	g.open--

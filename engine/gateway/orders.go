@@ -21,7 +21,7 @@ func (g *Gateway) fillState(x *order, o *app.OrderState) {
 	p := &g.positions[x.position]
 	*o = app.OrderState{Session: x.session(), ClOrdID: x.clOrdID(), OrderID: x.orderID, SymbolID: p.SymbolID, Account: p.Account,
 		Side: x.side, OrdType: x.ordType, TimeInForce: x.tif, Status: x.shown(), PriceTicks: x.priceTicks, QtyLots: x.qtyLots,
-		CumLots: x.cumLots, LeavesLots: x.leaves(), Open: x.open()}
+		CumLots: x.cumLots, LeavesLots: x.leaves(), Open: x.open(), InDoubt: x.inDoubt, Venue: uint32(x.venue)}
 	if o.Open {
 		o.ReservedLots = x.exposure()
 	}

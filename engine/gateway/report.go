@@ -28,12 +28,13 @@ const (
 	countVenueForeign
 	countDoubtEnded
 	countReconciled
+	countVenueLost
 	countMax
 )
 
 var counterNames = [countMax]string{"new", "cancel", "replace", "duplicates", "poss_resend_known", "rejects",
 	"venue_reports", "venue_rejects", "venue_status", "venue_duplicates", "venue_missed_fills", "venue_unknown", "venue_in_doubt",
-	"no_route", "venue_throttled", "venue_circuit_open", "withdrawn", "venue_foreign", "venue_doubt_ended", "venue_reconciled"}
+	"no_route", "venue_throttled", "venue_circuit_open", "withdrawn", "venue_foreign", "venue_doubt_ended", "venue_reconciled", "venue_lost"}
 
 // Counters implements app.App.
 func (g *Gateway) Counters(visit func(name string, count uint64)) {
@@ -41,6 +42,7 @@ func (g *Gateway) Counters(visit func(name string, count uint64)) {
 		visit("gateway_"+counterNames[i], n)
 	}
 	visit("gateway_open", uint64(g.open))
+	visit("gateway_in_doubt", uint64(g.inDoubt))
 }
 
 // clientRef names a client's request in a Reject.
@@ -74,6 +76,9 @@ func (g *Gateway) reject(ref clientRef, why sbe.RejectReason, value, limit int64
 // report sends an ExecutionReport of our own about o.
 func (g *Gateway) report(o *order, exec sbe.ExecType, clOrdID uint64, lastLots uint32, why sbe.RejectReason) {
 	g.execID++
+	if o.inDoubt && exec == sbe.ExecTypeOrderStatus {
+		why = sbe.RejectReasonVenueInDoubt
+	}
 	p := &g.positions[o.position]
 	r := sbe.AsExecutionReport(g.out.ToClient(o.session(), sbe.TemplateExecutionReport))
 	r.SetOrderID(o.orderID)

@@ -48,6 +48,7 @@ func (g *Gateway) Save(w *app.StateWriter) {
 	g.requests.Save(w)
 	w.End()
 	g.savePositions(w)
+	g.saveReconciles(w)
 	w.Section("used ClOrdIDs", stateVersion)
 	for i := range g.windows {
 		w.Row(uint64(i))
@@ -133,6 +134,9 @@ func (g *Gateway) Load(r *app.StateReader) error {
 	g.requests.Load(r, used)
 	r.End()
 	g.loadPositions(r)
+	if version > 1 {
+		g.loadReconciles(r)
+	}
 	r.Section("used ClOrdIDs", stateVersion)
 	for i := range g.windows {
 		g.windows[i].Load(r)

@@ -25,9 +25,15 @@ func (g *Gateway) venueReport(r *sbe.ExecutionReport) {
 		g.counts[countVenueUnknown]++
 		return
 	}
+	if uint32(o.venue) != g.in.Venue {
+		g.counts[countVenueForeign]++
+		return
+	}
 	g.counts[countVenueReports]++
 	o.orderID = r.OrderID()
 	wasOpen := o.open()
+	doubted := o.inDoubt
+	g.certain(o)
 	exec := r.ExecType()
 	switch exec {
 	case sbe.ExecTypeNew:
@@ -47,7 +53,7 @@ func (g *Gateway) venueReport(r *sbe.ExecutionReport) {
 			g.close(o, sbe.OrdStatusRejected)
 		}
 	case sbe.ExecTypeOrderStatus:
-		g.venueStatus(o, r)
+		g.venueStatus(o, r, doubted)
 		return
 	default:
 		g.counts[countVenueUnknown]++
@@ -97,7 +103,7 @@ func (g *Gateway) settle(o *order) {
 // venueStatus takes over the venue's view of an order after something was lost:
 // fills nobody told us of, then the end of the order or of the request asked
 // about. The client is told the outcome under the execution it stands for.
-func (g *Gateway) venueStatus(o *order, r *sbe.ExecutionReport) {
+func (g *Gateway) venueStatus(o *order, r *sbe.ExecutionReport, doubted bool) {
 	g.counts[countVenueStatus]++
 	clOrdID := r.ClOrdID() & idMask
 	if !o.open() {
@@ -132,6 +138,9 @@ func (g *Gateway) venueStatus(o *order, r *sbe.ExecutionReport) {
 			exec = sbe.ExecTypeNew
 		}
 	}
+	if exec == sbe.ExecTypeOrderStatus && !asked && !doubted {
+		return // it stands as everybody thought
+	}
 	if asked && exec == sbe.ExecTypeOrderStatus {
 		// The order stands as it was: the request did not succeed.
 		g.reject(clientRef{session: o.session(), clOrdID: clOrdID, template: pending}, sbe.RejectReasonVenue, 0, 0)
@@ -155,13 +164,15 @@ func (g *Gateway) venueReject(r *sbe.Reject) {
 	}
 	g.counts[countVenueRejects]++
 	if o := g.findKey(key); o != nil {
-		if o.open() {
+		if uint32(o.venue) != g.in.Venue {
+			g.counts[countVenueForeign]++
+		} else if o.open() {
 			g.venueRefused(o, r)
 		}
 		return
 	}
 	o := g.pendingOf(session, clOrdID)
-	if o == nil {
+	if o == nil || uint32(o.venue) != g.in.Venue {
 		g.counts[countVenueUnknown]++
 		return
 	}
@@ -172,12 +183,11 @@ func (g *Gateway) venueReject(r *sbe.Reject) {
 
 // venueRefused ends an order that the venue did not take. It did take one whose
 // status it cannot tell: that was asked for because the venue refused the order
-// as a duplicate, and it has forgotten since how the order ended. Whether it
-// was executed is in doubt, so nobody is told an end and its risk stays
-// reserved; a report that still arrives decides it.
+// as a duplicate, or had lost its state; it has forgotten since how the order
+// ended. Whether it was executed is in doubt, so nobody is told an end.
 func (g *Gateway) venueRefused(o *order, r *sbe.Reject) {
 	if r.RefTemplateID() == sbe.TemplateOrderStatusRequest {
-		g.counts[countVenueInDoubt]++
+		g.doubt(o)
 		return
 	}
 	g.close(o, sbe.OrdStatusRejected)

@@ -172,7 +172,7 @@ func (l *Line) Commit(timeNs int64) bool {
 
 // Withdraw takes back a request that waits for the throttle; false: it does not.
 func (l *Line) Withdraw(clOrdID uint64) bool {
-	if !l.waiting.withdraw(clOrdID) && !l.cancels.withdraw(clOrdID) {
+	if l.Queued() == 0 || !l.waiting.withdraw(clOrdID) && !l.cancels.withdraw(clOrdID) {
 		return false
 	}
 	l.counts[CountWithdrawn]++
