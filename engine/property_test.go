@@ -11,6 +11,7 @@ import (
 	"onebeat/engine/fixp"
 	"onebeat/engine/gateway"
 	"onebeat/engine/sbe"
+	"onebeat/engine/venue"
 )
 
 type world struct {
@@ -18,7 +19,7 @@ type world struct {
 	r        *rand.Rand
 	net      *network
 	lane     *simLane
-	venue    *simLane
+	venues   [simVenues]*simLane
 	accepted map[uint64]int // by the venue, ClOrdID -> times
 	traders  []*trader
 	nowNs    int64
@@ -34,12 +35,9 @@ func newWorld(t testing.TB, seed uint64, clients int) *world {
 	w.lane = &simLane{build: func() *replica { return newReplica(clients) }}
 	w.lane.replicas = []*replica{w.lane.build(), w.lane.build()}
 	w.lane.primary = w.lane.replicas[0]
-	b := must(book.New(book.Config{Symbols: []uint32{1, 2}, OrdersMax: 4096, FinishedRetain: 512, LevelsMax: 64, FlowsMax: 8,
-		ClOrdIDWindow: 4096, OnAccept: func(_ uint32, id uint64, _ bool, _ int64) { w.accepted[id]++ }}))
-	vm := must(NewMachine(MachineConfig{Port: simVenuePort, RetainMessages: 1024, App: b,
-		Sessions: []fixp.SessionConfig{{ID: sessionID(99), Key: fixp.NewKey("venue")}}}))
-	v := &replica{m: vm, out: app.NewOutbox(venueEndpoint, 1)}
-	w.venue = &simLane{replicas: []*replica{v}, primary: v}
+	for i := range w.venues {
+		w.venues[i] = w.newVenue(i)
+	}
 	for i := range clients {
 		tr := &trader{t: t, at: endpoint(byte(10+i), 5000), orders: map[uint64]*simOrder{}, rejects: map[sbe.RejectReason]int{}, net: w.net}
 		tr.c = must(client.New(client.Config{Session: sessionID(byte(i)), Key: fixp.NewKey(fmt.Sprint("key", i)), Window: 128,
@@ -48,6 +46,16 @@ func newWorld(t testing.TB, seed uint64, clients int) *world {
 	}
 	w.lane.promote(w.lane.replicas[0], w.nowNs)
 	return w
+}
+
+// newVenue is an exchange of one symbol.
+func (w *world) newVenue(i int) *simLane {
+	b := must(book.New(book.Config{Symbols: []uint32{uint32(1 + i)}, OrdersMax: 4096, FinishedRetain: 512, LevelsMax: 64, FlowsMax: 8,
+		ClOrdIDWindow: 4096, OnAccept: func(_ uint32, id uint64, _ bool, _ int64) { w.accepted[id]++ }}))
+	m := must(NewMachine(MachineConfig{Port: simVenuePort, RetainMessages: 1024, App: b,
+		Sessions: []fixp.SessionConfig{{ID: sessionID(byte(99 - i)), Key: fixp.NewKey("venue")}}}))
+	r := &replica{m: m, out: app.NewOutbox(simVenueEndpoint(i), 1)}
+	return &simLane{replicas: []*replica{r}, primary: r}
 }
 
 // step is 10 µs of the world.
@@ -61,8 +69,10 @@ func (w *world) step(active bool) {
 				continue // lost with the old primary
 			}
 			w.lane.receive(&p, w.nowNs, func() bool { died = active && w.r.IntN(w.deathIn/4) == 0; return died })
-		case venueEndpoint.IP:
-			w.venue.receive(&p, w.nowNs, func() bool { return false })
+		case simVenueEndpoint(0).IP:
+			w.venues[0].receive(&p, w.nowNs, func() bool { return false })
+		case simVenueEndpoint(1).IP:
+			w.venues[1].receive(&p, w.nowNs, func() bool { return false })
 		default:
 			for _, tr := range w.traders {
 				if tr.at.IP == p.to.IP {
@@ -82,8 +92,10 @@ func (w *world) step(active bool) {
 	if died {
 		w.failover()
 	}
-	w.venue.poll(w.nowNs)
-	w.flush(w.venue)
+	for _, v := range w.venues {
+		v.poll(w.nowNs)
+		w.flush(v)
+	}
 	for _, r := range w.lane.replicas {
 		if r != w.lane.primary && w.r.IntN(4) == 0 {
 			w.lane.catchUp(r, r.applied+w.r.IntN(len(w.lane.log)-r.applied+1))
@@ -185,8 +197,24 @@ func (w *world) check() {
 	if acked < 100 {
 		t.Errorf("only %d orders acknowledged", acked)
 	}
-	t.Logf("acknowledged %d, venue %d, promotions %d, records %d, datagrams %d, rejects %v", acked, len(w.accepted), w.promoted,
-		len(l.log), w.net.sent, w.traders[0].rejects)
+	for i := range simVenues {
+		if o := w.venues[i].primary.m.app.(*book.Book); w.losesMax == 0 && o.Digest() == 0 {
+			t.Errorf("venue %d had no orders", i)
+		}
+	}
+	line := l.primary.m.VenueLine(1)
+	t.Logf("acknowledged %d, venues %d, promotions %d, records %d, datagrams %d, rejects %v, queued %d, withdrawn %d", acked, len(w.accepted), w.promoted,
+		len(l.log), w.net.sent, w.traders[0].rejects, line.Of(venue.CountQueued), w.traders[0].withdrawn)
+}
+
+// checkVenues: nothing waits for a venue any more, before its throttle or behind it.
+func (w *world) checkVenues(t *testing.T) {
+	t.Helper()
+	for i := range simVenues {
+		if n, queued := w.lane.primary.m.Venue(i).Unanswered(), w.lane.primary.m.VenueLine(i).Queued(); n != 0 || queued != 0 {
+			t.Errorf("%d requests unanswered by venue %d, %d queued", n, i, queued)
+		}
+	}
 }
 
 func runWorld(t *testing.T, seed uint64, steps int) {
@@ -205,9 +233,7 @@ func runWorld(t *testing.T, seed uint64, steps int) {
 			t.Errorf("client %d: %d requests unanswered", i, n)
 		}
 	}
-	if n := w.lane.primary.m.Venue(0).Unanswered(); n != 0 {
-		t.Errorf("%d requests unanswered by the venue", n)
-	}
+	w.checkVenues(t)
 	w.check()
 }
 
@@ -252,9 +278,7 @@ func TestNothingDoubledThoughRecordsAreLost(t *testing.T) {
 					t.Errorf("client %d: %d requests unanswered", i, n)
 				}
 			}
-			if n := w.lane.primary.m.Venue(0).Unanswered(); n != 0 {
-				t.Errorf("%d requests unanswered by the venue", n)
-			}
+			w.checkVenues(t)
 			for i, r := range w.lane.replicas {
 				w.lane.catchUp(r, len(w.lane.log))
 				if r.m.Digest() != w.lane.primary.m.Digest() || r.m.Diverged() {

@@ -10,6 +10,7 @@ import (
 	"onebeat/engine/fixp"
 	"onebeat/engine/gateway"
 	"onebeat/engine/sbe"
+	"onebeat/engine/venue"
 	"onebeat/xdp/frame"
 )
 
@@ -19,7 +20,7 @@ import (
 const (
 	simClientPort = 9001
 	simVenuePort  = 9002
-	simLocalPort  = 9003
+	simLocalPort  = 9003 // and up, one for each venue
 	simSymbols    = 2
 )
 
@@ -181,19 +182,35 @@ func (l *simLane) restored(t testing.TB, records int) *replica {
 	return r
 }
 
+// simVenues is how many venues a lane has: symbol n goes to venue n-1.
+const simVenues = simSymbols
+
+func simVenueEndpoint(i int) app.Endpoint { return endpoint(byte(2+i), simVenuePort) }
+
+// simVenueConfig: the second venue has a throttle, with a queue that cancels overtake.
+func simVenueConfig(i int) VenueConfig {
+	v := VenueConfig{Remote: simVenueEndpoint(i), LocalPort: uint16(simLocalPort + i), Session: sessionID(byte(99 - i)),
+		Key: fixp.NewKey("venue"), Window: 256, ResendNs: 2_000_000, KeepAliveNs: 20_000_000}
+	if i == 1 {
+		v.Line = venue.Config{OrdersPerSecond: 20_000, Burst: 4, QueueMax: 16, CancelsFirst: true, BreakAfter: 1000, BreakWindowNs: 1, BreakOpenNs: 1, BreakTimeoutNs: 50_000_000}
+	}
+	return v
+}
+
 // trader is a client with a naive model of what it was told.
 type trader struct {
-	t        testing.TB
-	c        *client.Client
-	at       app.Endpoint
-	next     uint64
-	orders   map[uint64]*simOrder
-	lastExec uint64
-	lastSeq  uint64
-	rejects  map[sbe.RejectReason]int
-	buf      [1500]byte
-	net      *network
-	nowNs    int64
+	t         testing.TB
+	c         *client.Client
+	at        app.Endpoint
+	next      uint64
+	orders    map[uint64]*simOrder
+	lastExec  uint64
+	lastSeq   uint64
+	rejects   map[sbe.RejectReason]int
+	withdrawn int
+	buf       [1500]byte
+	net       *network
+	nowNs     int64
 	// forgetful: the lane may lose records, so the model does not hold.
 	forgetful bool
 }
@@ -202,6 +219,7 @@ type simOrder struct {
 	symbol, account     uint32
 	side                sbe.Side
 	acknowledged, ended bool
+	withdrawn           bool
 	qty, cum, leaves    uint32
 }
 
@@ -223,7 +241,11 @@ func (tr *trader) OnReport(a *client.Answer, r *sbe.ExecutionReport) {
 	}
 	switch r.ExecType() {
 	case sbe.ExecTypeNew, sbe.ExecTypeTrade, sbe.ExecTypeCancelled, sbe.ExecTypeReplaced:
-		o.acknowledged = true
+		if r.Reason() == sbe.RejectReasonWithdrawn {
+			tr.withdrawn++
+			o.withdrawn = true // no venue ever saw it
+		}
+		o.acknowledged = !o.withdrawn
 	case sbe.ExecTypeRejected:
 		tr.t.Fatalf("order %d rejected by the venue: %v", id, r.Reason())
 	}
@@ -234,7 +256,7 @@ func (tr *trader) OnReport(a *client.Answer, r *sbe.ExecutionReport) {
 		}
 	}
 	o.qty, o.leaves = r.OrderQtyLots(), r.LeavesQtyLots()
-	o.ended = o.acknowledged && o.leaves == 0
+	o.ended = (o.acknowledged || o.withdrawn) && o.leaves == 0
 }
 
 func (tr *trader) OnReject(a *client.Answer, r *sbe.Reject) {
@@ -252,7 +274,8 @@ func (tr *trader) OnReject(a *client.Answer, r *sbe.Reject) {
 		if r.RefTemplateID() == sbe.TemplateNewOrderSingle {
 			tr.t.Fatalf("order %d refused: %v", r.ClOrdID(), r.Reason())
 		}
-	case sbe.RejectReasonPositionLimit, sbe.RejectReasonMaxQuantity, sbe.RejectReasonPriceCollar, sbe.RejectReasonVenueUnavailable:
+	case sbe.RejectReasonPositionLimit, sbe.RejectReasonMaxQuantity, sbe.RejectReasonPriceCollar, sbe.RejectReasonVenueUnavailable,
+		sbe.RejectReasonVenueThrottle:
 		if o := tr.orders[r.ClOrdID()]; o != nil {
 			o.ended = true
 		}
@@ -310,10 +333,12 @@ func must[T any](v T, err error) T {
 
 func newReplica(clients int) *replica {
 	g := must(gateway.New(gateway.Config{Sessions: clients, OrdersMax: 4096, FinishedRetain: 512, PositionsMax: 64, ClOrdIDWindow: 4096,
-		Symbols: []gateway.Symbol{{ID: 1, ReferencePriceTicks: 100}, {ID: 2, ReferencePriceTicks: 100}},
+		Symbols: []gateway.Symbol{{ID: 1, ReferencePriceTicks: 100}, {ID: 2, ReferencePriceTicks: 100, Venue: 1}},
 		Risk:    gateway.Risk{MaxQtyLots: 1000, MaxNotional: 1 << 40, CollarPercent: 50, MaxPositionLots: 3000}}))
-	cfg := MachineConfig{Port: simClientPort, RetainMessages: 1024, App: g, Venues: []VenueConfig{{Remote: venueEndpoint,
-		LocalPort: simLocalPort, Session: sessionID(99), Key: fixp.NewKey("venue"), Window: 256, ResendNs: 2_000_000, KeepAliveNs: 20_000_000}}}
+	cfg := MachineConfig{Port: simClientPort, RetainMessages: 1024, App: g}
+	for i := range simVenues {
+		cfg.Venues = append(cfg.Venues, simVenueConfig(i))
+	}
 	for i := range clients {
 		cfg.Sessions = append(cfg.Sessions, fixp.SessionConfig{ID: sessionID(byte(i)), Key: fixp.NewKey(fmt.Sprint("key", i))})
 	}

@@ -102,7 +102,7 @@ func TestSavedStateGoesOnAlike(t *testing.T) {
 			for name, at := range map[string]struct {
 				l     *simLane
 				build func() *replica
-			}{"gateway": {w.lane, w.lane.build}, "book": {w.venue, newVenueReplica}} {
+			}{"gateway": {w.lane, w.lane.build}, "book": {w.venues[0], newVenueReplica}} {
 				from := r.IntN(len(at.l.log) + 1)
 				never, origin, loaded := at.build(), at.build(), at.build()
 				for _, x := range []*replica{never, origin, loaded} {
@@ -119,9 +119,9 @@ func TestSavedStateGoesOnAlike(t *testing.T) {
 	}
 }
 
-// newVenueReplica is the world's venue once more.
+// newVenueReplica is the world's first venue once more.
 func newVenueReplica() *replica {
-	b := must(book.New(book.Config{Symbols: []uint32{1, 2}, OrdersMax: 4096, FinishedRetain: 512, LevelsMax: 64, FlowsMax: 8, ClOrdIDWindow: 4096}))
+	b := must(book.New(book.Config{Symbols: []uint32{1}, OrdersMax: 4096, FinishedRetain: 512, LevelsMax: 64, FlowsMax: 8, ClOrdIDWindow: 4096}))
 	m := must(NewMachine(MachineConfig{Port: simVenuePort, RetainMessages: 1024, App: b,
 		Sessions: []fixp.SessionConfig{{ID: sessionID(99), Key: fixp.NewKey("venue")}}}))
 	return &replica{m: m, out: app.NewOutbox(venueEndpoint, 1)}
@@ -136,9 +136,13 @@ func smallMachine(withBook bool) *Machine {
 		return must(NewMachine(cfg))
 	}
 	cfg.App = must(gateway.New(gateway.Config{Sessions: 2, OrdersMax: 64, FinishedRetain: 8, PositionsMax: 4, ClOrdIDWindow: 64,
-		Symbols: []gateway.Symbol{{ID: 1, ReferencePriceTicks: 100}, {ID: 2, ReferencePriceTicks: 100}},
+		Symbols: []gateway.Symbol{{ID: 1, ReferencePriceTicks: 100}, {ID: 2, ReferencePriceTicks: 100, Venue: 1}},
 		Risk:    gateway.Risk{MaxQtyLots: 1000, MaxNotional: 1 << 40, CollarPercent: 50, MaxPositionLots: 3000}}))
-	cfg.Venues = []VenueConfig{{Remote: venueEndpoint, LocalPort: simLocalPort, Session: sessionID(99), Key: fixp.NewKey("venue"), Window: 16}}
+	for i := range simVenues {
+		v := simVenueConfig(i)
+		v.Window = 16
+		cfg.Venues = append(cfg.Venues, v)
+	}
 	return must(NewMachine(cfg))
 }
 
@@ -148,7 +152,7 @@ func worldLogs(t testing.TB) (lane, venue []app.Record) {
 	for range 1200 {
 		w.step(true)
 	}
-	return w.lane.log, w.venue.log
+	return w.lane.log, w.venues[0].log
 }
 
 func applyAll(m *Machine, log []app.Record) {
