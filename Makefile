@@ -8,7 +8,7 @@ BIN := bin/onebeat
 CLANG := $(shell command -v clang-16 || command -v clang)
 CLANG_FORMAT := $(shell command -v clang-format-16 || command -v clang-format)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-C_FILES = $(wildcard bpf/*.c bpf/*.h bench/peers/*.c)
+C_FILES = $(wildcard bpf/*.c bpf/*.h bench/peers/*.c bench/fixpeers/*.cpp)
 
 # Namespaces, AF_XDP and BPF need root. As another user tests and commands go
 # through sudo; compilers and caches stay the user's.
@@ -39,6 +39,8 @@ setup: ## fetch the modules and say what is missing on this machine
 	@[ -n "$(CLANG)" ] || echo "no clang: building needs none, 'make generate' does (apt-get install clang-16 llvm-16 libbpf-dev)"
 	@[ -n "$(CLANG_FORMAT)" ] || echo "no clang-format: 'make lint' leaves the C files out (apt-get install clang-format-16)"
 	@command -v gcc >/dev/null || echo "no gcc: 'make test-race' and the C yardstick need one (apt-get install gcc libc6-dev)"
+	@[ -e /usr/include/quickfix/Session.h ] && command -v g++ >/dev/null || \
+		echo "no g++ or no QuickFIX: tests and drills with a FIX client of another make fail (apt-get install g++ libquickfix-dev)"
 	@for p in fence_ipmilan:fence-agents ipmi_sim:openipmi ipmitool:ipmitool; do command -v $${p%%:*} >/dev/null || \
 		echo "no $${p%%:*}: tests of fencing fail (apt-get install --no-install-recommends $${p##*:})"; done
 	@for p in redis-server:redis-server pg_ctlcluster:postgresql etcd:etcd-server; do command -v $${p%%:*} >/dev/null || \
