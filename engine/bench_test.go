@@ -107,7 +107,7 @@ func newSmallGatewayRig() *rig { return newSizedGatewayRig(64, 64, 16) }
 
 func newSizedGatewayRig(orders, retain, window int) *rig {
 	g := must(gateway.New(gateway.Config{Sessions: 1, OrdersMax: orders, FinishedRetain: orders, PositionsMax: orders, ClOrdIDWindow: orders, Symbols: []gateway.Symbol{{ID: 1, ReferencePriceTicks: 100}},
-		Risk: gateway.Risk{MaxQtyLots: 1000, MaxNotional: 1 << 40, CollarPercent: 50, MaxPositionLots: 1 << 40}}))
+		Limits: limits(1000, 1<<40, 50, 1<<40)}))
 	r := &rig{nowNs: 1_000_000_000, out: app.NewOutbox(laneEndpoint, 1)}
 	r.m = must(NewMachine(MachineConfig{Port: simClientPort, App: g, RetainMessages: retain, Sessions: []fixp.SessionConfig{{ID: sessionID(0), Key: fixp.NewKey("key0")}},
 		Venues: []VenueConfig{{Remote: venueEndpoint, LocalPort: simLocalPort, Session: sessionID(99), Key: fixp.NewKey("venue"), Window: window}}}))
@@ -268,4 +268,11 @@ func TestNoAllocations(t *testing.T) {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
+}
+
+// limits are the four that every lane has.
+func limits(qty, notional, collar, position int64) *gateway.Limits {
+	l := gateway.NoLimits()
+	l[gateway.LimitQty], l[gateway.LimitNotional], l[gateway.LimitCollar], l[gateway.LimitPosition] = qty, notional, collar, position
+	return &l
 }

@@ -334,7 +334,7 @@ func must[T any](v T, err error) T {
 func newReplica(clients int) *replica {
 	g := must(gateway.New(gateway.Config{Sessions: clients, OrdersMax: 4096, FinishedRetain: 512, PositionsMax: 64, ClOrdIDWindow: 4096,
 		Symbols: []gateway.Symbol{{ID: 1, ReferencePriceTicks: 100}, {ID: 2, ReferencePriceTicks: 100, Venue: 1}},
-		Risk:    gateway.Risk{MaxQtyLots: 1000, MaxNotional: 1 << 40, CollarPercent: 50, MaxPositionLots: 3000}}))
+		Limits:  limits(1000, 1<<40, 50, 3000)}))
 	cfg := MachineConfig{Port: simClientPort, RetainMessages: 1024, App: g}
 	for i := range simVenues {
 		cfg.Venues = append(cfg.Venues, simVenueConfig(i))

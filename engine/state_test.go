@@ -137,7 +137,7 @@ func smallMachine(withBook bool) *Machine {
 	}
 	cfg.App = must(gateway.New(gateway.Config{Sessions: 2, OrdersMax: 64, FinishedRetain: 8, PositionsMax: 4, ClOrdIDWindow: 64,
 		Symbols: []gateway.Symbol{{ID: 1, ReferencePriceTicks: 100}, {ID: 2, ReferencePriceTicks: 100, Venue: 1}},
-		Risk:    gateway.Risk{MaxQtyLots: 1000, MaxNotional: 1 << 40, CollarPercent: 50, MaxPositionLots: 3000}}))
+		Limits:  limits(1000, 1<<40, 50, 3000)}))
 	for i := range simVenues {
 		v := simVenueConfig(i)
 		v.Window = 16

@@ -22,14 +22,17 @@ func (g *Gateway) newOrder(m *sbe.NewOrderSingle) {
 		g.reject(ref, why, m.PriceTicks(), 0)
 		return
 	}
-	pi := g.position(m.Account(), m.SymbolID())
+	pi, why := g.position(m.Account(), si)
 	if pi == none {
-		g.reject(ref, sbe.RejectReasonPositionTableFull, int64(g.positionIn), int64(len(g.positions)))
+		g.reject(ref, why, int64(g.positionIn), int64(len(g.positions)))
 		return
 	}
 	qtyLots := m.QtyLots()
-	if v := g.check(&g.symbols[si], &g.positions[pi], m.Side(), m.OrdType(), m.PriceTicks(), qtyLots, int64(qtyLots)); v.why != sbe.RejectReasonNone {
-		g.reject(ref, v.why, v.value, v.limit)
+	r := &g.checking
+	r.clOrdID, r.session, r.position, r.symbol, r.place = id, g.in.Session, pi, si, none
+	r.side, r.ordType, r.priceTicks, r.qtyLots = m.Side(), m.OrdType(), m.PriceTicks(), qtyLots
+	r.hash = contentHash(r.session, m)
+	if !g.check(r) || !g.pushAside(r) {
 		return
 	}
 	key := VenueClOrdID(g.in.Session, id)
@@ -53,8 +56,11 @@ func (g *Gateway) newOrder(m *sbe.NewOrderSingle) {
 	o := &g.orders[i]
 	*o = order{key: key, priceTicks: m.PriceTicks(), qtyLots: qtyLots, position: pi, symbol: uint16(si), venue: uint16(g.symbols[si].venue),
 		side: m.Side(), ordType: m.OrdType(), tif: m.TimeInForce(), status: sbe.OrdStatusPendingNew}
-	g.open++
-	g.addOpen(o, int64(qtyLots))
+	if o.ordType == sbe.OrdTypeMarket {
+		o.pendingTicks = r.worthTicks
+	}
+	g.opened(i)
+	g.noteContent(r)
 	g.report(o, sbe.ExecTypePendingNew, id, 0, sbe.RejectReasonNone)
 	g.out.SendToVenue()
 }
@@ -158,9 +164,11 @@ func (g *Gateway) replace(m *sbe.OrderCancelReplaceRequest) {
 		g.reject(g.ref(id), sbe.RejectReasonBadPrice, m.PriceTicks(), 1)
 		return
 	}
-	addLots := max(0, int64(m.QtyLots())-int64(o.qtyLots))
-	if v := g.check(&g.symbols[o.symbol], &g.positions[o.position], o.side, o.ordType, m.PriceTicks(), m.QtyLots(), addLots); v.why != sbe.RejectReasonNone {
-		g.reject(g.ref(id), v.why, v.value, v.limit)
+	i, _ := g.byKey.Get(o.key)
+	r := &g.checking
+	r.clOrdID, r.session, r.position, r.symbol, r.place = id, g.in.Session, o.position, uint32(o.symbol), i
+	r.side, r.ordType, r.priceTicks, r.qtyLots = o.side, o.ordType, m.PriceTicks(), m.QtyLots()
+	if !g.check(r) || !g.pushAside(r) {
 		return
 	}
 	venue := g.request(o, sbe.TemplateOrderCancelReplaceRequest, id)
@@ -172,10 +180,25 @@ func (g *Gateway) replace(m *sbe.OrderCancelReplaceRequest) {
 	v.SetClOrdID(VenueClOrdID(g.in.Session, id))
 	v.SetOrigClOrdID(o.key)
 	v.SetPossResend(0)
+	g.unrest(i)
+	before := o.reserved()
 	o.pendingTicks, o.pendingLots = m.PriceTicks(), m.QtyLots()
-	g.addOpen(o, addLots)
+	g.rebook(o, before)
+	g.rest(i)
 	g.report(o, sbe.ExecTypePendingReplace, id, 0, sbe.RejectReasonNone)
 	g.out.SendToVenue()
+}
+
+// pushAside cancels the resting orders that the request would trade with; false: the
+// venue takes nothing, and the request was refused.
+func (g *Gateway) pushAside(r *request) bool {
+	for _, i := range r.aside[:r.asides] {
+		if why := g.cancelOwn(i, sbe.RejectReasonSelfMatch); why != sbe.RejectReasonNone {
+			g.notSent(g.ref(r.clOrdID), why, uint32(g.orders[i].venue))
+			return false
+		}
+	}
+	return true
 }
 
 // begin takes the ClOrdID of a cancel or replace and returns the order it is

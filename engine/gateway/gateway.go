@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"onebeat/engine/app"
 	"onebeat/engine/sbe"
@@ -16,26 +18,24 @@ var ErrConfig = errors.New("gateway configuration")
 // Symbol is one instrument.
 type Symbol struct {
 	ID                  uint32
-	ReferencePriceTicks int64  // 0: none yet, every order is refused
-	Venue               uint32 // index of the venue its orders go to; NoVenue: nowhere
+	ReferencePriceTicks int64   // 0: none yet
+	Venue               uint32  // index of the venue its orders go to; NoVenue: nowhere
+	Limits              *Limits // nil: it sets none
 }
 
 // NoVenue is the venue of a symbol without a route: its orders are refused.
 const NoVenue = ^uint32(0)
 
-// Risk is the limits of every session; 0 means the limit is 0, not none.
-type Risk struct {
-	MaxQtyLots      uint32
-	MaxNotional     int64 // price ticks times lots
-	CollarPercent   uint32
-	MaxPositionLots int64
-}
-
 // Config of a gateway; zero values of sizes mean the defaults in brackets.
 type Config struct {
-	Sessions       int // of the lane; index below this
-	Symbols        []Symbol
-	Risk           Risk
+	Sessions int // of the lane; index below this
+	Symbols  []Symbol
+	// Limits are the defaults; nil: none. Those of sessions and accounts are where a
+	// lane begins, too: operators' commands change them.
+	Limits         *Limits
+	SessionLimits  map[uint32]*Limits
+	AccountLimits  map[uint32]*Limits
+	AccountsMax    int // [4096]
 	OrdersMax      int // open and remembered together [262144]
 	FinishedRetain int // finished orders remembered at least, room permitting [16384]
 	PositionsMax   int // pairs of account and symbol [16384]
@@ -47,8 +47,7 @@ const (
 	idMask = 1<<idBits - 1
 	none   = table.None
 
-	notionalMax = 1 << 62
-	venueMost   = 1<<16 - 1
+	venueMost = 1<<16 - 1
 
 	// requestsMax bounds the cancels and replaces at the venue at one time.
 	requestsMax = 16384
@@ -65,7 +64,7 @@ type order struct {
 	orderID      uint64 // the venue's
 	pendingID    uint64 // client ClOrdID of the cancel or replace at the venue
 	priceTicks   int64
-	pendingTicks int64
+	pendingTicks int64 // of a replace at the venue; of a market order what it may cost at worst
 	qtyLots      uint32
 	cumLots      uint32
 	pendingLots  uint32
@@ -96,18 +95,11 @@ func (o *order) exposure() int64 {
 	return int64(max(o.qtyLots, o.pendingLots)) - int64(o.cumLots)
 }
 
-// Position of one account in one symbol, in lots.
-type Position struct {
-	Account, SymbolID uint32
-	NetLots           int64
-	OpenBuyLots       int64
-	OpenSellLots      int64
-}
-
 type symbol struct {
 	id             uint32
 	venue          uint32
 	referenceTicks int64
+	limits         Limits
 }
 
 // Gateway is the application.
@@ -123,18 +115,37 @@ type Gateway struct {
 	positions  []Position
 	positionBy *table.U64
 	positionIn int
-	open       int
-	inDoubt    int         // of them
-	reconciles []reconcile // by venue
-	execID     uint64
-	digest     uint64
-	counts     [countMax]uint64
+	accounts   []account
+	accountBy  *table.U64
+	accountIn  int
+	sessions   []sessionRisk
+	nodes      []node // by place of the order
+	contents   [][contentWays]content
+	limits     Limits // the defaults
+	resolved   []resolved
+
+	limitsRevision uint64
+	taken          uint64 // orders so far
+	ownCancels     uint64 // that no client asked for, so far
+	cancelBefore   uint64 // orders taken before this number are being cancelled
+	killed         bool
+	sweep          sweep
+	open           int
+	inDoubt        int         // of them
+	reconciles     []reconcile // by venue
+	execID         uint64
+	digest         uint64
+	counts         [countMax]uint64
 	// the input being applied
 	in         *app.Input
 	out        app.Sink
 	possResend uint8
-	lastKey    uint64 // of the newest order
-	warmed     uint64 // keeps Warm's loads alive
+	lastTicks  int64 // of the execution being reported
+	checking   request
+	compared   [CheckCount]compared // of the last request checked
+	refusedBy  Check                // of it; CheckCount: it passed
+	lastKey    uint64               // of the newest order
+	warmed     uint64               // keeps Warm's loads alive
 }
 
 var _ app.App = (*Gateway)(nil)
@@ -145,22 +156,26 @@ func New(cfg Config) (*Gateway, error) {
 	cfg.OrdersMax = cmp.Or(cfg.OrdersMax, 1<<18)
 	cfg.FinishedRetain = cmp.Or(cfg.FinishedRetain, 16384)
 	cfg.PositionsMax = cmp.Or(cfg.PositionsMax, 16384)
+	cfg.AccountsMax = cmp.Or(cfg.AccountsMax, 4096)
 	cfg.ClOrdIDWindow = cmp.Or(cfg.ClOrdIDWindow, 1<<18)
 	switch {
-	case cfg.Sessions < 1 || cfg.Sessions >= 1<<16:
-		return nil, fmt.Errorf("%w: %d sessions: give 1 to 65535", ErrConfig, cfg.Sessions)
+	case cfg.Sessions < 1 || cfg.Sessions >= ownSession:
+		return nil, fmt.Errorf("%w: %d sessions: give 1 to %d", ErrConfig, cfg.Sessions, ownSession-1)
 	case len(cfg.Symbols) == 0 || len(cfg.Symbols) > 1<<16:
 		return nil, fmt.Errorf("%w: %d symbols: give 1 to 65536", ErrConfig, len(cfg.Symbols))
-	case cfg.OrdersMax < 2 || cfg.FinishedRetain < 1 || cfg.PositionsMax < 1:
-		return nil, fmt.Errorf("%w: %d orders, %d finished, %d positions: give at least 2, 1 and 1",
-			ErrConfig, cfg.OrdersMax, cfg.FinishedRetain, cfg.PositionsMax)
+	case cfg.OrdersMax < 2 || cfg.FinishedRetain < 1 || cfg.PositionsMax < 1 || cfg.AccountsMax < 1:
+		return nil, fmt.Errorf("%w: %d orders, %d finished, %d positions, %d accounts: give at least 2, 1, 1 and 1",
+			ErrConfig, cfg.OrdersMax, cfg.FinishedRetain, cfg.PositionsMax, cfg.AccountsMax)
 	case cfg.ClOrdIDWindow < 64 || cfg.ClOrdIDWindow&(cfg.ClOrdIDWindow-1) != 0:
 		return nil, fmt.Errorf("%w: ClOrdID window %d: give a power of two of at least 64", ErrConfig, cfg.ClOrdIDWindow)
 	}
 	g := &Gateway{cfg: cfg, symbols: make([]symbol, len(cfg.Symbols)), symbolByID: table.NewU64(len(cfg.Symbols)),
 		orders: table.Touched[order](cfg.OrdersMax), places: table.NewPlaces(cfg.OrdersMax, cfg.FinishedRetain),
 		byKey: table.NewU64(cfg.OrdersMax), requests: table.NewU64(requestsMax), windows: make([]table.Window, cfg.Sessions),
-		positions: table.Touched[Position](cfg.PositionsMax), positionBy: table.NewU64(cfg.PositionsMax)}
+		positions: table.Touched[Position](cfg.PositionsMax), positionBy: table.NewU64(cfg.PositionsMax),
+		accounts: table.Touched[account](cfg.AccountsMax), accountBy: table.NewU64(cfg.AccountsMax), sessions: make([]sessionRisk, cfg.Sessions),
+		nodes: table.Touched[node](cfg.OrdersMax), contents: table.Touched[[contentWays]content](contentSets),
+		resolved: table.Touched[resolved](limitsCached), limitsRevision: 1, refusedBy: CheckCount}
 	for i, s := range cfg.Symbols {
 		if _, ok := g.symbolByID.Get(uint64(s.ID) + 1); ok {
 			return nil, fmt.Errorf("%w: symbol %d is configured twice", ErrConfig, s.ID)
@@ -172,12 +187,43 @@ func New(cfg Config) (*Gateway, error) {
 		if s.Venue != NoVenue && int(s.Venue) >= len(g.reconciles) {
 			g.reconciles = append(g.reconciles, make([]reconcile, int(s.Venue)+1-len(g.reconciles))...)
 		}
-		g.symbols[i] = symbol{id: s.ID, venue: s.Venue, referenceTicks: s.ReferencePriceTicks}
+		g.symbols[i] = symbol{id: s.ID, venue: s.Venue, referenceTicks: s.ReferencePriceTicks, limits: limitsOr(s.Limits)}
 	}
 	for i := range g.windows {
 		g.windows[i] = table.NewWindow(cfg.ClOrdIDWindow)
 	}
-	return g, nil
+	return g, g.useLimits()
+}
+
+// limitsOr returns a copy of limits, none of them set where there are none.
+func limitsOr(l *Limits) Limits {
+	if l == nil {
+		return NoLimits()
+	}
+	return *l
+}
+
+// useLimits takes those of the configuration, with which a lane begins.
+func (g *Gateway) useLimits() error {
+	g.limits = limitsOr(g.cfg.Limits)
+	err := g.limits.check()
+	for i := range g.sessions {
+		g.sessions[i].limits = limitsOr(g.cfg.SessionLimits[uint32(i)])
+		err = errors.Join(err, g.sessions[i].limits.check())
+	}
+	for i := range g.symbols {
+		err = errors.Join(err, g.symbols[i].limits.check())
+	}
+	// In the order of their numbers: both nodes give them the same places.
+	for _, id := range slices.Sorted(maps.Keys(g.cfg.AccountLimits)) {
+		i := g.accountOf(id)
+		if i == none {
+			return fmt.Errorf("%w: limits of %d accounts: at most %d have room", ErrConfig, len(g.cfg.AccountLimits), len(g.accounts))
+		}
+		g.accounts[i].limits = limitsOr(g.cfg.AccountLimits[id])
+		err = errors.Join(err, g.accounts[i].limits.check())
+	}
+	return err
 }
 
 // Digest implements app.App: a chain over every decision.
@@ -205,8 +251,12 @@ func (g *Gateway) Apply(in *app.Input, out app.Sink) {
 		// The venue sessions send again what is unanswered; order state stays.
 	case app.VenueLost:
 		g.venueLost(in.Venue, in.TimeNs)
+	case app.SessionLost:
+		g.sessionLost(in.Session)
 	case app.Timer:
 		g.timer()
+	case app.FromOperator:
+		in.Result = g.operate(in.Command)
 	}
 }
 

@@ -72,7 +72,7 @@ func (d *desk) SendToVenue() {
 func newDesk(t *testing.T) *desk {
 	g, err := New(Config{Sessions: 2, OrdersMax: 64, FinishedRetain: 8, PositionsMax: 4, ClOrdIDWindow: 1024,
 		Symbols: []Symbol{{ID: 7, ReferencePriceTicks: 1000}, {ID: 8}},
-		Risk:    Risk{MaxQtyLots: 100, MaxNotional: 90_000, CollarPercent: 10, MaxPositionLots: 150}})
+		Limits:  limits(100, 90_000, 10, 150)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func (d *desk) apply(kind app.InputKind, session uint32, template uint16, block 
 	return d.toClient, d.toVenue
 }
 
-type request struct {
+type asked struct {
 	session uint32
 	id      uint64
 	side    sbe.Side
@@ -99,7 +99,7 @@ type request struct {
 	poss    bool
 }
 
-func (d *desk) order(q request) ([]said, []said) {
+func (d *desk) order(q asked) ([]said, []said) {
 	var m sbe.NewOrderSingle
 	m.SetClOrdID(q.id)
 	m.SetPriceTicks(q.price)
@@ -117,7 +117,7 @@ func (d *desk) order(q request) ([]said, []said) {
 	return d.apply(app.FromClient, q.session, sbe.TemplateNewOrderSingle, m[:])
 }
 
-func (d *desk) accepted(q request) {
+func (d *desk) accepted(q asked) {
 	d.t.Helper()
 	c, v := d.order(q)
 	if len(c) != 1 || len(v) != 1 || c[0].template != sbe.TemplateExecutionReport || c[0].report().ExecType() != sbe.ExecTypePendingNew {
@@ -135,7 +135,7 @@ func (d *desk) refused(why sbe.RejectReason, c, v []said) {
 	}
 }
 
-func (d *desk) refuse(why sbe.RejectReason, q request) {
+func (d *desk) refuse(why sbe.RejectReason, q asked) {
 	d.t.Helper()
 	c, v := d.order(q)
 	d.refused(why, c, v)
@@ -163,22 +163,22 @@ const buy, sell = sbe.SideBuy, sbe.SideSell
 
 func TestRiskChecks(t *testing.T) {
 	d := newDesk(t)
-	d.refuse(sbe.RejectReasonMaxQuantity, request{id: 1, side: buy, price: 1000, qty: 101})
-	d.refuse(sbe.RejectReasonPriceCollar, request{id: 2, side: buy, price: 1101, qty: 1})
-	d.refuse(sbe.RejectReasonPriceCollar, request{id: 3, side: sell, price: 899, qty: 1})
-	d.refuse(sbe.RejectReasonPriceCollar, request{id: 4, side: buy, price: math.MaxInt64, qty: 100})
-	d.refuse(sbe.RejectReasonNoReferencePrice, request{id: 5, side: buy, price: 1, qty: 1, symbol: 8})
-	d.refuse(sbe.RejectReasonNoReferencePrice, request{id: 6, side: buy, market: true, qty: 1, symbol: 8})
-	d.refuse(sbe.RejectReasonMaxNotional, request{id: 7, side: buy, price: 1000, qty: 91})
-	d.refuse(sbe.RejectReasonMaxNotional, request{id: 8, side: buy, market: true, qty: 82}) // at 1100
-	d.accepted(request{id: 9, side: buy, price: 1100, qty: 81})
-	d.accepted(request{id: 10, side: buy, price: 900, qty: 69})
-	d.refuse(sbe.RejectReasonPositionLimit, request{id: 11, side: buy, price: 1000, qty: 1})
-	d.accepted(request{id: 12, side: sell, price: 1000, qty: 90}) // the other side has its own room
-	d.refuse(sbe.RejectReasonUnknownSymbol, request{id: 13, side: buy, price: 1, qty: 1, symbol: 9})
-	d.refuse(sbe.RejectReasonBadQuantity, request{id: 14, side: buy, price: 1})
-	d.refuse(sbe.RejectReasonBadPrice, request{id: 15, side: buy, price: -1, qty: 1})
-	d.refuse(sbe.RejectReasonBadField, request{id: 16, side: 3, price: 1, qty: 1})
+	d.refuse(sbe.RejectReasonMaxQuantity, asked{id: 1, side: buy, price: 1000, qty: 101})
+	d.refuse(sbe.RejectReasonPriceCollar, asked{id: 2, side: buy, price: 1101, qty: 1})
+	d.refuse(sbe.RejectReasonPriceCollar, asked{id: 3, side: sell, price: 899, qty: 1})
+	d.refuse(sbe.RejectReasonPriceCollar, asked{id: 4, side: buy, price: math.MaxInt64, qty: 100})
+	d.refuse(sbe.RejectReasonNoReferencePrice, asked{id: 5, side: buy, price: 1, qty: 1, symbol: 8})
+	d.refuse(sbe.RejectReasonNoReferencePrice, asked{id: 6, side: buy, market: true, qty: 1, symbol: 8})
+	d.refuse(sbe.RejectReasonMaxNotional, asked{id: 7, side: buy, price: 1000, qty: 91})
+	d.refuse(sbe.RejectReasonMaxNotional, asked{id: 8, side: buy, market: true, qty: 82}) // at 1100
+	d.accepted(asked{id: 9, side: buy, price: 1100, qty: 81})
+	d.accepted(asked{id: 10, side: buy, price: 900, qty: 69})
+	d.refuse(sbe.RejectReasonPositionLimit, asked{id: 11, side: buy, price: 1000, qty: 1})
+	d.accepted(asked{id: 12, side: sell, price: 1000, qty: 90}) // the other side has its own room
+	d.refuse(sbe.RejectReasonUnknownSymbol, asked{id: 13, side: buy, price: 1, qty: 1, symbol: 9})
+	d.refuse(sbe.RejectReasonBadQuantity, asked{id: 14, side: buy, price: 1})
+	d.refuse(sbe.RejectReasonBadPrice, asked{id: 15, side: buy, price: -1, qty: 1})
+	d.refuse(sbe.RejectReasonBadField, asked{id: 16, side: 3, price: 1, qty: 1})
 	if p := d.position(); p.OpenBuyLots != 150 || p.OpenSellLots != 90 || p.NetLots != 0 {
 		t.Errorf("%+v", p)
 	}
@@ -186,41 +186,41 @@ func TestRiskChecks(t *testing.T) {
 
 func TestDuplicates(t *testing.T) {
 	d := newDesk(t)
-	d.accepted(request{id: 1, side: buy, price: 1000, qty: 1})
-	d.refuse(sbe.RejectReasonDuplicateClOrdID, request{id: 1, side: buy, price: 1000, qty: 1})
-	c, v := d.order(request{id: 1, side: buy, price: 1000, qty: 1, poss: true})
+	d.accepted(asked{id: 1, side: buy, price: 1000, qty: 1})
+	d.refuse(sbe.RejectReasonDuplicateClOrdID, asked{id: 1, side: buy, price: 1000, qty: 1})
+	c, v := d.order(asked{id: 1, side: buy, price: 1000, qty: 1, poss: true})
 	if len(c) != 1 || len(v) != 0 || c[0].report().ExecType() != sbe.ExecTypeOrderStatus || c[0].report().OrdStatus() != sbe.OrdStatusPendingNew {
 		t.Fatalf("%d to client, %d to venue", len(c), len(v))
 	}
-	d.accepted(request{session: 1, id: 1, side: buy, price: 1000, qty: 1})
-	d.refuse(sbe.RejectReasonClOrdIDOutOfRange, request{id: 1 << 48, side: buy, price: 1000, qty: 1})
-	d.refuse(sbe.RejectReasonClOrdIDOutOfRange, request{side: buy, price: 1000, qty: 1})
-	d.accepted(request{id: 5000, side: buy, price: 1000, qty: 1})
-	d.refuse(sbe.RejectReasonClOrdIDTooLow, request{id: 2, side: buy, price: 1000, qty: 1})
+	d.accepted(asked{session: 1, id: 1, side: buy, price: 1000, qty: 1})
+	d.refuse(sbe.RejectReasonClOrdIDOutOfRange, asked{id: 1 << 48, side: buy, price: 1000, qty: 1})
+	d.refuse(sbe.RejectReasonClOrdIDOutOfRange, asked{side: buy, price: 1000, qty: 1})
+	d.accepted(asked{id: 5000, side: buy, price: 1000, qty: 1})
+	d.refuse(sbe.RejectReasonClOrdIDTooLow, asked{id: 2, side: buy, price: 1000, qty: 1})
 }
 
 func TestVenueUnavailableAndFullTables(t *testing.T) {
 	d := newDesk(t)
 	d.room = 1
-	d.accepted(request{id: 1, side: buy, price: 1000, qty: 1})
-	d.refuse(sbe.RejectReasonVenueUnavailable, request{id: 2, side: buy, price: 1000, qty: 1})
+	d.accepted(asked{id: 1, side: buy, price: 1000, qty: 1})
+	d.refuse(sbe.RejectReasonVenueUnavailable, asked{id: 2, side: buy, price: 1000, qty: 1})
 	if p := d.position(); p.OpenBuyLots != 1 || d.g.Open() != 1 {
 		t.Errorf("%+v, %d open", p, d.g.Open())
 	}
 	d.room = 1000
 	for id := uint64(3); d.g.Open() < 64; id++ {
-		d.accepted(request{id: id, side: buy, price: 1000, qty: 1})
+		d.accepted(asked{id: id, side: buy, price: 1000, qty: 1})
 	}
-	d.refuse(sbe.RejectReasonOrderTableFull, request{id: 500, side: buy, price: 1000, qty: 1})
+	d.refuse(sbe.RejectReasonOrderTableFull, asked{id: 500, side: buy, price: 1000, qty: 1})
 	for account := range uint32(3) {
-		d.refuse(sbe.RejectReasonOrderTableFull, request{id: 501 + uint64(account), side: buy, price: 1000, qty: 1, account: account + 1})
+		d.refuse(sbe.RejectReasonOrderTableFull, asked{id: 501 + uint64(account), side: buy, price: 1000, qty: 1, account: account + 1})
 	}
-	d.refuse(sbe.RejectReasonPositionTableFull, request{id: 510, side: buy, price: 1000, qty: 1, account: 9})
+	d.refuse(sbe.RejectReasonPositionTableFull, asked{id: 510, side: buy, price: 1000, qty: 1, account: 9})
 }
 
 func TestLifeOfAnOrder(t *testing.T) {
 	d := newDesk(t)
-	d.accepted(request{id: 1, side: buy, price: 1000, qty: 10})
+	d.accepted(asked{id: 1, side: buy, price: 1000, qty: 10})
 	c := d.report(sbe.ExecTypeNew, sbe.OrdStatusNew, 1, 0, nil)
 	if len(c) != 1 || c[0].report().ExecType() != sbe.ExecTypeNew || c[0].report().OrdStatus() != sbe.OrdStatusNew {
 		t.Fatal("New was not passed on")
@@ -288,7 +288,7 @@ func TestLifeOfAnOrder(t *testing.T) {
 
 func TestVenueDuplicateIsNotARejection(t *testing.T) {
 	d := newDesk(t)
-	d.accepted(request{id: 1, side: buy, price: 1000, qty: 10})
+	d.accepted(asked{id: 1, side: buy, price: 1000, qty: 10})
 	var r sbe.Reject
 	r.SetClOrdID(1)
 	r.SetReason(sbe.RejectReasonDuplicateClOrdID)
@@ -307,7 +307,7 @@ func TestVenueDuplicateIsNotARejection(t *testing.T) {
 		t.Fatalf("%d messages, %+v", len(c), p)
 	}
 	// A rejection ends it.
-	d.accepted(request{id: 2, side: buy, price: 1000, qty: 10})
+	d.accepted(asked{id: 2, side: buy, price: 1000, qty: 10})
 	r.SetClOrdID(2)
 	r.SetReason(sbe.RejectReasonNoLiquidity)
 	r.SetRefTemplateID(sbe.TemplateNewOrderSingle)
@@ -321,7 +321,7 @@ func TestVenueDuplicateIsNotARejection(t *testing.T) {
 // and then does not know its status; whether it was executed nobody can tell.
 func TestForgottenByTheVenueIsInDoubt(t *testing.T) {
 	d := newDesk(t)
-	d.accepted(request{id: 1, side: buy, price: 1000, qty: 10})
+	d.accepted(asked{id: 1, side: buy, price: 1000, qty: 10})
 	inDoubt := func() (n uint64) {
 		d.g.Counters(func(name string, count uint64) {
 			if name == "gateway_venue_in_doubt" {
@@ -351,7 +351,7 @@ func TestForgottenByTheVenueIsInDoubt(t *testing.T) {
 		t.Fatal("the doubt was told twice")
 	}
 	// Sent again by the client it is still pending, and not taken twice.
-	c, v := d.order(request{id: 1, side: buy, price: 1000, qty: 10, poss: true})
+	c, v := d.order(asked{id: 1, side: buy, price: 1000, qty: 10, poss: true})
 	if len(c) != 1 || len(v) != 0 || c[0].report().OrdStatus() != sbe.OrdStatusPendingNew || c[0].report().Reason() != sbe.RejectReasonVenueInDoubt {
 		t.Fatalf("%d to client, %d to venue", len(c), len(v))
 	}
@@ -391,4 +391,11 @@ func TestNoAllocations(t *testing.T) {
 	}); n != 0 || d.g.Open() != 0 {
 		t.Fatalf("%v allocations, %d open", n, d.g.Open())
 	}
+}
+
+// limits are the four that every lane has.
+func limits(qty, notional, collar, position int64) *Limits {
+	l := NoLimits()
+	l[LimitQty], l[LimitNotional], l[LimitCollar], l[LimitPosition] = qty, notional, collar, position
+	return &l
 }

@@ -14,7 +14,7 @@ func (g *Gateway) alloc(key uint64) uint32 {
 	if o := &g.orders[i]; forget {
 		g.byKey.Delete(o.key)
 		if o.pending != 0 {
-			g.requests.Delete(VenueClOrdID(o.session(), o.pendingID))
+			g.requests.Delete(o.pendingKey())
 		}
 	}
 	if !g.byKey.Put(key, i) {
@@ -26,14 +26,30 @@ func (g *Gateway) alloc(key uint64) uint32 {
 	return i
 }
 
+// opened takes what an order that was taken adds to everything.
+func (g *Gateway) opened(i uint32) {
+	o, n := &g.orders[i], &g.nodes[i]
+	g.taken++
+	*n = node{number: g.taken}
+	g.open++
+	g.sessions[o.session()].open++
+	g.accounts[g.positions[o.position].account].open++
+	g.rebook(o, reserved{})
+	g.rest(i)
+}
+
 // close ends an open order; it stays known for a while. A request about it
 // that is still at the venue keeps waiting for its own answer.
 func (g *Gateway) close(o *order, status sbe.OrdStatus) {
 	g.certain(o)
-	g.addOpen(o, -o.exposure())
-	o.status = status
-	g.open--
 	i, _ := g.byKey.Get(o.key)
+	g.unrest(i)
+	before := o.reserved()
+	o.status = status
+	g.rebook(o, before)
+	g.open--
+	g.sessions[o.session()].open--
+	g.accounts[g.positions[o.position].account].open--
 	g.places.Finish(i)
 }
 
@@ -45,5 +61,5 @@ func (g *Gateway) Warm() {
 		return
 	}
 	o := &g.orders[i]
-	g.warmed += g.byKey.Warm(o.key) + g.byKey.Warm(g.lastKey+1) + uint64(o.status)
+	g.warmed += g.byKey.Warm(o.key) + g.byKey.Warm(g.lastKey+1) + uint64(o.status) + g.nodes[i].number
 }

@@ -54,5 +54,12 @@ func (g *Gateway) Requested(session uint32, clOrdID uint64) (order uint64, ok bo
 
 // VenueOrder implements app.Orders.
 func (g *Gateway) VenueOrder(venueClOrdID uint64) (session uint32, clOrdID uint64, ok bool) {
+	if venueClOrdID>>idBits == ownSession {
+		i, ok := g.requests.Get(venueClOrdID)
+		if !ok {
+			return 0, 0, false
+		}
+		return g.orders[i].session(), g.orders[i].clOrdID(), true
+	}
 	return uint32(venueClOrdID >> idBits), venueClOrdID & idMask, true
 }

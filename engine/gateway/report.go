@@ -29,12 +29,18 @@ const (
 	countDoubtEnded
 	countReconciled
 	countVenueLost
+	countOwnCancels
+	countOwnCancelsRefused
+	countSessionsLost
+	countRepeatsStopped
+	countContentForgotten
 	countMax
 )
 
 var counterNames = [countMax]string{"new", "cancel", "replace", "duplicates", "poss_resend_known", "rejects",
 	"venue_reports", "venue_rejects", "venue_status", "venue_duplicates", "venue_missed_fills", "venue_unknown", "venue_in_doubt",
-	"no_route", "venue_throttled", "venue_circuit_open", "withdrawn", "venue_foreign", "venue_doubt_ended", "venue_reconciled", "venue_lost"}
+	"no_route", "venue_throttled", "venue_circuit_open", "withdrawn", "venue_foreign", "venue_doubt_ended", "venue_reconciled", "venue_lost",
+	"own_cancels", "own_cancels_refused", "sessions_lost", "repeats_stopped", "contents_forgotten"}
 
 // Counters implements app.App.
 func (g *Gateway) Counters(visit func(name string, count uint64)) {
@@ -88,6 +94,7 @@ func (g *Gateway) report(o *order, exec sbe.ExecType, clOrdID uint64, lastLots u
 		r.SetOrigClOrdID(o.clOrdID())
 	}
 	r.SetTransactTimeNs(uint64(g.in.TimeNs))
+	r.SetLastPriceTicks(g.lastTicks)
 	r.SetPriceTicks(o.priceTicks)
 	r.SetSymbolID(p.SymbolID)
 	r.SetAccount(p.Account)
@@ -121,6 +128,10 @@ func (g *Gateway) pass(o *order, r *sbe.ExecutionReport, exec sbe.ExecType, clOr
 	c.SetExecType(exec)
 	c.SetOrdStatus(o.shown())
 	c.SetPossResend(0)
+	if exec == sbe.ExecTypeCancelled {
+		i, _ := g.byKey.Get(o.key)
+		c.SetReason(g.nodes[i].why)
+	}
 	g.out.SendToClient()
 	g.fold(o, exec)
 }

@@ -6,13 +6,15 @@ import (
 )
 
 const (
-	stateVersion  = 1
-	ordersVersion = 2 // 2: where an order went, and whether that is in doubt
+	stateVersion   = 1
+	gatewayVersion = 2  // 2: how many counters there are, and behind all else what the checks know
+	countersOfOne  = 13 // counters of version 1
+	ordersVersion  = 2  // 2: where an order went, and whether that is in doubt
 )
 
 // Save implements app.App.
 func (g *Gateway) Save(w *app.StateWriter) {
-	w.Section("gateway", stateVersion)
+	w.Section("gateway", gatewayVersion)
 	w.Int("symbols", len(g.symbols))
 	w.Int("sessions", len(g.windows))
 	w.Int("orders_max", len(g.orders))
@@ -21,6 +23,7 @@ func (g *Gateway) Save(w *app.StateWriter) {
 	w.U64("exec_id", g.execID)
 	w.U64("digest", g.digest)
 	w.U64("last_key", g.lastKey)
+	w.Int("counters", len(g.counts))
 	for i, n := range g.counts {
 		w.U64(counterNames[i], n)
 	}
@@ -55,6 +58,7 @@ func (g *Gateway) Save(w *app.StateWriter) {
 		g.windows[i].Save(w)
 	}
 	w.End()
+	g.saveRisk(w)
 }
 
 func (g *Gateway) savePositions(w *app.StateWriter) {
@@ -98,14 +102,18 @@ func (o *order) save(w *app.StateWriter) {
 
 // Load implements app.App.
 func (g *Gateway) Load(r *app.StateReader) error {
-	r.Section("gateway", stateVersion)
+	gateway := r.Section("gateway", gatewayVersion)
 	r.Is("the number of symbols", len(g.symbols))
 	r.Is("the number of sessions", len(g.windows))
 	r.Is("places of orders", len(g.orders))
 	r.Is("places of positions", len(g.positions))
 	g.open = r.Int("open orders", len(g.orders))
 	g.execID, g.digest, g.lastKey = r.U64(), r.U64(), r.U64()
-	for i := range g.counts {
+	counters := countersOfOne
+	if gateway > 1 {
+		counters = r.Int("counters", len(g.counts))
+	}
+	for i := range counters {
 		g.counts[i] = r.U64()
 	}
 	r.End()
@@ -135,15 +143,26 @@ func (g *Gateway) Load(r *app.StateReader) error {
 	r.End()
 	g.loadPositions(r)
 	if version > 1 {
-		g.loadReconciles(r)
+		if gateway > 1 {
+			g.loadReconciles(r)
+		}
 	}
 	r.Section("used ClOrdIDs", stateVersion)
 	for i := range g.windows {
 		g.windows[i].Load(r)
 	}
 	r.End()
+	if gateway > 1 {
+		g.loadRisk(r)
+	}
+	if r.Err() == nil {
+		g.placePositions(r)
+	}
 	if r.Err() == nil {
 		g.checkOrders(r, open)
+	}
+	if r.Err() == nil {
+		g.checkSumsOf(r, gateway > 1)
 	}
 	return r.Err()
 }

@@ -59,11 +59,27 @@ func (g *Gateway) venueReport(r *sbe.ExecutionReport) {
 		g.counts[countVenueUnknown]++
 		return
 	}
-	clOrdID := r.ClOrdID() & idMask
-	if exec != sbe.ExecTypeTrade && o.pending != 0 && clOrdID == o.pendingID {
+	if exec != sbe.ExecTypeTrade && o.pending != 0 && r.ClOrdID() == o.pendingKey() {
 		g.settle(o)
 	}
-	g.pass(o, r, exec, clOrdID)
+	g.pass(o, r, exec, o.told(r.ClOrdID()))
+}
+
+// told is the client's name of a request at the venue; a cancel of our own has none,
+// so that it is told of the order.
+func (o *order) told(venueClOrdID uint64) uint64 {
+	if venueClOrdID>>idBits == ownSession {
+		return o.clOrdID()
+	}
+	return venueClOrdID & idMask
+}
+
+// pendingKey names the request about the order at the venue.
+func (o *order) pendingKey() uint64 {
+	if o.pendingID>>idBits == ownSession {
+		return o.pendingID
+	}
+	return VenueClOrdID(o.session(), o.pendingID)
 }
 
 // traded takes a fill. A fill beyond the quantity would be the venue's error:
@@ -85,19 +101,29 @@ func (g *Gateway) replaced(o *order, priceTicks int64, qtyLots uint32) {
 	if !o.open() {
 		return
 	}
-	before := o.exposure()
+	i, _ := g.byKey.Get(o.key)
+	g.unrest(i)
+	before := o.reserved()
 	o.priceTicks, o.qtyLots, o.pendingLots = priceTicks, qtyLots, 0
-	g.addOpen(o, o.exposure()-before)
+	if o.ordType == sbe.OrdTypeLimit {
+		o.pendingTicks = 0
+	}
+	g.rebook(o, before)
+	g.rest(i)
 }
 
 // settle ends the cancel or replace at the venue and frees what it reserved.
 func (g *Gateway) settle(o *order) {
-	before := o.exposure()
-	g.requests.Delete(VenueClOrdID(o.session(), o.pendingID))
-	o.pending, o.pendingID, o.pendingLots, o.pendingTicks = 0, 0, 0, 0
-	if o.open() {
-		g.addOpen(o, o.exposure()-before)
+	i, _ := g.byKey.Get(o.key)
+	g.unrest(i)
+	before := o.reserved()
+	g.requests.Delete(o.pendingKey())
+	o.pending, o.pendingID, o.pendingLots = 0, 0, 0
+	if o.ordType == sbe.OrdTypeLimit {
+		o.pendingTicks = 0
 	}
+	g.rebook(o, before)
+	g.rest(i)
 }
 
 // venueStatus takes over the venue's view of an order after something was lost:
@@ -105,7 +131,6 @@ func (g *Gateway) settle(o *order) {
 // about. The client is told the outcome under the execution it stands for.
 func (g *Gateway) venueStatus(o *order, r *sbe.ExecutionReport, doubted bool) {
 	g.counts[countVenueStatus]++
-	clOrdID := r.ClOrdID() & idMask
 	if !o.open() {
 		return
 	}
@@ -116,7 +141,7 @@ func (g *Gateway) venueStatus(o *order, r *sbe.ExecutionReport, doubted bool) {
 		o.status = sbe.OrdStatusPartiallyFilled
 		exec = sbe.ExecTypeTrade
 	}
-	pending, asked := o.pending, o.pending != 0 && clOrdID == o.pendingID
+	pending, asked := o.pending, o.pending != 0 && r.ClOrdID() == o.pendingKey()
 	if r.OrderQtyLots() != o.qtyLots || r.PriceTicks() != o.priceTicks {
 		g.replaced(o, r.PriceTicks(), r.OrderQtyLots())
 		if asked && pending == sbe.TemplateOrderCancelReplaceRequest {
@@ -143,17 +168,21 @@ func (g *Gateway) venueStatus(o *order, r *sbe.ExecutionReport, doubted bool) {
 	}
 	if asked && exec == sbe.ExecTypeOrderStatus {
 		// The order stands as it was: the request did not succeed.
-		g.reject(clientRef{session: o.session(), clOrdID: clOrdID, template: pending}, sbe.RejectReasonVenue, 0, 0)
+		if r.ClOrdID()>>idBits == ownSession {
+			g.ownCancelRefused(o, sbe.RejectReasonVenue)
+			return
+		}
+		g.reject(clientRef{session: o.session(), clOrdID: r.ClOrdID() & idMask, template: pending}, sbe.RejectReasonVenue, 0, 0)
 		return
 	}
-	g.pass(o, r, exec, clOrdID)
+	g.pass(o, r, exec, o.told(r.ClOrdID()))
 }
 
 // venueReject ends what the venue refused.
 func (g *Gateway) venueReject(r *sbe.Reject) {
 	key := r.ClOrdID()
 	session, clOrdID := uint32(key>>idBits), key&idMask
-	if session >= uint32(len(g.windows)) {
+	if session >= uint32(len(g.windows)) && session != ownSession {
 		g.counts[countVenueUnknown]++
 		return
 	}
@@ -178,6 +207,10 @@ func (g *Gateway) venueReject(r *sbe.Reject) {
 	}
 	template := o.pending
 	g.settle(o)
+	if session == ownSession {
+		g.ownCancelRefused(o, r.Reason())
+		return
+	}
 	g.reject(clientRef{session: session, clOrdID: clOrdID, template: template}, r.Reason(), r.Value(), r.Limit())
 }
 

@@ -11,7 +11,7 @@ import (
 func newRoutes(t *testing.T) *desk {
 	g, err := New(Config{Sessions: 2, OrdersMax: 1024, FinishedRetain: 64, PositionsMax: 4, ClOrdIDWindow: 4096,
 		Symbols: []Symbol{{ID: 7, ReferencePriceTicks: 1000}, {ID: 8, ReferencePriceTicks: 1000, Venue: 1}, {ID: 9, ReferencePriceTicks: 1000, Venue: NoVenue}},
-		Risk:    Risk{MaxQtyLots: 100, MaxNotional: 1 << 40, CollarPercent: 10, MaxPositionLots: 1 << 30}})
+		Limits:  limits(100, 1<<40, 10, 1<<30)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func (d *desk) fromVenue(venue uint32, template uint16, block []byte) []said {
 func TestOrdersGoBySymbol(t *testing.T) {
 	d := newRoutes(t)
 	for symbol, venue := range map[uint32]uint32{7: 0, 8: 1} {
-		_, v := d.order(request{id: uint64(symbol), side: buy, price: 1000, qty: 1, symbol: symbol})
+		_, v := d.order(asked{id: uint64(symbol), side: buy, price: 1000, qty: 1, symbol: symbol})
 		if len(v) != 1 || v[0].venue != venue || d.state(uint64(symbol)).Venue != venue {
 			t.Fatalf("an order in symbol %d: %+v", symbol, v)
 		}
@@ -61,7 +61,7 @@ func TestOrdersGoBySymbol(t *testing.T) {
 			t.Fatalf("its cancel: %+v", v)
 		}
 	}
-	d.refuse(sbe.RejectReasonNoRoute, request{id: 9, side: buy, price: 1000, qty: 1, symbol: 9})
+	d.refuse(sbe.RejectReasonNoRoute, asked{id: 9, side: buy, price: 1000, qty: 1, symbol: 9})
 	if d.count("no_route") != 1 || d.g.Open() != 2 {
 		t.Fatalf("%d counted, %d open", d.count("no_route"), d.g.Open())
 	}
@@ -71,7 +71,7 @@ func TestOrdersGoBySymbol(t *testing.T) {
 // counted and changes nothing.
 func TestAVenueSpeaksOfItsOwnOrders(t *testing.T) {
 	d := newRoutes(t)
-	d.order(request{id: 1, side: buy, price: 1000, qty: 10, symbol: 8})
+	d.order(asked{id: 1, side: buy, price: 1000, qty: 10, symbol: 8})
 	d.cancel(2, 1)
 	var r sbe.ExecutionReport
 	r.SetClOrdID(1)
@@ -102,7 +102,7 @@ func TestAVenueSpeaksOfItsOwnOrders(t *testing.T) {
 // ends it without the venue.
 func TestWhatNeverLeftIsWithdrawn(t *testing.T) {
 	d := newRoutes(t)
-	d.order(request{id: 1, side: buy, price: 1000, qty: 10})
+	d.order(asked{id: 1, side: buy, price: 1000, qty: 10})
 	d.waits[1] = true
 	c, v := d.cancel(2, 1)
 	if len(v) != 0 || len(c) != 1 || c[0].report().ExecType() != sbe.ExecTypeCancelled || c[0].report().Reason() != sbe.RejectReasonWithdrawn ||
@@ -122,7 +122,7 @@ func TestReconciliation(t *testing.T) {
 	const orders = 40
 	for id := uint64(1); id <= orders; id++ {
 		symbol := uint32(7 + id%2)
-		d.order(request{id: id, side: buy, price: 1000, qty: 10, symbol: symbol})
+		d.order(asked{id: id, side: buy, price: 1000, qty: 10, symbol: symbol})
 		if id != orders { // the last one of venue 0 is unanswered: its resend asks
 			var r sbe.ExecutionReport
 			r.SetClOrdID(id)

@@ -34,7 +34,7 @@ func newMachine(t *testing.T, s flow.Shape, watch ...func(app.App) (app.App, err
 	cfg := engine.MachineConfig{Port: 1, RetainMessages: 1024}
 	if s.Gateway {
 		c := gateway.Config{Sessions: s.Sessions, OrdersMax: 4096, FinishedRetain: 64, PositionsMax: 64,
-			Risk: gateway.Risk{MaxQtyLots: 28, MaxNotional: 1 << 40, CollarPercent: 50, MaxPositionLots: 1 << 30}}
+			Limits: limits(28, 1<<40, 50, 1<<30)}
 		for _, id := range s.Symbols {
 			c.Symbols = append(c.Symbols, gateway.Symbol{ID: id, ReferencePriceTicks: s.PriceTicks})
 		}
@@ -314,4 +314,11 @@ func TestValue(t *testing.T) {
 			t.Errorf("%q was read", bad)
 		}
 	}
+}
+
+// limits are the four that every lane has.
+func limits(qty, notional, collar, position int64) *gateway.Limits {
+	l := gateway.NoLimits()
+	l[gateway.LimitQty], l[gateway.LimitNotional], l[gateway.LimitCollar], l[gateway.LimitPosition] = qty, notional, collar, position
+	return &l
 }

@@ -38,6 +38,12 @@ func (t *U64) home(key uint64) uint64 {
 	return h>>(t.shift&63)<<2 | key&3
 }
 
+// Clear removes all entries.
+func (t *U64) Clear() {
+	clear(t.slots)
+	t.count = 0
+}
+
 // Count returns the number of entries.
 func (t *U64) Count() int { return t.count }
 

@@ -99,6 +99,7 @@ func (k *checker) lane(l *Lane, path string) {
 	}
 	k.replication(l, at)
 	k.timing(l, at)
+	k.accounts(l, at)
 	k.sessions(l, at)
 	if k.ok(at("ring_size")) {
 		if l.RingSize < minRingSize || l.RingSize > maxRingSize || bits.OnesCount64(uint64(l.RingSize)) != 1 {

@@ -193,7 +193,8 @@ type Lane struct {
 
 	Sessions []Session `toml:"session" required:"true"`
 	Venues   []Venue   `toml:"venue"` // gateway only
-	Risk     Risk      `toml:"risk"`  // gateway only
+	Risk     Risk      `toml:"risk"`  // gateway only: the defaults
+	Accounts []Account `toml:"account"`
 	Symbols  []Symbol  `toml:"symbol" required:"true"`
 }
 
@@ -205,6 +206,7 @@ type Session struct {
 	// CancelOnDisconnect is how long the session may be away before its orders are
 	// cancelled; 0s: they stay.
 	CancelOnDisconnect Duration `toml:"cancel_on_disconnect" default:"0s" range:"0s..24h"`
+	Risk               Risk     `toml:"risk"` // gateway only
 }
 
 // Venue is where a gateway sends its accepted orders.
@@ -241,20 +243,12 @@ type Venue struct {
 	BreakTimeout Duration `toml:"break_timeout" default:"0s" range:"0s..1h"` // 0s: silence is no failure
 }
 
-// Risk is the gateway's pre-trade limits; 0: that check is off.
-type Risk struct {
-	MaxQtyLots  int64 `toml:"max_qty_lots" default:"0" range:"0.."`
-	MaxNotional int64 `toml:"max_notional" default:"0" range:"0.."` // price ticks x lots
-	// CollarPercent is how far a price may be from its symbol's reference.
-	CollarPercent   int64 `toml:"collar_percent" default:"0" range:"0..100"`
-	MaxPositionLots int64 `toml:"max_position_lots" default:"0" range:"0.."`
-}
-
 // Symbol is a tradable instrument.
 type Symbol struct {
 	ID                  uint32 `toml:"id" required:"true"`
 	Name                string `toml:"name" required:"true"`
 	ReferencePriceTicks int64  `toml:"reference_price_ticks" default:"0" range:"0.."`
+	Risk                Risk   `toml:"risk"` // gateway only
 }
 
 // Witness is where the lanes' registers are kept in a third host's memory.

@@ -2,7 +2,6 @@ package node
 
 import (
 	"fmt"
-	"math"
 	"sync/atomic"
 
 	"onebeat/engine"
@@ -80,30 +79,35 @@ func newBook(l *config.Lane, log *orderLog) (*book.Book, error) {
 	return book.New(cfg)
 }
 
-// newGateway maps the configuration's 0, a check that is off, to a limit that
-// nothing reaches.
 func newGateway(l *config.Lane) (*gateway.Gateway, error) {
-	off := func(v, unlimited int64) int64 {
-		if v == 0 {
-			return unlimited
-		}
-		return v
+	cfg := gateway.Config{Sessions: len(l.Sessions), Limits: limitsOf(&l.Risk),
+		SessionLimits: map[uint32]*gateway.Limits{}, AccountLimits: map[uint32]*gateway.Limits{}}
+	for i := range l.Sessions {
+		cfg.SessionLimits[uint32(i)] = limitsOf(&l.Sessions[i].Risk)
 	}
-	cfg := gateway.Config{Sessions: len(l.Sessions), Risk: gateway.Risk{
-		MaxQtyLots:      uint32(min(off(l.Risk.MaxQtyLots, math.MaxUint32), math.MaxUint32)),
-		MaxNotional:     off(l.Risk.MaxNotional, math.MaxInt64),
-		CollarPercent:   uint32(off(l.Risk.CollarPercent, unlimitedPercent)),
-		MaxPositionLots: off(l.Risk.MaxPositionLots, math.MaxInt64/2),
-	}}
-	for _, s := range l.Symbols {
+	for i := range l.Accounts {
+		cfg.AccountLimits[l.Accounts[i].ID] = limitsOf(&l.Accounts[i].Risk)
+	}
+	for i := range l.Symbols {
+		s := &l.Symbols[i]
 		to := gateway.NoVenue
 		if at := l.VenueOf(s.Name); at >= 0 {
 			to = uint32(at)
 		}
-		cfg.Symbols = append(cfg.Symbols, gateway.Symbol{ID: s.ID, ReferencePriceTicks: s.ReferencePriceTicks, Venue: to})
+		cfg.Symbols = append(cfg.Symbols, gateway.Symbol{ID: s.ID, ReferencePriceTicks: s.ReferencePriceTicks, Venue: to, Limits: limitsOf(&s.Risk)})
 	}
 	return gateway.New(cfg)
 }
 
-// unlimitedPercent is a collar that no price leaves.
-const unlimitedPercent = 1_000_000
+// limitsOf maps the limits of one scope.
+func limitsOf(r *config.Risk) *gateway.Limits {
+	limits := gateway.NoLimits()
+	r.Each(func(name string, value int64) {
+		l, ok := gateway.ParseLimit(name)
+		if !ok {
+			panic("node: no limit " + name)
+		}
+		limits[l] = value
+	})
+	return &limits
+}
