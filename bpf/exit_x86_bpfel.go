@@ -29,6 +29,7 @@ const (
 	exitProgObEngine  = "ob_engine"
 	exitProgObExit    = "ob_exit"
 	exitVarLaneIp     = "lane_ip"
+	exitVarLaneIp6    = "lane_ip6"
 	exitVarLinkPort   = "link_port"
 	exitVarObContract = "ob_contract"
 	exitVarOrderIp    = "order_ip"
@@ -104,6 +105,7 @@ type exitMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type exitVariableSpecs struct {
 	LaneIp     *ebpf.VariableSpec `ebpf:"lane_ip"`
+	LaneIp6    *ebpf.VariableSpec `ebpf:"lane_ip6"`
 	LinkPort   *ebpf.VariableSpec `ebpf:"link_port"`
 	ObContract *ebpf.VariableSpec `ebpf:"ob_contract"`
 	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
@@ -164,6 +166,7 @@ func (m *exitMaps) Close() error {
 // It can be passed to loadExitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type exitVariables struct {
 	LaneIp     *ebpf.Variable `ebpf:"lane_ip"`
+	LaneIp6    *ebpf.Variable `ebpf:"lane_ip6"`
 	LinkPort   *ebpf.Variable `ebpf:"link_port"`
 	ObContract *ebpf.Variable `ebpf:"ob_contract"`
 	OrderIp    *ebpf.Variable `ebpf:"order_ip"`

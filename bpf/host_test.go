@@ -115,6 +115,7 @@ type host struct {
 	link    int
 	out     []byte
 	last    map[string]uint64
+	ipv6    bool // the lane's address is
 }
 
 func newHost(t testing.TB) *host {
@@ -127,7 +128,7 @@ func newTaggedHost(t testing.TB, vlan uint16, changes ...func(*Options)) *host {
 	t.Helper()
 	needRoot(t)
 	o := Options{RingBytes: ringBytes, LinkPort: linkPort, OrderVLAN: vlan}
-	o.LaneIP[laneID], o.OrderIP[laneID] = laneIP, ownOrderIP
+	o.LaneIP[laneID], o.OrderIP[laneID] = frame.IPv4(laneIP), ownOrderIP
 	for _, change := range changes {
 		change(&o)
 	}
@@ -195,6 +196,9 @@ func (h *host) reset(s lane.State) {
 		HeartbeatNs: 5e6, TickNs: 1e6, HangTicks: 10, SilenceTicks: 5,
 		TxKey: h.us.Sip, RxKey: h.peer.Sip,
 	}}
+	if h.ipv6 {
+		h.table.Config.LaneIP, h.table.Config.LaneIP6 = [4]byte{}, laneIP6
+	}
 	h.peer.Enabled, h.us.Enabled = true, true
 	h.setWord(s)
 	h.table.Peer.Authority = uint64(lane.MakeWord(epoch, peerState(s)))

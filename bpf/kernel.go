@@ -9,6 +9,8 @@ import (
 	"github.com/cilium/ebpf"
 	ebpflink "github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"onebeat/xdp/frame"
 )
 
 // Sizes of bpf/onebeat.h and maps.h that user space needs; layout_test.go
@@ -42,7 +44,7 @@ type Options struct {
 	// LinkPort is the UDP port of link frames; 0 on a node without a link.
 	LinkPort uint16
 	// LaneIP holds the lane addresses by lane number, zero for none.
-	LaneIP [Lanes][4]byte
+	LaneIP [Lanes]frame.IP
 	// OrderIP holds this node's own addresses on the order NIC by lane number,
 	// to which the peer sends what travels on the second path; zero for none.
 	OrderIP [Lanes][4]byte
@@ -155,10 +157,20 @@ func prepare(spec *ebpf.CollectionSpec, o *Options) error {
 			tcp[lane][i] = [2]byte{byte(p >> 8), byte(p)}
 		}
 	}
+	var four [Lanes][4]byte
+	var six [Lanes][16]byte
+	for lane, ip := range o.LaneIP {
+		if ip.Is4() {
+			four[lane] = ip.As4()
+		} else {
+			six[lane] = ip
+		}
+	}
 	return errors.Join(
 		spec.Variables["ring_size"].Set(o.RingBytes),
 		spec.Variables["link_port"].Set(port),
-		spec.Variables["lane_ip"].Set(o.LaneIP),
+		spec.Variables["lane_ip"].Set(four),
+		spec.Variables["lane_ip6"].Set(six),
 		spec.Variables["order_ip"].Set(o.OrderIP),
 		spec.Variables["order_vlan"].Set(o.OrderVLAN),
 		spec.Variables["tcp_port"].Set(tcp),

@@ -28,7 +28,7 @@ func TestLaneLayout(t *testing.T) {
 }
 
 // renamed are fields whose C name does not become the Go name by itself.
-var renamed = map[string]string{"cfg": "Config", "ip": "IP", "mac": "MAC", "ns": "Ns"}
+var renamed = map[string]string{"cfg": "Config", "ip": "IP", "ip6": "IP6", "mac": "MAC", "ns": "Ns"}
 
 func goName(c string) string {
 	var b strings.Builder

@@ -7,6 +7,7 @@
  * out. It answers PROBEs, and takes FENCED and FORWARD for the
  * proof they are. User space sees what the kernel does not decide alone.
  */
+#include <linux/ipv6.h>
 #include "auth.h"
 #include "frame.h"
 #include "proof.h"
@@ -145,6 +146,10 @@ static __always_inline void relay(struct passage *p)
 	if ((void *)(ip + 1) > end)
 		return;
 	__builtin_memcpy(eth->h_source, p->l->cfg.order_mac, ETH_ALEN);
+	if (type_before(ip) == bpf_htons(ETH_P_IPV6)) {
+		((struct ipv6hdr *)ip)->hop_limit--; /* in the first 20 bytes too */
+		return;
+	}
 	check = ip->check + bpf_htons(0x0100);
 	ip->check = check + (check >= 0xffff);
 	ip->ttl--;

@@ -28,6 +28,7 @@ const (
 	linkProgObLink         = "ob_link"
 	linkProgObTimerControl = "ob_timer_control"
 	linkVarLaneIp          = "lane_ip"
+	linkVarLaneIp6         = "lane_ip6"
 	linkVarLinkPort        = "link_port"
 	linkVarObContract      = "ob_contract"
 	linkVarOrderIp         = "order_ip"
@@ -102,6 +103,7 @@ type linkMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type linkVariableSpecs struct {
 	LaneIp     *ebpf.VariableSpec `ebpf:"lane_ip"`
+	LaneIp6    *ebpf.VariableSpec `ebpf:"lane_ip6"`
 	LinkPort   *ebpf.VariableSpec `ebpf:"link_port"`
 	ObContract *ebpf.VariableSpec `ebpf:"ob_contract"`
 	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
@@ -160,6 +162,7 @@ func (m *linkMaps) Close() error {
 // It can be passed to loadLinkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type linkVariables struct {
 	LaneIp     *ebpf.Variable `ebpf:"lane_ip"`
+	LaneIp6    *ebpf.Variable `ebpf:"lane_ip6"`
 	LinkPort   *ebpf.Variable `ebpf:"link_port"`
 	ObContract *ebpf.Variable `ebpf:"ob_contract"`
 	OrderIp    *ebpf.Variable `ebpf:"order_ip"`

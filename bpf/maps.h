@@ -14,6 +14,7 @@
 const volatile __u64 ring_size = 1 << 20;
 const volatile __u16 link_port = 0; /* network order */
 const volatile __u32 lane_ip[OB_LANES] = {}; /* network order, 0: none */
+const volatile __u32 lane_ip6[OB_LANES][4] = {}; /* likewise: a lane has one of both */
 const volatile __u32 order_ip[OB_LANES] = {}; /* this node's own on the order NIC, likewise */
 const volatile __u16 order_vlan = 0; /* 802.1Q tag of the order network; 0: untagged */
 /* TCP ports of a lane address, network order; the first is 0 where there are none */

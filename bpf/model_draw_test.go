@@ -147,6 +147,9 @@ func (p *pair) drawOrder() []byte {
 		return f
 	}
 	p.sound = p.chance(60)
+	if p.ipv6 && p.chance(65) {
+		return p.keep(orderNIC, p.drawOrder6())
+	}
 	switch n := p.rnd.IntN(100); {
 	case n < 40:
 		return p.keep(orderNIC, orderFrame(pick(p, p.rnd.IntN(300), p.rnd.IntN(2000))))
@@ -164,6 +167,27 @@ func (p *pair) drawOrder() []byte {
 	}
 	hd := p.header(p.pickType(types[p.rnd.IntN(4)]), pick(p, lane.PathEngineOrder+p.rnd.IntN(2), p.rnd.IntN(7)), records, ride)
 	return p.keep(orderNIC, p.sealSecond(&hd, bytesOf(records, 1), bytesOf(ride, 2)))
+}
+
+// drawOrder6 makes an order, or a question for the lane's MAC.
+func (p *pair) drawOrder6() []byte {
+	switch n := p.rnd.IntN(100); {
+	case n < 50:
+		f := orderFrame6(pick(p, p.rnd.IntN(300), p.rnd.IntN(2000)))
+		f[20] = pick[uint8](p, 17, 44, 0, 60, 6, 58)
+		return f
+	case n < 80:
+		f := ask6(pick(p, laneIP6, clientIP6, frame.IP{}))
+		for range pick(p, p.rnd.IntN(3), p.rnd.IntN(20)) {
+			f = append(f, 14, pick[byte](p, 1, 0, 2), 1, 2, 3, 4, 5, byte(p.rnd.Uint32()))
+		}
+		return more(f)
+	}
+	f := claim6(laneIP6)
+	if p.chance(50) {
+		f = more(f, pick[byte](p, 14, 1), 1, 0, 0, 0, 0, 0, 0)
+	}
+	return f
 }
 
 // header is the peer's, in mostly the state that the type is sent in.

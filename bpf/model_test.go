@@ -56,8 +56,11 @@ const (
 	orderNIC
 )
 
-func newPair(t *testing.T, seed uint64, vlan uint16) *pair {
+func newPair(t *testing.T, seed uint64, vlan uint16, ipv6 bool) *pair {
 	h := newTaggedHost(t, vlan, servesTCP)
+	if ipv6 {
+		h = newHost6(t, vlan)
+	}
 	lo, err := net.InterfaceByName("lo")
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +84,9 @@ func newPair(t *testing.T, seed uint64, vlan uint16) *pair {
 	}
 	m := recv.New(laneID, p.table, p.word, r, &h.nh)
 	m.OrderVLAN = vlan
-	m.TCPPorts = []uint16{fixPort, otherFIXPort}
+	if !ipv6 {
+		m.TCPPorts = []uint16{fixPort, otherFIXPort}
+	}
 	m.EngineGone = func() bool { return p.gone.queue[p.table.Config.OrderQueue] }
 	m.OrderSocketGone = func() bool { return p.gone.queue[0] } // a test run's frames come in by queue 0
 	m.LinkSocketGone = func() bool { return p.gone.link }
@@ -212,7 +217,7 @@ func TestKernelAgreesWithModel(t *testing.T) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d; again with -model.seed=%d", seed, seed)
-	compareWithModel(t, seed, 0, *modelSteps)
+	compareWithModel(t, seed, 0, false, *modelSteps)
 }
 
 // And where the order network has a tag.
@@ -222,14 +227,25 @@ func TestKernelAgreesWithModelBehindATag(t *testing.T) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d; again with -model.seed=%d", seed, seed)
-	compareWithModel(t, seed, orderVLAN, *modelSteps/4)
+	compareWithModel(t, seed, orderVLAN, false, *modelSteps/4)
 }
 
-func compareWithModel(t *testing.T, seed uint64, vlan uint16, steps int) {
+// And where the lane's address is an IPv6 one.
+func TestKernelAgreesWithModelOverIPv6(t *testing.T) {
+	seed := *modelSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d; again with -model.seed=%d", seed, seed)
+	compareWithModel(t, seed, 0, true, *modelSteps/5)
+	compareWithModel(t, seed, orderVLAN, true, *modelSteps/20)
+}
+
+func compareWithModel(t *testing.T, seed uint64, vlan uint16, ipv6 bool, steps int) {
 	if testing.Short() {
 		steps /= 20 // the race detector's half: the whole was compared without it
 	}
-	p := newPair(t, seed, vlan)
+	p := newPair(t, seed, vlan, ipv6)
 	began := time.Now()
 	for i := range steps {
 		p.disturb()
@@ -250,8 +266,17 @@ func compareWithModel(t *testing.T, seed uint64, vlan uint16, steps int) {
 	took := time.Since(began)
 	t.Logf("%d steps in %v, %.0f a second", steps, took.Round(time.Millisecond), float64(steps)/took.Seconds())
 	for r := recv.None + 1; r < recv.ReasonCount; r++ {
-		if r == recv.StackNotActive {
+		switch r {
+		case recv.StackNotActive:
 			continue // of a program that sees no frame that arrives
+		case recv.ARPAnswered, recv.ARPNotActive, recv.TCPToStack, recv.TCPNotActive, recv.TCPRefused:
+			if ipv6 {
+				continue
+			}
+		case recv.NDAnswered, recv.NDNotActive, recv.NDInvalid, recv.OrderExtension:
+			if !ipv6 {
+				continue
+			}
 		}
 		if n := p.model.Count(r); n < uint64(steps)/20_000 {
 			t.Errorf("%v met only %d times", r, n)

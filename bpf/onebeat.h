@@ -120,7 +120,7 @@ struct ob_lane_config {
 	__u32 peer_node; /* 0: no peer */
 	__u64 incarnation;
 	__u64 peer_incarnation;
-	__u32 lane_ip; /* network order */
+	__u32 lane_ip; /* network order; 0: lane_ip6 */
 	__u32 link_ip;
 	__u32 peer_link_ip;
 	__u16 link_port; /* network order, same on both sides */
@@ -139,6 +139,7 @@ struct ob_lane_config {
 	__u64 tx_key[2]; /* SipHash key for what this node sends */
 	__u64 rx_key[2]; /* and for what its peer sends */
 	__u32 peer_order_ip;
+	__u8 lane_ip6[16]; /* network order; zero: lane_ip */
 };
 
 /* Written by the engine's thread only. */
@@ -272,8 +273,12 @@ enum ob_reason {
 	OB_R_ORDER_NOT_ACTIVE, /* dropped: this node does not serve the lane */
 	OB_R_ORDER_NO_ENGINE, /* dropped: engine dead and no successor */
 	OB_R_ORDER_TOO_LONG, /* cannot be forwarded within the link's MTU */
+	OB_R_ORDER_EXTENSION, /* dropped: IPv6 extension headers, or a fragment */
 	OB_R_ARP_ANSWERED,
 	OB_R_ARP_NOT_ACTIVE,
+	OB_R_ND_ANSWERED,
+	OB_R_ND_NOT_ACTIVE,
+	OB_R_ND_INVALID, /* a solicitation that no host must answer (RFC 4861, section 7.1.1) */
 	OB_R_TCP_TO_STACK, /* segment to a lane's port, for the kernel's stack */
 	OB_R_TCP_NOT_ACTIVE, /* dropped: this node does not serve the lane */
 	OB_R_TCP_REFUSED, /* dropped: another port, a fragment or IP options */

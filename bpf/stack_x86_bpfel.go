@@ -27,6 +27,7 @@ const (
 	stackMapXsksOrder  = "xsks_order"
 	stackProgObStack   = "ob_stack"
 	stackVarLaneIp     = "lane_ip"
+	stackVarLaneIp6    = "lane_ip6"
 	stackVarLinkPort   = "link_port"
 	stackVarObContract = "ob_contract"
 	stackVarOrderIp    = "order_ip"
@@ -100,6 +101,7 @@ type stackMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type stackVariableSpecs struct {
 	LaneIp     *ebpf.VariableSpec `ebpf:"lane_ip"`
+	LaneIp6    *ebpf.VariableSpec `ebpf:"lane_ip6"`
 	LinkPort   *ebpf.VariableSpec `ebpf:"link_port"`
 	ObContract *ebpf.VariableSpec `ebpf:"ob_contract"`
 	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
@@ -158,6 +160,7 @@ func (m *stackMaps) Close() error {
 // It can be passed to loadStackObjects or ebpf.CollectionSpec.LoadAndAssign.
 type stackVariables struct {
 	LaneIp     *ebpf.Variable `ebpf:"lane_ip"`
+	LaneIp6    *ebpf.Variable `ebpf:"lane_ip6"`
 	LinkPort   *ebpf.Variable `ebpf:"link_port"`
 	ObContract *ebpf.Variable `ebpf:"ob_contract"`
 	OrderIp    *ebpf.Variable `ebpf:"order_ip"`

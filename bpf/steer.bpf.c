@@ -8,6 +8,7 @@
  * ports goes to the kernel's stack while this node is ACTIVE. All other traffic
  * is the kernel's.
  */
+#include "nd.h"
 #include "second.h"
 #include "tcp.h"
 
@@ -153,6 +154,33 @@ static __always_inline int steer_active(struct xdp_md *ctx, struct ob_lane *l,
 	return drop(OB_R_ORDER_NO_ENGINE);
 }
 
+/* Verdict of the step below: the frame is a datagram for a lane. */
+#define STEER (-1)
+
+/*
+ * Finds the lane of a frame with IPv6. Extension headers may hide what follows,
+ * and a fragment is no whole order: they are none here, and the kernel, which does
+ * not have the address, has no use for them either.
+ */
+static __always_inline int steer_ipv6(struct xdp_md *ctx, struct ethhdr *eth, struct ipv6hdr *ip,
+				      __u32 *lane)
+{
+	void *end = (void *)(long)ctx->data_end;
+
+	if ((void *)(ip + 1) > end || ip->version != 6)
+		return XDP_PASS;
+	if (ip->nexthdr == IPPROTO_ICMPV6)
+		return answer_nd(ctx, eth, ip);
+	*lane = find_lane6(&ip->daddr);
+	if (*lane == OB_LANES)
+		return XDP_PASS;
+	if (is_extension(ip->nexthdr))
+		return drop(OB_R_ORDER_EXTENSION);
+	if (ip->nexthdr != IPPROTO_UDP || (void *)(ip + 1) + sizeof(struct udphdr) > end)
+		return XDP_PASS;
+	return STEER;
+}
+
 SEC("xdp")
 int ob_steer(struct xdp_md *ctx)
 {
@@ -164,23 +192,32 @@ int ob_steer(struct xdp_md *ctx)
 	__u32 lane, slot;
 	__u64 word;
 	void *at;
+	int verdict;
 
 	at = order_network(data, end);
 	if (!at)
 		return XDP_PASS;
 	if (type_before(at) == bpf_htons(ETH_P_ARP))
 		return answer_arp(ctx, o.eth, at);
-	o.ip = at;
-	o.udp = at + sizeof(*o.ip);
-	if ((void *)(o.udp + 1) > end)
-		return XDP_PASS;
-	if (!is_datagram(&o))
-		return steer_tcp(&o);
-	lane = find_lane(o.ip->daddr);
+	if (type_before(at) == bpf_htons(ETH_P_IPV6)) {
+		verdict = steer_ipv6(ctx, o.eth, at, &lane);
+		if (verdict != STEER)
+			return verdict;
+	} else {
+		o.ip = at;
+		o.udp = at + sizeof(*o.ip);
+		if ((void *)(o.udp + 1) > end)
+			return XDP_PASS;
+		if (!is_datagram(&o))
+			return steer_tcp(&o);
+		lane = find_lane(o.ip->daddr);
+		if (lane == OB_LANES)
+			return o.udp->dest == link_port ? second_path(ctx, &o) : XDP_PASS;
+	}
 	l = bpf_map_lookup_elem(&lanes, &lane);
 	a = bpf_map_lookup_elem(&authority, &lane);
 	if (!l || !a)
-		return o.udp->dest == link_port ? second_path(ctx, &o) : XDP_PASS;
+		return XDP_PASS;
 
 	word = LOAD(a->word);
 	switch (word_state(word)) {

@@ -27,6 +27,7 @@ const (
 	steerMapXsksOrder  = "xsks_order"
 	steerProgObSteer   = "ob_steer"
 	steerVarLaneIp     = "lane_ip"
+	steerVarLaneIp6    = "lane_ip6"
 	steerVarLinkPort   = "link_port"
 	steerVarObContract = "ob_contract"
 	steerVarOrderIp    = "order_ip"
@@ -100,6 +101,7 @@ type steerMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type steerVariableSpecs struct {
 	LaneIp     *ebpf.VariableSpec `ebpf:"lane_ip"`
+	LaneIp6    *ebpf.VariableSpec `ebpf:"lane_ip6"`
 	LinkPort   *ebpf.VariableSpec `ebpf:"link_port"`
 	ObContract *ebpf.VariableSpec `ebpf:"ob_contract"`
 	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
@@ -158,6 +160,7 @@ func (m *steerMaps) Close() error {
 // It can be passed to loadSteerObjects or ebpf.CollectionSpec.LoadAndAssign.
 type steerVariables struct {
 	LaneIp     *ebpf.Variable `ebpf:"lane_ip"`
+	LaneIp6    *ebpf.Variable `ebpf:"lane_ip6"`
 	LinkPort   *ebpf.Variable `ebpf:"link_port"`
 	ObContract *ebpf.Variable `ebpf:"ob_contract"`
 	OrderIp    *ebpf.Variable `ebpf:"order_ip"`

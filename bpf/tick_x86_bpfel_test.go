@@ -28,6 +28,7 @@ const (
 	tickProgObTick         = "ob_tick"
 	tickProgObTimerControl = "ob_timer_control"
 	tickVarLaneIp          = "lane_ip"
+	tickVarLaneIp6         = "lane_ip6"
 	tickVarLinkPort        = "link_port"
 	tickVarObContract      = "ob_contract"
 	tickVarOrderIp         = "order_ip"
@@ -102,6 +103,7 @@ type tickMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type tickVariableSpecs struct {
 	LaneIp     *ebpf.VariableSpec `ebpf:"lane_ip"`
+	LaneIp6    *ebpf.VariableSpec `ebpf:"lane_ip6"`
 	LinkPort   *ebpf.VariableSpec `ebpf:"link_port"`
 	ObContract *ebpf.VariableSpec `ebpf:"ob_contract"`
 	OrderIp    *ebpf.VariableSpec `ebpf:"order_ip"`
@@ -160,6 +162,7 @@ func (m *tickMaps) Close() error {
 // It can be passed to loadTickObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tickVariables struct {
 	LaneIp     *ebpf.Variable `ebpf:"lane_ip"`
+	LaneIp6    *ebpf.Variable `ebpf:"lane_ip6"`
 	LinkPort   *ebpf.Variable `ebpf:"link_port"`
 	ObContract *ebpf.Variable `ebpf:"ob_contract"`
 	OrderIp    *ebpf.Variable `ebpf:"order_ip"`

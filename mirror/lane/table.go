@@ -59,7 +59,7 @@ type Config struct {
 	PeerNode        uint32 // 0: no peer
 	Incarnation     uint64
 	PeerIncarnation uint64
-	LaneIP          [4]byte
+	LaneIP          [4]byte // zero: LaneIP6
 	LinkIP          [4]byte
 	PeerLinkIP      [4]byte
 	LinkPort        [2]byte // network order
@@ -78,6 +78,7 @@ type Config struct {
 	TxKey           [2]uint64
 	RxKey           [2]uint64
 	PeerOrderIP     [4]byte
+	LaneIP6         [16]byte // zero: LaneIP
 }
 
 // Engine is written by the engine's thread only.
@@ -160,7 +161,7 @@ type Archive struct {
 // sync/atomic; the padding keeps each writer's fields on lines of their own.
 type Table struct {
 	Config Config
-	_      [48]byte
+	_      [32]byte
 	Engine Engine
 	_      [8]byte
 	// Tail is the kernel's in STANDBY, user space's in every other state.

@@ -13,8 +13,12 @@ const (
 	OrderNotActive
 	OrderNoEngine
 	OrderTooLong
+	OrderExtension
 	ARPAnswered
 	ARPNotActive
+	NDAnswered
+	NDNotActive
+	NDInvalid
 	TCPToStack
 	TCPNotActive
 	TCPRefused
@@ -68,7 +72,7 @@ const (
 // Names as in enum ob_reason, without OB_R_, in lower case.
 var reasonNames = [ReasonCount]string{
 	"none", "order_to_engine", "order_waits", "order_forwarded", "order_not_active", "order_no_engine",
-	"order_too_long", "arp_answered", "arp_not_active", "tcp_to_stack",
+	"order_too_long", "order_extension", "arp_answered", "arp_not_active", "nd_answered", "nd_not_active", "nd_invalid", "tcp_to_stack",
 	"tcp_not_active", "tcp_refused", "stack_not_active", "fenced_by_steer", "fenced_by_probe", "candidate",
 	"candidate_refused", "link_truncated", "link_magic", "link_version", "link_lane", "link_length",
 	"link_address", "link_node", "link_incarnation", "link_type", "second_type", "link_busy", "link_mac", "link_path",

@@ -71,7 +71,7 @@ func (x *Receiver) mirrored(p *passage, reason Reason) (Verdict, int, Reason) {
 // switch learns from each frame where an address is, and who receives it can tell
 // from the TTL.
 func (x *Receiver) relay(f []byte) {
-	const ipBytes, offTTL, offCheck = 20, 8, 10
+	const ipBytes, offTTL, offCheck, offHops = 20, 8, 10, 7
 	at := ethernetBytes
 	if x.OrderVLAN != 0 {
 		at += vlanBytes
@@ -80,6 +80,10 @@ func (x *Receiver) relay(f []byte) {
 		return
 	}
 	copy(f[6:12], x.table.Config.OrderMAC[:])
+	if f[at-2] == 0x86 && f[at-1] == 0xdd {
+		f[at+offHops]--
+		return
+	}
 	check := uint32(binary.LittleEndian.Uint16(f[at+offCheck:])) + 1
 	if check >= 0xffff {
 		check++

@@ -47,12 +47,23 @@ func (x *Receiver) steer(frame, whole []byte, nowNs int64, reply []byte) (v Verd
 	if frame[offEtherType] == 8 && frame[offEtherType+1] == 6 {
 		return x.answerARP(frame, reply)
 	}
+	if frame[offEtherType] == 0x86 && frame[offEtherType+1] == 0xdd {
+		if v, n, reason, datagram := x.steer6(frame, reply); !datagram {
+			return v, n, reason
+		}
+		return x.steerOrder(whole, nowNs, reply)
+	}
 	if !isDatagram(frame) {
 		return x.steerTCP(frame, nowNs)
 	}
 	if ip := [4]byte(frame[offDestination:]); ip == [4]byte{} || ip != x.table.Config.LaneIP {
 		return x.Second(frame, nowNs, reply)
 	}
+	return x.steerOrder(whole, nowNs, reply)
+}
+
+// steerOrder decides about a datagram for the lane.
+func (x *Receiver) steerOrder(whole []byte, nowNs int64, reply []byte) (v Verdict, n int, reason Reason) {
 	word := lane.Load(x.word)
 	switch word.State() {
 	case lane.Active:

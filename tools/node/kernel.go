@@ -142,7 +142,7 @@ func (n *Node) loadKernel() error {
 			return fmt.Errorf("lane %d: ring_size differs from another lane's: all rings of a node have one size", l.ID)
 		}
 		o.RingBytes = uint64(l.RingSize)
-		o.LaneIP[l.ID] = l.Address.Addr().As4()
+		o.LaneIP[l.ID] = frame.IP(l.Address)
 		if link := n.secondLink(l); link != nil {
 			o.OrderIP[l.ID] = link.OrderAddress
 		}

@@ -65,7 +65,13 @@ func (n *Node) configureTable(t *lane.Table, l *config.Lane, c *mirror.Config, o
 	if silencePromotes(l) {
 		k.Flags |= lane.ConfigSilencePromotes
 	}
-	k.LaneIP, k.LinkIP, k.PeerLinkIP = l.Address.Addr().As4(), c.Local.IP.As4(), c.Remote.IP.As4()
+	k.LaneIP, k.LaneIP6 = [4]byte{}, [16]byte{}
+	if ip := frame.IP(l.Address); ip.Is4() {
+		k.LaneIP = ip.As4()
+	} else {
+		k.LaneIP6 = ip
+	}
+	k.LinkIP, k.PeerLinkIP = c.Local.IP.As4(), c.Remote.IP.As4()
 	k.LinkPort = [2]byte{byte(c.Local.Port >> 8), byte(c.Local.Port)}
 	k.LinkFrameMax = uint16(c.LinkFrameMax)
 	k.OrderMAC, k.LinkMAC, k.PeerLinkMAC = orderMAC, c.Local.MAC, c.Remote.MAC
