@@ -103,7 +103,9 @@ func (o *orderShooter) shoot(h *hdr.Histogram) bool {
 		if nowNs-o.sentNs > deadNs {
 			return false
 		}
-		o.rest(nowNs)
+		if o.eager || nowNs-o.sentNs > patienceNs {
+			o.rest(nowNs)
+		}
 	}
 	if o.toVenue {
 		o.record(h, o.atVenueNs)
@@ -112,6 +114,11 @@ func (o *orderShooter) shoot(h *hdr.Histogram) bool {
 	}
 	return o.settle()
 }
+
+// patienceNs is how long a client that waits for an answer does nothing else: the
+// standby's engine and the venue have their turn between two orders. Behind it
+// something was lost, or waits for one of them.
+const patienceNs = 50_000
 
 // settle lets everybody finish with the order before the next one is sent.
 func (o *orderShooter) settle() bool {

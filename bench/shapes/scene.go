@@ -29,6 +29,7 @@ type scene struct {
 	clock   *node.Clock
 	shooter shooter
 	port    xdp.Port
+	one     *oneThread // runs the nodes on the client's thread; nil: they have theirs
 	closers []func() error
 }
 
@@ -62,11 +63,10 @@ func (b *Bench) open(ctx context.Context, s Setting) (*scene, error) {
 // openScene builds the scene of a setting with a client of its own, which an
 // echo has not.
 func (b *Bench) openScene(ctx context.Context, s Setting, o orderClient) (*scene, error) {
-	clock, err := node.NewClock()
+	c, err := b.newScene(s)
 	if err != nil {
 		return nil, err
 	}
-	c := &scene{setting: s, layout: b.options.Layout, lab: b.lab, clock: clock}
 	if s.echo() {
 		err = c.openEcho(b.yardstick)
 	} else {
@@ -76,6 +76,14 @@ func (b *Bench) openScene(ctx context.Context, s Setting, o orderClient) (*scene
 		return nil, errors.Join(fmt.Errorf("%s: %w", s.Name(), err), c.close())
 	}
 	return c, nil
+}
+
+func (b *Bench) newScene(s Setting) (*scene, error) {
+	clock, err := node.NewClock()
+	if err != nil {
+		return nil, err
+	}
+	return &scene{setting: s, layout: b.options.Layout, lab: b.lab, clock: clock}, nil
 }
 
 func (c *scene) close() error {
@@ -190,13 +198,18 @@ func (c *scene) openOrder(ctx context.Context, o orderClient) error {
 		if c.setting.Shape == Archived {
 			standby = &archivingHost{loop, n}
 		}
-		if c.layout.Standby == pin.NoCore {
+		if c.one != nil {
+			c.one.standby = standby
+		} else if c.layout.Standby == pin.NoCore {
 			o.follow(standby, c.setting.Shape == UDP || c.setting.stronger())
 		} else if err := c.spin(standby, c.layout.Standby); err != nil {
 			return err
 		}
 	}
-	if err := c.spin(primary, c.layout.Primary); err != nil {
+	if c.one != nil {
+		c.one.primary = primary
+		o.follow(c.one, true)
+	} else if err := c.spin(primary, c.layout.Primary); err != nil {
 		return err
 	}
 	return c.untilReady(ctx, o, primary)

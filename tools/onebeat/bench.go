@@ -82,7 +82,7 @@ func newBenchCommand() *cobra.Command {
 	f.IntVar(&b.rounds, "rounds", 5, "compare and shapes of the log: rounds; each percentile printed is the median of them")
 	f.BoolVar(&b.check, "check", false, "compare and shapes of the log: exit with status 1 when a bound does not hold")
 	f.BoolVar(&b.asJSON, "json", false, "print JSON: one object, with --shape all one a line")
-	c.AddCommand(newBenchSuite(), newBenchBreakdown())
+	c.AddCommand(newBenchSuite(), newBenchBreakdown(), newBenchInstructions())
 	return c
 }
 
