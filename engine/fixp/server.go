@@ -49,6 +49,7 @@ const (
 	retainTotal = 1 << 20
 	retainMin   = 64
 	retainMax   = 16384
+	retainSum   = 1 << 26 // 10 GiB
 
 	keepAliveMinMs  = 10
 	keepAliveMaxMs  = 60_000
@@ -78,6 +79,9 @@ type Server struct {
 	cfg      ServerConfig
 	sessions []session
 	index    []uint16 // hash of UUID -> session index + 1
+	kept     []byte   // server flows: message n of a session at (at + n&mask) * keptBytesMax
+	answers  []answer
+	links    []link // of the wheel, by session
 	Counts   Counts
 
 	nowNs    int64
@@ -123,27 +127,24 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		size *= 2
 	}
 	s := &Server{cfg: cfg, sessions: make([]session, len(cfg.Sessions)), index: make([]uint16, size),
-		live: make([]uint32, 0, len(cfg.Sessions)), dirty: make([]uint32, 0, len(cfg.Sessions))}
+		links: make([]link, len(cfg.Sessions)), live: make([]uint32, 0, len(cfg.Sessions)), dirty: make([]uint32, 0, len(cfg.Sessions))}
 	for i := range cfg.Sessions {
 		c := &cfg.Sessions[i]
 		if err := s.configure(c); err != nil {
 			return nil, err
 		}
-		total += c.RetainMessages
-		s.sessions[i] = session{id: c.ID, key: c.Key, windowNs: c.CancelOnDisconnectNs, nextIn: 1, nextOut: 1,
+		s.sessions[i] = session{id: c.ID, key: c.Key, at: uint32(total), mask: uint32(c.RetainMessages - 1), windowNs: c.CancelOnDisconnectNs, nextIn: 1, nextOut: 1,
 			orders: newRate(c.OrdersPerSecond, c.OrderBurst)}
+		if total += c.RetainMessages; total > retainSum {
+			return nil, fmt.Errorf("%w: %d messages retained with session %d: %d are the most of all sessions", ErrConfig, total, i, retainSum)
+		}
 		h := hashUUID(&c.ID)
 		for s.index[h&uint64(size-1)] != 0 {
 			h++
 		}
 		s.index[h&uint64(size-1)] = uint16(i + 1)
 	}
-	kept, answers := table.Touched[byte](total*keptBytesMax), table.Touched[answer](total)
-	for i := range s.sessions {
-		n := cfg.Sessions[i].RetainMessages
-		s.sessions[i].kept, kept = kept[:n*keptBytesMax:n*keptBytesMax], kept[n*keptBytesMax:]
-		s.sessions[i].answers, answers = answers[:n:n], answers[n:]
-	}
+	s.kept, s.answers = table.Touched[byte](total*keptBytesMax), table.Touched[answer](total)
 	return s, nil
 }
 
@@ -231,6 +232,6 @@ func (s *Server) Warm() {
 		return
 	}
 	x := &s.sessions[s.current]
-	kept := x.keptSlot(x.nextOut)
-	s.warmed += uint64(kept[0]) + uint64(kept[keptBytesMax/2]) + x.answerOf(x.nextIn).seqNo
+	kept := s.keptSlot(x, x.nextOut)
+	s.warmed += uint64(kept[0]) + uint64(kept[keptBytesMax/2]) + s.answerOf(x, x.nextIn).seqNo
 }

@@ -154,7 +154,7 @@ func (s *Server) admitMessage(template uint16, raw []byte, out *app.Outbox) (app
 		s.retransmitReject(x, seqNo, sbe.SessionCodeTooOld, out)
 		return app.Answered, app.Draft{}
 	}
-	if seqNo-x.nextIn >= uint64(len(x.answers)) {
+	if seqNo-x.nextIn >= x.retained() {
 		return s.drop(CountSequenceTooFar)
 	}
 	if x.finished {
@@ -169,7 +169,7 @@ func (s *Server) admitMessage(template uint16, raw []byte, out *app.Outbox) (app
 
 // admitRepeat sends the recorded answer of a number again.
 func (s *Server) admitRepeat(x *session, seqNo uint64, template uint16, block []byte, out *app.Outbox) (app.Verdict, app.Draft) {
-	a := x.answerOf(seqNo)
+	a := s.answerOf(x, seqNo)
 	if a.seqNo != seqNo || (a.count > 0 && a.first < x.oldest()) {
 		s.Counts.count[CountRepeatTooOld]++
 		s.retransmitReject(x, seqNo, sbe.SessionCodeTooOld, out)

@@ -91,7 +91,7 @@ func (s *Server) unbind(x *session, timeNs int64, to *app.Endpoint, code sbe.Ses
 // giveUp gives up the client's numbers before next, if they are few enough to be
 // answered.
 func (s *Server) giveUp(x *session, i uint32, next uint64, out *app.Outbox) {
-	if next <= x.nextIn || next-x.nextIn > uint64(len(x.answers)) {
+	if next <= x.nextIn || next-x.nextIn > x.retained() {
 		return
 	}
 	s.notApplied(i, next, out)
@@ -107,7 +107,7 @@ func (s *Server) BeginMessage(rec *app.Record, in *app.Input, out *app.Outbox) b
 		return false
 	}
 	x := &s.sessions[i]
-	if seqNo < x.nextIn || seqNo-x.nextIn >= uint64(len(x.answers)) {
+	if seqNo < x.nextIn || seqNo-x.nextIn >= x.retained() {
 		s.Counts.count[CountBadRecord]++
 		return false
 	}
@@ -116,7 +116,7 @@ func (s *Server) BeginMessage(rec *app.Record, in *app.Input, out *app.Outbox) b
 	}
 	x.nextIn = seqNo + 1
 	s.changed(x, i)
-	a := x.answerOf(seqNo)
+	a := s.answerOf(x, seqNo)
 	*a = answer{seqNo: seqNo, clOrdID: clOrdIDOf(block), first: x.nextOut, template: template}
 	s.applying, s.applyFor = a, i
 	// Field by field: copying a literal loads in one what was stored in pieces.
@@ -133,7 +133,7 @@ func (s *Server) notApplied(i uint32, seqNo uint64, out *app.Outbox) {
 	x := &s.sessions[i]
 	from := x.nextIn
 	for n := from; n < seqNo; n++ {
-		*x.answerOf(n) = answer{seqNo: n, first: x.nextOut, count: 1}
+		*s.answerOf(x, n) = answer{seqNo: n, first: x.nextOut, count: 1}
 	}
 	s.Counts.count[CountNotApplied] += seqNo - from
 	m := sbe.AsNotApplied(s.ToClient(i, sbe.TemplateNotApplied))
@@ -162,12 +162,12 @@ func (s *Server) SendToClient(out *app.Outbox) {
 		s.applying.count++
 	}
 	message := s.building[:s.openBytes]
-	copy(x.keptSlot(seqNo), message)
+	copy(s.keptSlot(x, seqNo), message)
 	if x.state != Established || x.closing {
 		return // kept; the client asks for it when it comes back
 	}
 	x.lastTxNs, x.tail = s.nowNs, true
-	if x.due.tick > (s.nowNs+tailNs)/tickNs+1 {
+	if x.dueNs > s.nowNs+tailNs+tickNs {
 		s.schedule(s.open, s.dueNs(x))
 	}
 	flow := uint64(s.open) + 1

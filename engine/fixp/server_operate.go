@@ -69,7 +69,7 @@ func (s *Server) reset(x *session, value int64) operator.Outcome {
 	if !x.awaited() {
 		x.state = NotNegotiated // else once its orders are cancelled: a new client negotiates either way
 	}
-	clear(x.answers)
+	clear(s.answers[x.at : uint64(x.at)+x.retained()])
 	x.turn = turn{}
 	return operator.Applied
 }

@@ -28,7 +28,7 @@ func (s *Server) Refuse(code sbe.SessionCode, b []byte) (payloadBytes int, to ap
 		s.Counts.count[CountRepeatUnanswered]++ // appended; its answer waits
 		return 0, app.Endpoint{}
 	}
-	if end-x.nextIn > uint64(len(x.answers)) && end > from {
+	if end-x.nextIn > x.retained() && end > from {
 		s.Counts.count[CountSequenceTooFar]++
 		return 0, app.Endpoint{}
 	}
@@ -61,7 +61,7 @@ func (s *Server) refuseRest(x *session, seqNo uint64, code sbe.SessionCode, why 
 			count++
 		}
 	}
-	end := min(seqNo+count, x.nextIn+uint64(len(x.answers)))
+	end := min(seqNo+count, x.nextIn+x.retained())
 	t := s.turnOf(x)
 	t.refused, s.toldSeq = max(t.refused, end-1), end
 	s.Counts.count[why] += end - seqNo

@@ -44,7 +44,7 @@ func (s *Server) establishmentAck(x *session, to *app.Endpoint, out *app.Outbox)
 	m.SetKeepAliveMs(uint32(x.keepAliveNs / 1_000_000))
 	sbe.SetEstablishmentAckOrdersPerSecond(block, x.orders.perSecond)
 	sbe.SetEstablishmentAckOrderBurst(block, x.orders.burst)
-	sbe.SetEstablishmentAckRetainedMessages(block, uint32(len(x.answers)))
+	sbe.SetEstablishmentAckRetainedMessages(block, uint32(x.retained()))
 	sbe.SetEstablishmentAckCancelOnDisconnectMs(block, uint32(min(x.windowNs/1_000_000, 1<<32-1)))
 	out.Close(sbe.PrefixBytes+sbe.EstablishmentAckBytes, 0)
 	x.lastTxNs = s.nowNs
@@ -113,7 +113,7 @@ func (s *Server) retransmit(x *session, from, count, timestamp uint64, datagrams
 		m.SetRequestTimestamp(timestamp)
 		n, sent := sbe.PrefixBytes+sbe.RetransmissionBytes, uint32(0)
 		for ; from < end; from++ {
-			kept := x.keptMessage(from)
+			kept := s.keptMessage(x, from)
 			if len(b)-n < len(kept) {
 				break
 			}

@@ -116,7 +116,7 @@ func (s *Server) admitTerminate(t *sbe.Terminate) (app.Verdict, app.Draft) {
 // admitGap gives up numbers that the client's heartbeats say it has used.
 func (s *Server) admitGap() (app.Verdict, app.Draft) {
 	x := &s.sessions[s.current]
-	if s.nextSeq-x.nextIn > uint64(len(x.answers)) {
+	if s.nextSeq-x.nextIn > x.retained() {
 		return s.drop(CountSequenceTooFar)
 	}
 	return s.commit(putSession(s.scratch[:], uint32(s.current), EventGap, x.timestamp, 0, &s.from, s.nextSeq))
@@ -131,7 +131,7 @@ func (s *Server) admitFinishedSending(f *sbe.FinishedSending, out *app.Outbox) (
 	x, next := &s.sessions[i], f.LastSeqNo()+1
 	x.lastRxNs = s.nowNs
 	switch {
-	case next < x.nextIn || next-x.nextIn > uint64(len(x.answers)):
+	case next < x.nextIn || next-x.nextIn > x.retained():
 		return s.drop(CountSequenceTooFar)
 	case x.finished:
 		s.finishedReceiving(x, out)

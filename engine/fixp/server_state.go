@@ -25,7 +25,7 @@ func (s *Server) Save(w *app.StateWriter) {
 		x := &s.sessions[i]
 		for n := x.oldestAnswer(); n < x.nextIn; n++ {
 			w.Row(uint64(i)<<48 | n)
-			x.answerOf(n).save(w)
+			s.answerOf(x, n).save(w)
 		}
 	}
 	w.End()
@@ -34,7 +34,7 @@ func (s *Server) Save(w *app.StateWriter) {
 		x := &s.sessions[i]
 		for n := x.oldest(); n < x.nextOut; n++ {
 			w.Row(uint64(i)<<48 | n)
-			message := x.keptMessage(n)
+			message := s.keptMessage(x, n)
 			w.U16("length", uint16(len(message)))
 			w.Bytes("message", message)
 		}
@@ -54,7 +54,7 @@ func (x *session) save(w *app.StateWriter) {
 	w.Bool("blocked", x.blocked)
 	w.Bool("finished", x.finished)
 	w.Bool("closing", x.closing)
-	w.Int("retain_messages", len(x.answers))
+	w.Int("retain_messages", int(x.retained()))
 	w.Bytes("home_mac", x.home.MAC[:])
 	w.Bytes("home_ip", x.home.IP[:])
 	w.U16("home_port", x.home.Port)
@@ -62,7 +62,7 @@ func (x *session) save(w *app.StateWriter) {
 
 // oldestAnswer is the first number of the client whose answer is recorded.
 func (x *session) oldestAnswer() uint64 {
-	if n := uint64(len(x.answers)); x.nextIn > n {
+	if n := x.retained(); x.nextIn > n {
 		return x.nextIn - n
 	}
 	return 1
@@ -92,7 +92,7 @@ func (s *Server) Load(r *app.StateReader) error {
 	for i := range s.sessions {
 		x := &s.sessions[i]
 		for n := x.oldestAnswer(); n < x.nextIn && r.Err() == nil; n++ {
-			x.answerOf(n).load(r, x, n)
+			s.answerOf(x, n).load(r, x, n)
 		}
 	}
 	r.End()
@@ -100,7 +100,7 @@ func (s *Server) Load(r *app.StateReader) error {
 	for i := range s.sessions {
 		x := &s.sessions[i]
 		for n := x.oldest(); n < x.nextOut && r.Err() == nil; n++ {
-			x.loadKept(r, n)
+			s.loadKept(r, x, n)
 		}
 	}
 	r.End()
@@ -123,7 +123,7 @@ func (x *session) load(r *app.StateReader, i int) {
 	x.timestamp, x.keepAliveNs = r.U64(), r.I64()
 	x.unboundNs, x.up = r.I64(), r.Bool()
 	x.blocked, x.finished, x.closing = r.Bool(), r.Bool(), r.Bool()
-	r.Is("retain_messages", len(x.answers))
+	r.Is("retain_messages", int(x.retained()))
 	r.Bytes(x.home.MAC[:])
 	r.Bytes(x.home.IP[:])
 	x.home.Port = r.U16()
@@ -144,13 +144,13 @@ func (a *answer) load(r *app.StateReader, x *session, n uint64) {
 	}
 }
 
-func (x *session) loadKept(r *app.StateReader, n uint64) {
+func (s *Server) loadKept(r *app.StateReader, x *session, n uint64) {
 	length := int(r.U16())
 	if r.Err() == nil && (length < sbe.PrefixBytes || length > keptBytesMax) {
 		r.Fail("message %d has %d bytes", n, length)
 		return
 	}
-	b := x.keptSlot(n)
+	b := s.keptSlot(x, n)
 	r.Bytes(b[:length])
 	if said := keptLength(b); r.Err() == nil && said != length {
 		r.Fail("message %d says that it has %d bytes, not %d", n, said, length)

@@ -9,7 +9,7 @@ import (
 
 // pollMax bounds the sessions of one Poll, and of Promote: what else is due comes
 // in the next, between orders.
-const pollMax = 64
+const pollMax = 16
 
 // Promote starts anew what was local to the old primary and announces every
 // flow's next number, so that clients notice what was lost with it. The first
@@ -22,7 +22,7 @@ func (s *Server) Promote(nowNs int64, out *app.Outbox) {
 	for n, i := range s.live {
 		x := &s.sessions[i]
 		x.live = int32(n) + 1
-		x.peer, x.lastRxNs, x.tail, x.due = x.home, nowNs, true, timer{}
+		x.peer, x.lastRxNs, x.tail, x.dueNs = x.home, nowNs, true, 0
 		x.lastTxNs = nowNs - tailNs
 		if n < pollMax && x.state == Established {
 			s.heartbeat(x, out)
@@ -42,10 +42,11 @@ func (s *Server) turnOf(x *session) *turn {
 // Poll sends heartbeats and drafts what time brought about.
 func (s *Server) Poll(nowNs int64, out *app.Outbox) (app.Verdict, app.Draft) {
 	s.nowNs = nowNs
-	w, nowTick := &s.wheel, nowNs/tickNs
-	if nowTick < w.tick {
+	w := &s.wheel
+	if nowNs < w.dueNs {
 		return app.Drop, app.Draft{}
 	}
+	nowTick := nowNs / tickNs
 	w.tick = max(w.tick, nowTick-wheelTicks+1) // after a long silence every tick's place once
 	for looked := 0; w.tick <= nowTick; w.tick++ {
 		slot := &w.first[uint64(w.tick)%wheelTicks]
@@ -59,6 +60,7 @@ func (s *Server) Poll(nowNs int64, out *app.Outbox) (app.Verdict, app.Draft) {
 			}
 		}
 	}
+	w.dueNs = w.tick * tickNs
 	return app.Drop, app.Draft{}
 }
 

@@ -76,40 +76,42 @@ const (
 	keptBytesMax = 128 // one kept message, framing included
 )
 
+// session is laid out by how often its fields are used: an order touches the
+// first three cache lines only, of thousands of sessions as of one.
 type session struct {
-	// Replicated: changed by Apply only.
-	id          sbe.UUID
-	key         Key
-	state       State
-	up          bool   // the application was told so, and nothing else since
-	blocked     bool   // by an operator
-	finished    bool   // the client has said all; until it establishes again
-	closing     bool   // an operator ends the session: we have said all
-	nextIn      uint64 // next number of the client
-	nextOut     uint64 // next number of the server
-	home        app.Endpoint
-	timestamp   uint64 // of the newest Negotiate or Establish that was recorded
-	keepAliveNs int64
-	unboundNs   int64  // lane time when it was last terminated or expired
-	kept        []byte // server flow: message n at (n & mask) * keptBytesMax
-	answers     []answer
-
-	// Of the configuration, which is every node's.
-	windowNs int64 // cancel-on-disconnect; 0: none
-	orders   rate
-
+	// Replicated, changed by Apply only: what an order needs.
+	id       sbe.UUID
+	nextIn   uint64 // next number of the client
+	nextOut  uint64 // next number of the server
+	at       uint32 // its first place in Server.kept and Server.answers
+	mask     uint32 // and how many they are, a power of two, less one
+	state    State
+	up       bool // the application was told so, and nothing else since
+	blocked  bool // by an operator
+	finished bool // the client has said all; until it establishes again
+	closing  bool // an operator ends the session: we have said all
 	// Local to the primary: started anew by Promote.
+	tail  bool  // something sequenced was sent since the last heartbeat
+	dirty bool  // hash is of before
+	dueNs int64 // when it is looked at; 0: it is not
+
 	peer     app.Endpoint
 	lastRxNs int64 // while it is away with a window: when that began
 	lastTxNs int64
-	tail     bool // something sequenced was sent since the last heartbeat
-	due      timer
-	live     int32 // its place in Server.live + 1; 0: none
+	orders   rate // of the configuration, which is every node's
 	turn     turn
 
-	// hash is what the session is in the server's digest; dirty: it changed since.
-	hash  uint64
-	dirty bool
+	// Replicated.
+	key         Key
+	home        app.Endpoint
+	timestamp   uint64 // of the newest Negotiate or Establish that was recorded
+	keepAliveNs int64
+	unboundNs   int64 // lane time when it was last terminated or expired
+	windowNs    int64 // cancel-on-disconnect; 0: none. Of the configuration
+
+	hash uint64 // what the session is in the server's digest
+	live int32  // its place in Server.live + 1; 0: none
+	_    [44]byte
 }
 
 // turn is what a primary remembers of a session as long as it serves.
@@ -117,37 +119,41 @@ type turn struct {
 	number  uint32 // of the promotion this is of
 	refused uint64 // greatest number of the client that was refused; it stays so
 	// When the next order, question, Establish and takeover would be in time.
-	orderNs, askNs, bindNs, takeoverNs int64
+	orderNs                   int64
+	askNs, bindNs, takeoverNs int64
 	// The client's flow stood at gapFrom when it was first seen to be ahead, at gapNs.
 	gapFrom uint64
 	gapNs   int64
 	closeNs int64 // when the first FinishedSending of ours was sent
 }
 
+// retained is how many messages and answers of it are kept.
+func (s *session) retained() uint64 { return uint64(s.mask) + 1 }
+
 // oldest is the first number of the server flow that is still kept.
 func (s *session) oldest() uint64 {
-	if n := uint64(len(s.answers)); s.nextOut > n {
+	if n := s.retained(); s.nextOut > n {
 		return s.nextOut - n
 	}
 	return 1
 }
 
-func (s *session) keptSlot(seqNo uint64) []byte {
-	at := (seqNo & uint64(len(s.answers)-1)) * keptBytesMax
+func (s *Server) keptSlot(x *session, seqNo uint64) []byte {
+	at := (uint64(x.at) + seqNo&uint64(x.mask)) * keptBytesMax
 	return s.kept[at : at+keptBytesMax : at+keptBytesMax]
 }
 
 // keptMessage returns message seqNo as it stands on the wire.
-func (s *session) keptMessage(seqNo uint64) []byte {
-	b := s.keptSlot(seqNo)
+func (s *Server) keptMessage(x *session, seqNo uint64) []byte {
+	b := s.keptSlot(x, seqNo)
 	return b[:keptLength(b)]
 }
 
 // keptLength reads a message's length off its framing.
 func keptLength(b []byte) int { return int(b[3]) | int(b[2])<<8 }
 
-func (s *session) answerOf(seqNo uint64) *answer {
-	return &s.answers[seqNo&uint64(len(s.answers)-1)]
+func (s *Server) answerOf(x *session, seqNo uint64) *answer {
+	return &s.answers[uint64(x.at)+seqNo&uint64(x.mask)]
 }
 
 // awaited: it is away, and the application does not know yet.

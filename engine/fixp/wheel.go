@@ -12,44 +12,44 @@ const (
 type wheel struct {
 	first [wheelTicks]int32 // session + 1; 0: none
 	tick  int64             // the next to be looked at
+	dueNs int64             // and when
 }
 
-// timer is a session's place in the wheel.
-type timer struct {
-	next, prev int32 // session + 1 in the same tick; 0: none
-	tick       int64 // 0: it has no place
-}
+// link joins the sessions of one tick, apart from the sessions themselves: they
+// are touched for others' sake.
+type link struct{ next, prev int32 } // session + 1; 0: none
 
 // clear takes every session out; what they know of their places counts no more.
-func (w *wheel) clear(nowNs int64) { *w = wheel{tick: nowNs / tickNs} }
+func (w *wheel) clear(nowNs int64) { *w = wheel{tick: nowNs / tickNs, dueNs: nowNs} }
 
 // schedule has session i looked at at dueNs, or up to two ticks later.
 func (s *Server) schedule(i uint32, dueNs int64) {
 	s.unschedule(i)
-	w, t := &s.wheel, &s.sessions[i].due
-	t.tick = min(max((dueNs+tickNs-1)/tickNs, w.tick+1), w.tick+wheelTicks-1)
-	slot := &w.first[uint64(t.tick)%wheelTicks]
-	t.prev, t.next = 0, *slot
-	if *slot != 0 {
-		s.sessions[*slot-1].due.prev = int32(i) + 1
+	w, x := &s.wheel, &s.sessions[i]
+	tick := min(max((dueNs+tickNs-1)/tickNs, w.tick+1), w.tick+wheelTicks-1)
+	x.dueNs = tick * tickNs
+	first := &w.first[uint64(tick)%wheelTicks]
+	s.links[i] = link{next: *first}
+	if *first != 0 {
+		s.links[*first-1].prev = int32(i) + 1
 	}
-	*slot = int32(i) + 1
+	*first = int32(i) + 1
 }
 
 func (s *Server) unschedule(i uint32) {
-	t := &s.sessions[i].due
-	if t.tick == 0 {
+	x, l := &s.sessions[i], s.links[i]
+	if x.dueNs == 0 {
 		return
 	}
-	if t.prev != 0 {
-		s.sessions[t.prev-1].due.next = t.next
+	if l.prev != 0 {
+		s.links[l.prev-1].next = l.next
 	} else {
-		s.wheel.first[uint64(t.tick)%wheelTicks] = t.next
+		s.wheel.first[uint64(x.dueNs/tickNs)%wheelTicks] = l.next
 	}
-	if t.next != 0 {
-		s.sessions[t.next-1].due.prev = t.prev
+	if l.next != 0 {
+		s.links[l.next-1].prev = l.prev
 	}
-	*t = timer{}
+	x.dueNs = 0
 }
 
 // list keeps the session among those that time may bring something about for, or

@@ -191,6 +191,10 @@ type Lane struct {
 	// it accepted, as CSV; empty: nowhere.
 	OrderLog string `toml:"order_log"`
 
+	// RetainMessages is what sessions that name no number of their own keep to send
+	// again, 160 bytes each; 0: 1,048,576 over all of them, 64 to 16384 each.
+	RetainMessages int `toml:"retain_messages" default:"0" range:"0..1048576"`
+
 	Sessions []Session `toml:"session" required:"true"`
 	Venues   []Venue   `toml:"venue"` // gateway only
 	Risk     Risk      `toml:"risk"`  // gateway only: the defaults
@@ -206,7 +210,14 @@ type Session struct {
 	// CancelOnDisconnect is how long the session may be away before its orders are
 	// cancelled; 0s: they stay.
 	CancelOnDisconnect Duration `toml:"cancel_on_disconnect" default:"0s" range:"0s..24h"`
-	Risk               Risk     `toml:"risk"` // gateway only
+	// OrdersPerSecond is how many requests are taken in the long run, OrderBurst at
+	// once [a tenth of a second's]; 0: no bound.
+	OrdersPerSecond int `toml:"orders_per_second" default:"0" range:"0..10000000"`
+	OrderBurst      int `toml:"order_burst" default:"0" range:"0..10000000"`
+	// RetainMessages is how many of the session's last messages can be sent again;
+	// 0: the lane's.
+	RetainMessages int  `toml:"retain_messages" default:"0" range:"0..1048576"`
+	Risk           Risk `toml:"risk"` // gateway only
 }
 
 // Venue is where a gateway sends its accepted orders.

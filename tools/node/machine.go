@@ -18,10 +18,11 @@ import (
 // heard from, or will be; log is where a book notes what it accepts, or nil; watch
 // are NewReplay's.
 func newMachine(l *config.Lane, venueAt []atomic.Uint64, log *orderLog, watch ...func(app.App) (app.App, error)) (*engine.Machine, error) {
-	cfg := engine.MachineConfig{Port: uint16(l.Port)}
+	cfg := engine.MachineConfig{Port: uint16(l.Port), RetainMessages: l.RetainMessages}
 	for _, s := range l.Sessions {
 		cfg.Sessions = append(cfg.Sessions, fixp.SessionConfig{ID: sbe.UUID(s.ID), Key: fixp.NewKey(s.Key),
-			CancelOnDisconnectNs: s.CancelOnDisconnect.Ns()})
+			CancelOnDisconnectNs: s.CancelOnDisconnect.Ns(), OrdersPerSecond: s.OrdersPerSecond, OrderBurst: s.OrderBurst,
+			RetainMessages: s.RetainMessages})
 	}
 	for i := range l.Venues {
 		v := venueConfig(&l.Venues[i])
@@ -69,7 +70,7 @@ func venueConfig(v *config.Venue) engine.VenueConfig {
 func NewMachine(l *config.Lane) (app.Machine, error) { return newMachine(l, nil, nil) }
 
 func newBook(l *config.Lane, log *orderLog) (*book.Book, error) {
-	cfg := book.Config{FlowsMax: max(64, len(l.Sessions))}
+	cfg := book.Config{FlowsMax: max(64, len(l.Sessions)), ClOrdIDWindow: clOrdIDWindow(len(l.Sessions))}
 	for _, s := range l.Symbols {
 		cfg.Symbols = append(cfg.Symbols, s.ID)
 	}
@@ -80,7 +81,7 @@ func newBook(l *config.Lane, log *orderLog) (*book.Book, error) {
 }
 
 func newGateway(l *config.Lane) (*gateway.Gateway, error) {
-	cfg := gateway.Config{Sessions: len(l.Sessions), Limits: limitsOf(&l.Risk),
+	cfg := gateway.Config{Sessions: len(l.Sessions), ClOrdIDWindow: clOrdIDWindow(len(l.Sessions)), Limits: limitsOf(&l.Risk),
 		SessionLimits: map[uint32]*gateway.Limits{}, AccountLimits: map[uint32]*gateway.Limits{}}
 	for i := range l.Sessions {
 		cfg.SessionLimits[uint32(i)] = limitsOf(&l.Sessions[i].Risk)
@@ -110,4 +111,14 @@ func limitsOf(r *config.Risk) *gateway.Limits {
 		limits[l] = value
 	})
 	return &limits
+}
+
+// clOrdIDWindow is how much reordering of ClOrdIDs each of so many sessions may
+// show: a bit each, and all of them together stay at 32 MiB.
+func clOrdIDWindow(sessions int) int {
+	window := 1 << 18
+	for window > 1<<12 && window*sessions > 1<<28 {
+		window /= 2
+	}
+	return window
 }
