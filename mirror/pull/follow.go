@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"onebeat/engine/app"
+	"onebeat/mirror/lane"
 	"onebeat/mirror/ring"
 	"onebeat/mirror/stream"
 )
@@ -20,6 +22,54 @@ const (
 // errBetter means that another source has more.
 var errBetter = errors.New("another source has more of the log")
 
+// writerElsewhere means that another source is the lane's writer: that is the one
+// to follow, which counts what its copies hold.
+type writerElsewhere struct{ at int }
+
+func (w *writerElsewhere) Error() string { return "another source is the lane's writer" }
+
+// lookForWriter compares the lane's writer with who is followed. A writer that
+// cannot be followed is tried again after a while.
+func (p *Puller) lookForWriter(source Source) error {
+	if p.writer == 0 || p.writer == source.Node || time.Since(p.wentAt) < lookEvery {
+		return nil
+	}
+	for i, other := range p.o.Sources {
+		if other.Node == p.writer {
+			p.wentAt = time.Now()
+			return &writerElsewhere{i}
+		}
+	}
+	return nil
+}
+
+// askWriter asks a source that was just connected who the writer is.
+func (p *Puller) askWriter(c *stream.Client) error {
+	lanes, err := c.Status()
+	for _, l := range lanes {
+		if l.Lane == p.o.Lane {
+			p.writer = l.Writer
+		}
+	}
+	return err
+}
+
+// noteWriter takes the writer from an epoch's record.
+func (p *Puller) noteWriter(records []byte, position uint64) {
+	for n := 0; n < len(records); {
+		var rec app.Record
+		end, state := ring.Decode(records[n:], position+uint64(n), &rec)
+		if state != ring.Found {
+			return // it was checked: never
+		}
+		var l lane.Record
+		if rec.Type == app.RecordEpoch && l.Parse(rec.Payload) {
+			p.writer = l.Writer
+		}
+		n = int(end - position)
+	}
+}
+
 // follow is one connection. moved: records came by it.
 func (p *Puller) follow(ctx context.Context, source Source) (moved bool, err error) {
 	c, err := stream.Dial(ctx, source.Address, source.Node, p.client())
@@ -30,6 +80,12 @@ func (p *Puller) follow(ctx context.Context, source Source) (moved bool, err err
 	defer cancel(nil)
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() }) // ends what waits for it
 	defer stop()
+	if err = p.askWriter(c); err == nil {
+		err = p.lookForWriter(source)
+	}
+	if err != nil {
+		return false, errors.Join(err, c.Close())
+	}
 	log, err := c.Log(stream.LogRequest{Lane: p.o.Lane, From: p.ring.Tail(), Last: p.last, Epoch: p.epoch, Follow: true,
 		Compress: p.o.Compress, Copy: true, RateBytes: p.o.RateBytes, Identity: p.identity})
 	if err != nil {
@@ -51,6 +107,9 @@ func (p *Puller) follow(ctx context.Context, source Source) (moved bool, err err
 		if chunk, err = log.Next(); err == nil {
 			moved = moved || len(chunk.Records) > 0
 			err = p.take(ctx, &chunk)
+		}
+		if err == nil && chunk.End() >= chunk.Safe {
+			err = p.lookForWriter(source) // not while old epochs come
 		}
 	}
 	if errors.Is(context.Cause(ctx), errBetter) {
@@ -81,6 +140,9 @@ func (p *Puller) take(ctx context.Context, chunk *stream.Chunk) error {
 		records, position = records[n:], position+uint64(n)
 	}
 	if len(chunk.Records) > 0 {
+		if chunk.Last.Epoch() != p.epoch {
+			p.noteWriter(chunk.Records, chunk.Position)
+		}
 		p.last, p.epoch = chunk.Last, chunk.Last.Epoch()
 		p.seen.Store(p.epoch)
 	}

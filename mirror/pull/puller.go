@@ -58,7 +58,9 @@ type Puller struct {
 	last     stream.RecordHead // the record before the ring's tail; zero: there is none
 	epoch    uint32            // of it, or of the snapshot that the log goes on from
 	identity archive.Identity
-	base     uint64 // where the ring began
+	writer   uint8     // node that writes the lane, as far as known; 0: it is not
+	wentAt   time.Time // to the writer, last
+	base     uint64    // where the ring began
 	follower *archive.Follower
 	stop     context.CancelFunc // of the follower
 	ended    chan error
@@ -242,6 +244,11 @@ func (p *Puller) Run(ctx context.Context) error {
 		}
 		if moved {
 			tries, lacking = 0, 0
+		}
+		var elsewhere *writerElsewhere
+		if errors.As(err, &elsewhere) {
+			at, tries = elsewhere.at, 0
+			continue
 		}
 		again, local := p.settle(ctx, source, err, &lacking)
 		if local != nil {

@@ -60,6 +60,7 @@ type setting struct {
 	alter                map[string]func(app.Machine) app.Machine
 	witness              bool   // arbitration witness
 	etcd                 string // endpoint of a member: arbitration etcd
+	certificates         string // directory of those of streams
 	tcp                  map[int][]uint16
 }
 
@@ -117,6 +118,8 @@ func (w *world) start(place string) error {
 		n.closer = append(n.closer, func(stop func()) func() error {
 			return func() error { stop(); return nil }
 		}(n.runCatchers()))
+		stopCopies := n.runCopies()
+		n.closer = append(n.closer, func() error { stopCopies(); return nil })
 		return nil
 	})
 }

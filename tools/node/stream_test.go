@@ -35,7 +35,7 @@ func streamed(t *testing.T, s setting, snapshots bool) setting {
 		t.Fatal(err)
 	}
 	files := map[string][]byte{"authority.crt": authority}
-	for node := range 3 {
+	for node := range 4 {
 		c, k, err := a.Issue(uint8(node+1), time.Hour)
 		if err != nil {
 			t.Fatal(err)
@@ -47,6 +47,7 @@ func streamed(t *testing.T, s setting, snapshots bool) setting {
 			t.Fatal(err)
 		}
 	}
+	s.certificates = dir
 	s.sections += fmt.Sprintf("[stream]\nlisten = \"10.10.0.$NODE:%d\"\ncertificate = \"%s/node-$NODE.crt\"\nkey = \"%s/node-$NODE.key\"\nauthorities = \"%s/authority.crt\"\nsalvage = \"10s\"\n",
 		streamPort, dir, dir, dir)
 	s.link += fmt.Sprintf("peer_stream = \"10.10.0.$PEER:%d\"\npeer_mirrord = \"10.10.0.$PEER:%d\"\n", streamPort, streamPort+1)
