@@ -36,8 +36,9 @@ const (
 	DefaultFrameBytes = 2048
 
 	// A queue whose last socket was just closed stays busy while the kernel
-	// tears it down in the background: 24-58 ms measured.
-	rebindTimeout = 500 * time.Millisecond
+	// tears it down in the background: 24-58 ms measured, and beyond 500 ms where
+	// the machine has no core to spare for that.
+	rebindTimeout = 3 * time.Second
 	rebindPause   = 5 * time.Millisecond
 )
 

@@ -109,6 +109,9 @@ func (r *run) collect(l *laneRun) (*Logs, error) {
 			return nil, err
 		}
 	}
+	if r.witnessed != nil {
+		logs.Seen, logs.SeenAll = r.witnessed.epochs()
+	}
 	for _, m := range l.marks {
 		logs.Marks = append(logs.Marks, *m)
 	}

@@ -61,6 +61,10 @@ type Logs struct {
 	// CutOff: the old writer was alive and cut off, and may have taken orders
 	// into its ring that it never answered.
 	CutOff bool
+	// Seen are the epochs that the committed log tells of; nil: nobody read it.
+	Seen []EpochSeen
+	// SeenAll: no part of that log was missed.
+	SeenAll bool
 	// MayLose: under policy none what a host's death loses is counted and no problem.
 	MayLose bool
 }
@@ -97,6 +101,10 @@ type Verdict struct {
 	// FalseFailovers the changes of writer among them: two epochs each.
 	UnexplainedEpochs int64 `json:"unexplained_epochs"`
 	FalseFailovers    int64 `json:"false_failovers"`
+
+	// WentAlone counts the times that no fault explains in which a writer went on
+	// without a standby that did not answer for as long as it waits.
+	WentAlone int64 `json:"went_alone,omitempty"`
 
 	// Histories counts the sessions whose history was found linearizable.
 	Histories int `json:"histories"`
@@ -156,6 +164,7 @@ func (v *Verdict) add(w *Verdict) {
 	v.DualActiveNs += w.DualActiveNs
 	v.UnexplainedEpochs += w.UnexplainedEpochs
 	v.FalseFailovers += w.FalseFailovers
+	v.WentAlone += w.WentAlone
 	v.Histories += w.Histories
 	v.Problems = append(v.Problems, w.Problems...)
 }

@@ -34,13 +34,19 @@ type Mark struct {
 	ActiveNs    int64 // when its engine became ACTIVE
 	Why         string
 	InSyncNs    int64 // when the lane had a standby again
-	Problem     string
+	// EndEpoch is the lane's when what followed was over; 0: until the next mark.
+	EndEpoch uint32
+	Problem  string
 }
 
 // epochsEach is what a failover takes: the new writer alone, then in sync again.
 const epochsEach = 2
 
 func (v *Verdict) judgeEpochs(logs *Logs) {
+	if logs.Seen != nil {
+		v.judgeSeen(logs)
+		return
+	}
 	from, explained := logs.StartEpoch, uint32(0)
 	account := func(until uint32, what string) {
 		if beyond := int64(until) - int64(from) - int64(explained); beyond > 0 {

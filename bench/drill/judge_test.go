@@ -242,3 +242,40 @@ func TestSummaryAddsLanesAndRuns(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// Where the log was read to its end it tells of every epoch: what no harm explains
+// is an alarm, one that it knows nothing of a problem.
+func TestJudgeSeen(t *testing.T) {
+	logs := func() *Logs {
+		l := clean()
+		l.StartEpoch, l.Survivor.Epoch, l.SeenAll = 2, 12, true
+		l.Marks = []Mark{
+			{AtNs: 40 * msNs, What: "kill", Moves: Either, Epoch: 4, EndEpoch: 6, Writer: macA},
+			{AtNs: 90 * msNs, What: "disk", Moves: Either, Epoch: 8, EndEpoch: 8, Writer: macB},
+		}
+		l.Seen = []EpochSeen{{1, 1, 1}, {2, 1, 2}, {3, 1, 1}, {4, 1, 2}, {5, 2, 1}, {6, 2, 2}, {7, 1, 1}, {8, 1, 2}, {9, 1, 1}, {10, 1, 2}, {11, 2, 1}, {12, 2, 2}}
+		return l
+	}
+	l := logs()
+	var v Verdict
+	v.judgeEpochs(l)
+	if !v.OK() || v.FalseFailovers != 2 || v.WentAlone != 2 || v.UnexplainedEpochs != 0 {
+		t.Errorf("%+v", v)
+	}
+	l.Seen = append(l.Seen[:8:8], l.Seen[9:]...) // epoch 9
+	v = Verdict{}
+	if v.judgeEpochs(l); v.UnexplainedEpochs != 1 || v.OK() {
+		t.Errorf("%+v", v)
+	}
+	l.SeenAll = false
+	v = Verdict{}
+	if v.judgeEpochs(l); !v.OK() {
+		t.Errorf("%+v", v)
+	}
+	l = logs()
+	l.Seen = append(l.Seen[:4:4], l.Seen[5:]...) // epoch 5: a claim that the kill left without a record
+	v = Verdict{}
+	if v.judgeEpochs(l); !v.OK() {
+		t.Errorf("%+v", v)
+	}
+}

@@ -117,7 +117,7 @@ func (r *run) setDead(place string, dead bool) {
 }
 
 func (r *run) play() (*RunResult, error) {
-	steps := []func() error{r.prepareSoak, r.startNodes, r.startLoads, r.waitFlow, func() error { return r.lead(r.o.Duration / 2) },
+	steps := []func() error{r.prepareSoak, r.startNodes, r.startDaemons, r.startLoads, r.waitFlow, func() error { return r.lead(r.o.Duration / 2) },
 		r.waitReady, func() error { return r.fault.course(r) }, func() error { return r.rest(r.o.Duration / 2) }, r.endLoads}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -125,6 +125,11 @@ func (r *run) play() (*RunResult, error) {
 		}
 	}
 	time.Sleep(settle)
+	if r.witnessed != nil {
+		if err := r.witnessed.finish(); err != nil {
+			return nil, err
+		}
+	}
 	res := &RunResult{Soaked: r.soaked}
 	for i, l := range r.lanes {
 		logs, err := r.collect(l)
@@ -132,9 +137,7 @@ func (r *run) play() (*RunResult, error) {
 			return nil, err
 		}
 		v := Judge(logs)
-		if err := r.endSoak(&v, logs); err != nil {
-			return nil, err
-		}
+		r.endSoak(&v, logs)
 		if len(r.lanes) > 1 {
 			v.prefix(fmt.Sprintf("lane %d: ", l.ID))
 		}
@@ -169,7 +172,7 @@ func (r *run) begin(place string) (err error) {
 
 // startNodes starts arbiter, venue and nodes and waits for every lane's roles.
 func (r *run) startNodes() error {
-	if err := errors.Join(r.scene.Write(), writeArbiterKey(r.lab)); err != nil {
+	if err := errors.Join(r.scene.Write(), writeArbiterKey(r.lab), r.divideArchiving()); err != nil {
 		return err
 	}
 	if err := r.startArbiter(); err != nil {
@@ -330,6 +333,11 @@ func (r *run) stopAll() error {
 	for _, place := range append(r.lab.Nodes(), lab.Venue, lab.Witness) {
 		if !slices.Contains(order, place) {
 			order = append(order, place)
+		}
+	}
+	for name := range r.processes {
+		if !slices.Contains(order, name) {
+			order = append(order, name)
 		}
 	}
 	var errs []error

@@ -30,6 +30,7 @@ type Soaked struct {
 	StandbyKills int `json:"standby_kills"`
 	FullDisks    int `json:"full_disks"`
 	CutFiles     int `json:"cut_files"`
+	DaemonKills  int `json:"daemon_kills"` // of mirror daemons, half of them archivers
 	// Laps counts how often the reader went on in the archive, Missed the bytes that
 	// neither ring nor archive had for it any more: a disk was full meanwhile.
 	Laps   uint64 `json:"laps"`
@@ -40,8 +41,8 @@ type Soaked struct {
 
 func (s *Soaked) String() string {
 	return fmt.Sprintf("soak with seed %d, policy %s: %d records (%d MiB) read once each by another process, %d orders; "+
-		"%d kills of the primary, %d of the standby, %d full disks, %d cut files; the reader went on in the archive %d times and missed %d bytes; acknowledged and lost: %d",
-		s.Seed, s.Policy, s.Records, s.LogBytes>>20, s.Orders, s.PrimaryKills, s.StandbyKills, s.FullDisks, s.CutFiles, s.Laps, s.Missed, s.AckedLost)
+		"%d kills of the primary, %d of the standby, %d of mirror daemons, %d full disks, %d cut files; the reader went on in the archive %d times and missed %d bytes; acknowledged and lost: %d",
+		s.Seed, s.Policy, s.Records, s.LogBytes>>20, s.Orders, s.PrimaryKills, s.StandbyKills, s.DaemonKills, s.FullDisks, s.CutFiles, s.Laps, s.Missed, s.AckedLost)
 }
 
 // soaking is a soak under way.
@@ -79,7 +80,7 @@ func (r *run) soak() error {
 		return err
 	}
 	s.witn = w
-	harms := []func() error{s.killWriter, s.killWriter, s.killOther, s.fillDisk, s.cutFile}
+	harms := []func() error{s.killWriter, s.killWriter, s.killOther, s.killDaemon, s.fillDisk, s.cutFile}
 	for w.records() < uint64(r.o.Records) {
 		err := harms[s.rng.IntN(len(harms))]()
 		if err == nil {
@@ -134,7 +135,10 @@ func (s *soaking) comeBack(l *laneRun, place string, m *Mark) error {
 	if err := s.restartAny(place); err != nil {
 		return err
 	}
-	return l.waitInSync(s.run, m)
+	err := l.waitInSync(s.run, m)
+	writer, _ := l.serving()
+	m.EndEpoch = l.word(writer).Epoch()
+	return err
 }
 
 // restartAny starts a dead node and waits until its engine has a part again,
@@ -174,8 +178,7 @@ func (r *run) restartAny(place string) error {
 // fillDisk takes all room on a node's disk away for a while.
 func (s *soaking) fillDisk() error {
 	place := []string{lab.NodeA, lab.NodeB}[s.rng.IntN(2)]
-	l := s.lanes[0]
-	l.mark(place+"'s disk is full", Either, soakEpochs)
+	s.aside(place + "'s disk is full")
 	s.result.FullDisks++
 	d := s.disks[place]
 	if err := d.fill(); err != nil {
@@ -204,24 +207,30 @@ func (s *soaking) cutFile() error {
 		return err
 	}
 	<-s.processes[other].done
+	if other == byDaemon { // who writes that file
+		if err := s.endDaemon(other); err != nil {
+			return err
+		}
+	}
 	if err := s.disks[other].cut(s.rng); err != nil {
 		return err
 	}
 	s.result.CutFiles++
+	if other == byDaemon {
+		if err := s.beginDaemon(other); err != nil {
+			return err
+		}
+	}
 	return s.comeBack(l, other, m)
 }
 
-// endSoak has the reader come to the log's end and adds what it knows.
-func (r *run) endSoak(v *Verdict, logs *Logs) error {
+// endSoak adds what the reader knows.
+func (r *run) endSoak(v *Verdict, logs *Logs) {
 	if r.witnessed == nil {
-		return nil
-	}
-	if err := r.witnessed.finish(); err != nil {
-		return err
+		return
 	}
 	r.witnessed.judge(v, logs, r.soaked)
-	r.say("%v", r.soaked)
-	return nil
+	r.say("%v; outside of all harms the writer changed %d times and went on alone %d times", r.soaked, v.FalseFailovers, v.WentAlone)
 }
 
 // courseMax is how long a course may take: the load is due as long.

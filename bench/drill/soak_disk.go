@@ -140,7 +140,8 @@ func soakSections(l *lab.Lab, node, link *strings.Builder) {
 		l.RunDir, soakSegment, soakRetain, soakSnapshots)
 	fmt.Fprintf(node, "[stream]\nlisten = \"%s:%d\"\ncertificate = \"node-$NODE.crt\"\nkey = \"node-$NODE.key\"\nauthorities = \"authority.crt\"\nsalvage = %q\n",
 		soakLinkAddress("$NODE"), soakStreamPort, soakSalvage)
-	fmt.Fprintf(link, "peer_stream = \"%s:%d\"\n", soakLinkAddress("$PEER"), soakStreamPort)
+	fmt.Fprintf(node, "[mirrord]\nlisten = \"%s:%d\"\n", soakLinkAddress("$NODE"), soakMirrordPort)
+	fmt.Fprintf(link, "peer_stream = \"%s:%d\"\npeer_mirrord = \"%s:%d\"\n", soakLinkAddress("$PEER"), soakStreamPort, soakLinkAddress("$PEER"), soakMirrordPort)
 }
 
 // soakLinkAddress is a node's on the cable between the two.

@@ -13,6 +13,7 @@ import (
 	"onebeat/engine/fixp"
 	"onebeat/engine/sbe"
 	"onebeat/mirror/archive"
+	"onebeat/mirror/lane"
 	"onebeat/mirror/reader"
 	"onebeat/tools/config"
 	"onebeat/tools/node"
@@ -36,6 +37,7 @@ type witness struct {
 	missed  uint64
 	first   uint64 // position of the first record
 	started bool
+	seen    []EpochSeen // rising
 }
 
 func startWitnessing(ctx context.Context, r *run) (*witness, error) {
@@ -99,6 +101,9 @@ func (w *witness) see(rec *app.Record) error {
 		w.first, w.started = rec.Position, true
 	}
 	w.last, w.epoch = rec.Position, rec.Epoch
+	if rec.Type == app.RecordEpoch {
+		w.seeEpoch(rec)
+	}
 	if rec.Type != app.RecordMessage {
 		return nil
 	}
@@ -106,6 +111,20 @@ func (w *witness) see(rec *app.Record) error {
 		w.orders[sbe.AsNewOrderSingle(block).ClOrdID()]++
 	}
 	return nil
+}
+
+func (w *witness) seeEpoch(rec *app.Record) {
+	var l lane.Record
+	if n := len(w.seen); l.Parse(rec.Payload) && (n == 0 || w.seen[n-1].Epoch < l.Epoch) {
+		w.seen = append(w.seen, EpochSeen{l.Epoch, l.Writer, l.Count()})
+	}
+}
+
+// epochs returns what the log said of them, and whether all of it was read.
+func (w *witness) epochs() (seen []EpochSeen, all bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen, w.missed == 0
 }
 
 // finish ends it at the log's end.
