@@ -89,6 +89,9 @@ type request struct {
 
 // check runs the checks; false: the request was refused, and is answered.
 func (g *Gateway) check(r *request) bool {
+	if g.unchecked {
+		return true
+	}
 	limits := g.limitsOf(r.session, r.position)
 	c := g.checkStanding(r, limits)
 	if c == CheckCount {

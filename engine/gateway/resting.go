@@ -25,7 +25,7 @@ func (p *Position) root(side sbe.Side) *uint32 {
 // its own, or that of a replace under way. Who never rests is in none.
 func (g *Gateway) rest(i uint32) {
 	o, n := &g.orders[i], &g.nodes[i]
-	if o.ordType != sbe.OrdTypeLimit || o.tif != sbe.TimeInForceDay || !o.open() {
+	if o.ordType != sbe.OrdTypeLimit || o.tif != sbe.TimeInForceDay || !o.open() || g.unchecked {
 		return
 	}
 	n.ticks = o.priceTicks
