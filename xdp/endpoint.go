@@ -30,7 +30,13 @@ const (
 	atUDPDst    = 36
 	headerBytes = 42
 
+	atIPv6Next      = 20
+	atIPv6Dst       = 38
+	atIPv6UDPDst    = 56
+	ipv6HeaderBytes = 62
+
 	ethIPv4 = 0x0800
+	ethIPv6 = 0x86dd
 	ethVLAN = 0x8100
 	ipUDP   = 17
 )
@@ -53,8 +59,8 @@ func NewEndpoint(iface Interface, mode Mode, ip netip.Addr, ports ...uint16) (*E
 }
 
 func newEndpoint(iface Interface, mode Mode, vlan frame.VLAN, ip netip.Addr, ports ...uint16) (*Endpoint, error) {
-	if !ip.Is4() || len(ports) == 0 {
-		return nil, fmt.Errorf("endpoint on %s: want an IPv4 address and at least one port, have %s %v", iface.Name, ip, ports)
+	if !ip.IsValid() || len(ports) == 0 {
+		return nil, fmt.Errorf("endpoint on %s: want an address and at least one port, have %s %v", iface.Name, ip, ports)
 	}
 	if err := CheckPrivileges(); err != nil {
 		return nil, err
@@ -70,7 +76,7 @@ func newEndpoint(iface Interface, mode Mode, vlan frame.VLAN, ip netip.Addr, por
 	}
 	e.prog, err = ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "ob_endpoint", Type: ebpf.XDP, License: "Dual BSD/GPL",
-		Instructions: endpointProgram(e.sockets.FD(), vlan, ip.As4(), ports),
+		Instructions: endpointProgram(e.sockets.FD(), vlan, ip.As16(), ports),
 	})
 	if err != nil {
 		return nil, errors.Join(explainLoad("load endpoint program", err), e.Close())
@@ -135,7 +141,7 @@ func OpenEndpoint(o Options, ip netip.Addr, ports ...uint16) (*Socket, error) {
 
 // endpointProgram is small enough to be written out; the order and link NICs'
 // programs are C, in bpf/.
-func endpointProgram(mapFD int, vlan frame.VLAN, ip [4]byte, ports []uint16) asm.Instructions {
+func endpointProgram(mapFD int, vlan frame.VLAN, ip frame.IP, ports []uint16) asm.Instructions {
 	const pass, take = "pass", "take"
 	tag := int16(vlan.Bytes())
 	p := asm.Instructions{
@@ -143,7 +149,7 @@ func endpointProgram(mapFD int, vlan frame.VLAN, ip [4]byte, ports []uint16) asm
 		asm.LoadMem(asm.R2, asm.R1, mdData, asm.Word),
 		asm.LoadMem(asm.R3, asm.R1, mdDataEnd, asm.Word),
 		asm.Mov.Reg(asm.R4, asm.R2),
-		asm.Add.Imm(asm.R4, headerBytes+int32(tag)),
+		asm.Add.Imm(asm.R4, int32(ip.HeaderBytes())+int32(tag)),
 		asm.JGT.Reg(asm.R4, asm.R3, pass),
 	}
 	if vlan != 0 {
@@ -154,7 +160,28 @@ func endpointProgram(mapFD int, vlan frame.VLAN, ip [4]byte, ports []uint16) asm
 			asm.And.Imm(asm.R5, wire16(0x0fff)), // without the priority
 			asm.JNE.Imm(asm.R5, wire16(uint16(vlan)), pass))
 	}
-	p = append(p,
+	if ip.Is4() {
+		p = append(p, toIPv4(tag, ip.As4(), pass)...)
+	} else {
+		p = append(p, toIPv6(tag, ip, pass)...)
+	}
+	for _, port := range ports {
+		p = append(p, asm.JEq.Imm(asm.R5, wire16(port), take))
+	}
+	return append(p,
+		asm.Mov.Imm(asm.R0, xdpPass).WithSymbol(pass),
+		asm.Return(),
+		asm.LoadMapPtr(asm.R1, mapFD).WithSymbol(take),
+		asm.LoadMem(asm.R2, asm.R6, mdQueue, asm.Word),
+		asm.Mov.Imm(asm.R3, xdpPass), // verdict when the slot is empty
+		asm.FnRedirectMap.Call(),
+		asm.Return(),
+	)
+}
+
+// toIPv4 jumps to pass unless a frame is a datagram to ip, and loads its port.
+func toIPv4(tag int16, ip [4]byte, pass string) asm.Instructions {
+	return asm.Instructions{
 		asm.LoadMem(asm.R5, asm.R2, tag+atEtherType, asm.Half),
 		asm.JNE.Imm(asm.R5, wire16(ethIPv4), pass),
 		asm.LoadMem(asm.R5, asm.R2, tag+atIPVersion, asm.Byte),
@@ -168,17 +195,24 @@ func endpointProgram(mapFD int, vlan frame.VLAN, ip [4]byte, ports []uint16) asm
 		// 32-bit compare: a 64-bit one would sign-extend the address
 		asm.JNE.Imm32(asm.R5, wire32(ip), pass),
 		asm.LoadMem(asm.R5, asm.R2, tag+atUDPDst, asm.Half),
-	)
-	for _, port := range ports {
-		p = append(p, asm.JEq.Imm(asm.R5, wire16(port), take))
 	}
-	return append(p,
-		asm.Mov.Imm(asm.R0, xdpPass).WithSymbol(pass),
-		asm.Return(),
-		asm.LoadMapPtr(asm.R1, mapFD).WithSymbol(take),
-		asm.LoadMem(asm.R2, asm.R6, mdQueue, asm.Word),
-		asm.Mov.Imm(asm.R3, xdpPass), // verdict when the slot is empty
-		asm.FnRedirectMap.Call(),
-		asm.Return(),
-	)
+}
+
+// toIPv6 is toIPv4 for IPv6 without extension headers.
+func toIPv6(tag int16, ip frame.IP, pass string) asm.Instructions {
+	p := asm.Instructions{
+		asm.LoadMem(asm.R5, asm.R2, tag+atEtherType, asm.Half),
+		asm.JNE.Imm(asm.R5, wire16(ethIPv6), pass),
+		asm.LoadMem(asm.R5, asm.R2, tag+atIPVersion, asm.Byte),
+		asm.And.Imm(asm.R5, 0xf0),
+		asm.JNE.Imm(asm.R5, 0x60, pass),
+		asm.LoadMem(asm.R5, asm.R2, tag+atIPv6Next, asm.Byte),
+		asm.JNE.Imm(asm.R5, ipUDP, pass),
+	}
+	for i := int16(0); i < 16; i += 4 {
+		p = append(p,
+			asm.LoadMem(asm.R5, asm.R2, tag+atIPv6Dst+i, asm.Word),
+			asm.JNE.Imm32(asm.R5, wire32([4]byte(ip[i:])), pass))
+	}
+	return append(p, asm.LoadMem(asm.R5, asm.R2, tag+atIPv6UDPDst, asm.Half))
 }

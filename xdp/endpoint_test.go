@@ -26,7 +26,7 @@ func testEndpointProgram(t *testing.T, vlan frame.VLAN) {
 		t.Fatal(err)
 	}
 	defer sockets.Close()
-	ins := endpointProgram(sockets.FD(), vlan, ip, []uint16{4001, 50000})
+	ins := endpointProgram(sockets.FD(), vlan, frame.IPv4(ip), []uint16{4001, 50000})
 	for i := range ins {
 		if i+1 < len(ins) && ins[i+1].IsBuiltinCall() {
 			ins[i].Constant = taken
@@ -94,6 +94,62 @@ func testEndpointProgram(t *testing.T, vlan frame.VLAN) {
 	}
 }
 
+func TestEndpointProgramIPv6(t *testing.T) {
+	needRoot(t)
+	for _, vlan := range []frame.VLAN{0, 77} {
+		ip := frame.IP{0: 0xfd, 7: 0x80, 15: 200}
+		sockets, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sockets.Close()
+		ins := endpointProgram(sockets.FD(), vlan, ip, []uint16{4001, 50000})
+		const taken = 1 // as in testEndpointProgram
+		for i := range ins {
+			if i+1 < len(ins) && ins[i+1].IsBuiltinCall() {
+				ins[i].Constant = taken
+			}
+		}
+		prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, License: "Dual BSD/GPL", Instructions: ins})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer prog.Close()
+		datagram := func(dst frame.IP, port uint16, change func(b []byte)) []byte {
+			var headers frame.Template
+			b := make([]byte, frame.IPv6HeaderBytes+16)
+			headers.Put(b, &frame.Endpoint{IP: frame.IP{0: 0xfd, 15: 1}}, 99, &frame.Endpoint{IP: dst, Port: port}, 16)
+			change(b)
+			return b
+		}
+		same := func([]byte) {}
+		for _, c := range []struct {
+			name    string
+			b       []byte
+			verdict uint32
+		}{
+			{"first port", datagram(ip, 4001, same), taken},
+			{"second port", datagram(ip, 50000, same), taken},
+			{"a traffic class", datagram(ip, 50000, func(b []byte) { b[14] = 0x6a }), taken},
+			{"other port", datagram(ip, 4002, same), xdpPass},
+			{"other host", datagram(frame.IP{0: 0xfd, 7: 0x80, 15: 201}, 4001, same), xdpPass},
+			{"other network", datagram(frame.IP{0: 0xfd, 7: 0x81, 15: 200}, 4001, same), xdpPass},
+			{"fragment", datagram(ip, 4001, func(b []byte) { b[20] = 44 }), xdpPass},
+			{"ICMPv6", datagram(ip, 4001, func(b []byte) { b[20] = 58 }), xdpPass},
+			{"version", datagram(ip, 4001, func(b []byte) { b[14] = 0x45 }), xdpPass},
+			{"IPv4", datagram(ip, 4001, func(b []byte) { b[12], b[13] = 8, 0 }), xdpPass},
+			{"truncated", datagram(ip, 4001, same)[:61], xdpPass},
+			{"headers only", datagram(ip, 4001, same)[:62], taken},
+		} {
+			b := append(append([]byte(nil), c.b...), make([]byte, vlan.Bytes())...)
+			verdict, err := prog.Run(&ebpf.RunOptions{Data: b[:vlan.Tag(b, len(c.b))]})
+			if err != nil || verdict != c.verdict {
+				t.Errorf("VLAN %d, %s: verdict %d, want %d (%v)", vlan, c.name, verdict, c.verdict, err)
+			}
+		}
+	}
+}
+
 func TestEndpointErrors(t *testing.T) {
 	l := newLab(t, 1)
 	l.in(0, func() {
@@ -102,8 +158,8 @@ func TestEndpointErrors(t *testing.T) {
 		if _, err := NewEndpoint(iface, ModeNative, labIPs[0]); err == nil {
 			t.Error("no port accepted")
 		}
-		if _, err := NewEndpoint(iface, ModeNative, netip.MustParseAddr("::1"), 1); err == nil {
-			t.Error("IPv6 accepted")
+		if _, err := NewEndpoint(iface, ModeNative, netip.Addr{}, 1); err == nil {
+			t.Error("no address accepted")
 		}
 		e, err := NewEndpoint(iface, ModeNative, labIPs[0], 1)
 		l.must(err)

@@ -9,18 +9,25 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"onebeat/xdp/frame"
 	"onebeat/xdp/publish"
 )
 
 // Key tells whose a received frame is; false: nobody's.
 type Key func(frame []byte) (key uint32, ok bool)
 
-// DestinationKey is the IPv4 address a frame is for, in the wire's order.
-func DestinationKey(frame []byte) (uint32, bool) {
-	if len(frame) < headerBytes {
+// DestinationKey is the AddressKey of the address a frame is for.
+func DestinationKey(b []byte) (uint32, bool) {
+	if len(b) < headerBytes {
 		return 0, false
 	}
-	return AddressKey([4]byte(frame[atIPDst : atIPDst+4])), true
+	if b[atIPVersion]>>4 != 6 {
+		return binary.BigEndian.Uint32(b[atIPDst:]), true
+	}
+	if len(b) < ipv6HeaderBytes {
+		return 0, false
+	}
+	return ipv6Key(b[atIPv6Dst:]), true
 }
 
 // TaggedDestinationKey is DestinationKey where every frame has an 802.1Q tag.
@@ -32,8 +39,22 @@ func TaggedDestinationKey(frame []byte) (uint32, bool) {
 	return DestinationKey(frame[tagBytes:])
 }
 
-// AddressKey is the key of frames to an address.
-func AddressKey(ip [4]byte) uint32 { return binary.BigEndian.Uint32(ip[:]) }
+// AddressKey is the key of frames to an address. Two IPv6 addresses may have the
+// same one, which NewMux refuses.
+func AddressKey(ip frame.IP) uint32 {
+	if ip.Is4() {
+		four := ip.As4()
+		return binary.BigEndian.Uint32(four[:])
+	}
+	return ipv6Key(ip[:])
+}
+
+// ipv6Key mixes the words of an address: neither its network nor its host alone.
+func ipv6Key(b []byte) uint32 {
+	const odd = 0x9e3779b1
+	be := binary.BigEndian
+	return ((be.Uint32(b)*odd+be.Uint32(b[4:]))*odd+be.Uint32(b[8:]))*odd + be.Uint32(b[12:])
+}
 
 // ByteKey is one byte of a frame, counted from the destination MAC on.
 func ByteKey(at int) Key {

@@ -183,7 +183,7 @@ func TestMuxRefusals(t *testing.T) {
 	}
 	tagged := make([]byte, 46)
 	copy(tagged[34:], []byte{10, 0, 0, 9})
-	if k, ok := TaggedDestinationKey(tagged); !ok || k != AddressKey([4]byte{10, 0, 0, 9}) {
+	if k, ok := TaggedDestinationKey(tagged); !ok || k != AddressKey(frame.IPv4([4]byte{10, 0, 0, 9})) {
 		t.Errorf("behind a tag: key %x", k)
 	}
 	if k, ok := DestinationKey(make([]byte, 41)); ok {

@@ -20,7 +20,7 @@ const (
 // Resolve finds the MAC that frames to ip must carry when they leave through
 // the interface: that of ip itself, or of the gateway towards it. The kernel's
 // neighbour table answers; when it does not know, a datagram to the discard
-// port makes it ask.
+// port makes it ask. Over IPv6 it is asked past the kernel, which may have none.
 func Resolve(ifaceName string, ip netip.Addr, timeout time.Duration) ([6]byte, error) {
 	iface, err := Inspect(ifaceName)
 	if err != nil {
@@ -28,6 +28,9 @@ func Resolve(ifaceName string, ip netip.Addr, timeout time.Duration) ([6]byte, e
 	}
 	if !iface.Up {
 		return [6]byte{}, iface.Check(Need{})
+	}
+	if !ip.Is4() {
+		return ResolveDirect(iface, 0, nextHop6(iface, ip), timeout)
 	}
 	hop, err := nextHop(iface, ip)
 	if err != nil {
@@ -71,6 +74,21 @@ func nextHop(iface Interface, ip netip.Addr) (netip.Addr, error) {
 		return ip, nil
 	}
 	return netip.Addr{}, noRoute(iface, ip)
+}
+
+// nextHop6 is nextHop of IPv6: where the kernel knows no gateway, or no IPv6 at all,
+// ip is a host of the interface's own network.
+func nextHop6(iface Interface, ip netip.Addr) netip.Addr {
+	routes, err := netlink.RouteGetWithOptions(ip.AsSlice(), &netlink.RouteGetOptions{OifIndex: iface.Index})
+	if err != nil {
+		return ip
+	}
+	for _, r := range routes {
+		if gateway, ok := netip.AddrFromSlice(r.Gw); ok && r.LinkIndex == iface.Index {
+			return gateway
+		}
+	}
+	return ip
 }
 
 func noRoute(iface Interface, ip netip.Addr) error {

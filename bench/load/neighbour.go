@@ -14,11 +14,11 @@ import (
 // answers of a new primary already carry its address; this is for a primary
 // that announces itself when nothing reaches the old one any more.
 func (r *runner) watchNeighbour(nic xdp.Interface, lane netip.Addr, known [6]byte) error {
-	if r.vlan != 0 {
-		// The kernel's table need not know the VLAN.
+	if r.vlan != 0 || !lane.Is4() {
+		// The kernel's table need not know the VLAN, nor IPv6.
 		r.unwatch = make(chan struct{})
 		last := packMAC(known[:])
-		return xdp.WatchTagged(nic, r.vlan, lane, r.unwatch, func(mac [6]byte) {
+		return xdp.WatchDirect(nic, r.vlan, lane, r.unwatch, func(mac [6]byte) {
 			if m := packMAC(mac[:]); m != last {
 				last = m
 				r.mac.Store(m)

@@ -147,7 +147,7 @@ func (r *runner) openXDP(o *Options) error {
 
 func resolve(nic xdp.Interface, o *Options) ([6]byte, error) {
 	if o.VLAN != 0 {
-		return xdp.ResolveTagged(nic, o.VLAN, o.Targets[0].Addr(), o.Connect)
+		return xdp.ResolveDirect(nic, o.VLAN, o.Targets[0].Addr(), o.Connect)
 	}
 	return xdp.Resolve(o.Interface, o.Targets[0].Addr(), o.Connect)
 }

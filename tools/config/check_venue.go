@@ -37,9 +37,24 @@ func (k *checker) venues(l *Lane, at func(string) string) {
 		if k.ok(path("address"), at("address")) && v.Address == l.Address {
 			k.fail(path("address"), "is the lane's own address", "give the venue's")
 		}
+		k.venueFamily(l, v, at, path)
 		k.venueLimits(v, path)
 	}
 	k.routes(l, at)
+}
+
+// venueFamily: what is sent to a venue comes from the lane's address, or with
+// transport udp from the node's.
+func (k *checker) venueFamily(l *Lane, v *Venue, at, path func(string) string) {
+	from, name := l.Address, at("address")
+	if k.c.Node.Transport == TransportUDP {
+		from, name = k.c.Order.Address, "order.address"
+	}
+	if !k.ok(path("address"), name) || v.Address.IsZero() || from.IsZero() || v.Address.Is4() == from.Is4() {
+		return
+	}
+	k.fail(path("address"), fmt.Sprintf("%v is of another family than %s = %v, from which it is spoken to", v.Address, name, from),
+		"use IPv4 for both, or IPv6 for both")
 }
 
 func (k *checker) venueLimits(v *Venue, path func(string) string) {

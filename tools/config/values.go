@@ -141,35 +141,6 @@ func (ip *IP) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Address is an address on the order network in network order, IPv4 as
-// ::ffff:a.b.c.d.
-type Address [16]byte
-
-// IsZero reports whether no address was given.
-func (a Address) IsZero() bool { return a == Address{} }
-
-// Addr returns it as a netip address.
-func (a Address) Addr() netip.Addr { return netip.AddrFrom16(a).Unmap() }
-
-// Is returns whether it is this IPv4 address.
-func (a Address) Is(ip IP) bool { return a.Addr() == ip.Addr() }
-
-// String writes it as people do.
-func (a Address) String() string { return a.Addr().String() }
-
-// MarshalText writes it as people do.
-func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
-
-// UnmarshalText reads dotted decimal.
-func (a *Address) UnmarshalText(text []byte) error {
-	var ip IP
-	if err := ip.UnmarshalText(text); err != nil {
-		return err
-	}
-	*a = ip.Addr().As16()
-	return nil
-}
-
 // Endpoint is an IPv4 address with its port.
 type Endpoint struct{ netip.AddrPort }
 

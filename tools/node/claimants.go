@@ -8,6 +8,7 @@ import (
 
 	"onebeat/tools/config"
 	"onebeat/xdp"
+	"onebeat/xdp/frame"
 )
 
 // claimantResolve is how long a peer may take to say its order MAC once somebody
@@ -24,9 +25,9 @@ func (n *Node) findClaimants() (*xdp.Claimants, error) {
 	if wait == 0 {
 		return nil, nil
 	}
-	var ips [][4]byte
+	var ips []frame.IP
 	for i := range n.cfg.Lanes {
-		ips = append(ips, n.cfg.Lanes[i].Address.Addr().As4())
+		ips = append(ips, frame.IP(n.cfg.Lanes[i].Address))
 	}
 	return xdp.FindClaimants(n.order.Interface, n.vlan(), ips, wait)
 }
@@ -44,7 +45,7 @@ func (n *Node) refuseStrangers(c *xdp.Claimants) error {
 	var errs []error
 	for i := range n.cfg.Lanes {
 		l := &n.cfg.Lanes[i]
-		mac, ok := found[l.Address.Addr().As4()]
+		mac, ok := found[frame.IP(l.Address)]
 		if !ok {
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"onebeat/bench/lab"
 	"onebeat/mirror/lane"
 	"onebeat/xdp"
+	"onebeat/xdp/frame"
 )
 
 // A host that has a lane's address keeps a node from starting; the peer that
@@ -57,14 +58,14 @@ func TestStrangerWithALaneAddress(t *testing.T) {
 // Nobody has it: the look ends in time.
 func TestClaimantsWait(t *testing.T) {
 	w := steady(t, setting{app: "book"})
-	var found map[[4]byte][6]byte
+	var found map[frame.IP][6]byte
 	began := time.Now()
 	if err := w.in(lab.Client, func() error {
 		nic, err := xdp.Inspect(lab.OrderNIC)
 		if err != nil {
 			return err
 		}
-		c, err := xdp.FindClaimants(nic, 0, [][4]byte{{10, 10, 0, 77}, lab.LaneIP, lab.NodeBIP}, 60*time.Millisecond)
+		c, err := xdp.FindClaimants(nic, 0, []frame.IP{frame.IPv4([4]byte{10, 10, 0, 77}), frame.IPv4(lab.LaneIP), frame.IPv4(lab.NodeBIP)}, 60*time.Millisecond)
 		if err != nil {
 			return err
 		}
@@ -76,7 +77,7 @@ func TestClaimantsWait(t *testing.T) {
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("took %v", took)
 	}
-	if len(found) != 2 || found[lab.LaneIP] != [6]byte(lab.OrderMAC(lab.NodeA)) || found[lab.NodeBIP] != [6]byte(lab.OrderMAC(lab.NodeB)) {
+	if len(found) != 2 || found[frame.IPv4(lab.LaneIP)] != [6]byte(lab.OrderMAC(lab.NodeA)) || found[frame.IPv4(lab.NodeBIP)] != [6]byte(lab.OrderMAC(lab.NodeB)) {
 		t.Errorf("found %v", found)
 	}
 	if _, err := xdp.FindClaimants(xdp.Interface{Name: "none", Index: 1 << 20}, 0, nil, time.Millisecond); err == nil {

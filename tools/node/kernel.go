@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"onebeat/bpf"
+	"onebeat/engine/app"
 	"onebeat/mirror"
 	"onebeat/mirror/lane"
 	"onebeat/pin"
@@ -39,6 +40,9 @@ func (n *Node) openXDP(ctx context.Context) error {
 		return err
 	}
 	if err := n.inspect(); err != nil {
+		return err
+	}
+	if err := n.joinGroups(); err != nil {
 		return err
 	}
 	claimants, err := n.findClaimants()
@@ -90,8 +94,10 @@ func (n *Node) inspect() error {
 		return err
 	}
 	for i := range n.cfg.Lanes {
-		if err := order.Check(xdp.Need{Queue: n.cfg.Lanes[i].Queue}); err != nil {
-			return fmt.Errorf("lane %d: %w", n.cfg.Lanes[i].ID, err)
+		l := &n.cfg.Lanes[i]
+		ip := frame.IP(l.Address)
+		if err := order.Check(xdp.Need{Queue: l.Queue, MinFrameBytes: ip.HeaderBytes() + app.MaxDatagramBytes}); err != nil {
+			return fmt.Errorf("lane %d: %w", l.ID, err)
 		}
 	}
 	n.order, n.links = order, map[int]nic{}

@@ -63,7 +63,7 @@ func (n *Node) resolvePeers(ctx context.Context) error {
 // resolveOrder finds who has an address on the order network.
 func (n *Node) resolveOrder(ip netip.Addr, timeout time.Duration) ([6]byte, error) {
 	if vlan := n.vlan(); vlan != 0 {
-		return xdp.ResolveTagged(n.order.Interface, vlan, ip, timeout)
+		return xdp.ResolveDirect(n.order.Interface, vlan, ip, timeout)
 	}
 	return xdp.Resolve(n.order.Name, ip, timeout)
 }
@@ -121,6 +121,30 @@ func (n *Node) lookForVenue(ctx context.Context, p *laneParts, name string, ip n
 		case <-time.After(resolveVenueFor):
 		}
 	}
+}
+
+// joinGroups lets the order NIC hear who asks for the lanes' IPv6 addresses, on a
+// standby too: it may have to answer at any moment.
+func (n *Node) joinGroups() error {
+	var ips []netip.Addr
+	for i := range n.cfg.Lanes {
+		if ip := n.cfg.Lanes[i].Address.Addr(); !ip.Is4() {
+			ips = append(ips, ip)
+		}
+	}
+	if len(ips) == 0 {
+		return nil
+	}
+	groups, told, err := xdp.JoinGroups(n.order.Interface, n.vlan(), ips)
+	if err != nil {
+		return err
+	}
+	n.closer = append(n.closer, groups.Close)
+	if !told {
+		n.log.Warn("switches are not told of the multicast groups of the lane addresses (MLD): where one snoops, let it flood ff02::1:ff00:0/104",
+			"interface", n.order.Name, "vlan", n.cfg.Order.VLAN)
+	}
+	return nil
 }
 
 // macBits is a MAC as engine.VenueConfig.Resolved has it.

@@ -43,7 +43,7 @@ func (n *Node) openSockets(lanes []*laneParts) error {
 		destination = xdp.TaggedDestinationKey
 	}
 	for _, q := range orders {
-		key := func(p *laneParts) uint32 { return xdp.AddressKey(p.cfg.Address.Addr().As4()) }
+		key := func(p *laneParts) uint32 { return xdp.AddressKey(frame.IP(p.cfg.Address)) }
 		ports, fd, err := n.openQueue(q, destination, key)
 		if err != nil {
 			return fmt.Errorf("order socket: %w", err)

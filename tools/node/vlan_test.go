@@ -30,7 +30,7 @@ func (w *world) hears(vlan frame.VLAN, ip [4]byte) <-chan [6]byte {
 		if err != nil {
 			return err
 		}
-		return xdp.WatchTagged(nic, vlan, netip.AddrFrom4(ip), stop, func(mac [6]byte) {
+		return xdp.WatchDirect(nic, vlan, netip.AddrFrom4(ip), stop, func(mac [6]byte) {
 			select {
 			case claims <- mac:
 			default:
@@ -155,12 +155,12 @@ func (w *world) resolveTagged(t *testing.T) (mac [6]byte) {
 	if err := w.in(lab.Client, func() error {
 		nic, err := xdp.Inspect(lab.OrderNIC)
 		if err == nil {
-			mac, err = xdp.ResolveTagged(nic, testVLAN, netip.AddrFrom4(lab.LaneIP), time.Second)
+			mac, err = xdp.ResolveDirect(nic, testVLAN, netip.AddrFrom4(lab.LaneIP), time.Second)
 		}
 		if err != nil {
 			return err
 		}
-		if _, err := xdp.ResolveTagged(nic, testVLAN+1, netip.AddrFrom4(lab.LaneIP), 50*time.Millisecond); !errors.Is(err, xdp.ErrNoNeighbour) {
+		if _, err := xdp.ResolveDirect(nic, testVLAN+1, netip.AddrFrom4(lab.LaneIP), 50*time.Millisecond); !errors.Is(err, xdp.ErrNoNeighbour) {
 			t.Errorf("in another VLAN: %v", err)
 		}
 		return nil

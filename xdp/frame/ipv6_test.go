@@ -147,28 +147,27 @@ func TestND(t *testing.T) {
 		dst      IP
 		flags    byte
 		want     ND
-		claims   bool
 		wantSize int
 	}{
 		{"unsolicited", PutUnsolicitedNA(b, mac, lane), [6]byte{0x33, 0x33, 0, 0, 0, 1}, allNodes, 0x20,
-			ND{NDAdvertisement, lane, lane, mac, mac}, true, 86},
+			ND{NDAdvertisement, lane, lane, mac, mac}, 86},
 	} {
 		var n ND
-		if !ParseND(b[:c.bytes], &n) || n != c.want || n.Claims(lane) != c.claims || c.bytes != c.wantSize ||
+		if !ParseND(b[:c.bytes], &n) || n != c.want || n.Claimed() != lane || c.bytes != c.wantSize ||
 			[6]byte(b) != c.to || IP(b[offIPv6Dst:offND]) != c.dst || b[offNDFlags] != c.flags {
 			t.Errorf("%s: %+v, %x", c.name, n, b)
 		}
 	}
 	var n ND
 	if size := PutSolicitation(b, mac, own, lane); size != NDBytes || !ParseND(b, &n) || n != (ND{NDSolicitation, own, lane, mac, mac}) ||
-		n.Claims(lane) || !n.Claims(own) || [6]byte(b) != groupMAC {
+		n.Claimed() != own || [6]byte(b) != groupMAC {
 		t.Errorf("solicitation: %+v", n)
 	}
 	if size := PutDADSolicitation(b, mac, lane); size != NDBytes-8 || !ParseND(b[:size], &n) || n != (ND{NDSolicitation, IP{}, lane, mac, mac}) ||
-		n.Claims(lane) || n.Claims(IP{}) || [6]byte(b) != groupMAC {
+		n.Claimed() != (IP{}) || [6]byte(b) != groupMAC {
 		t.Errorf("DAD solicitation: %+v", n)
 	}
-	if size := PutAdvertisement(b, mac, lane, dst.MAC, src6.IP); size != NDBytes || !ParseND(b, &n) || !n.Claims(lane) ||
+	if size := PutAdvertisement(b, mac, lane, dst.MAC, src6.IP); size != NDBytes || !ParseND(b, &n) || n.Claimed() != lane ||
 		[6]byte(b) != dst.MAC || IP(b[offIPv6Dst:offND]) != src6.IP || b[offNDFlags] != 0x60 {
 		t.Errorf("advertisement: %+v", n)
 	}

@@ -47,13 +47,13 @@ type ND struct {
 	FrameMAC [6]byte // the sender's
 }
 
-// Claims reports whether the sender says that it has an address: it advertises
-// it, or it speaks from it. A solicitation for it says nothing of the kind.
-func (n *ND) Claims(ip IP) bool {
+// Claimed is the address that the sender says it has: the one that it advertises,
+// or that it asks from; zero: it says nothing of the kind.
+func (n *ND) Claimed() IP {
 	if n.Type == NDAdvertisement {
-		return n.Target == ip
+		return n.Target
 	}
-	return n.Source == ip && ip != IP{}
+	return n.Source
 }
 
 // SolicitedNode is the multicast group that an address is asked for in (RFC 4291,
