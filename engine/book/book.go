@@ -21,9 +21,18 @@ type Config struct {
 	// permitting [OrdersMax: a gateway that asks after a failover what became of
 	// an order finds it].
 	FinishedRetain int
-	LevelsMax      int // price levels a side and symbol [1024]
-	FlowsMax       int // [64]
-	ClOrdIDWindow  int // reordering a flow may show; a power of two [262144]
+	LevelsMax      int       // price levels a side and symbol [1024]
+	FlowsMax       int       // [64]
+	ClOrdIDWindow  int       // reordering a flow may show; a power of two [262144]
+	SelfMatch      SelfMatch // of orders of one account of one session
+	// Phase is what every symbol begins in, and Schedule what follows, by time.
+	Phase    Phase
+	Schedule []PhaseChange
+	Chaos    Chaos
+	// DropCopy are sessions that get a copy of every ExecutionReport and may say
+	// nothing; SessionIDs are those of all sessions, for the copies.
+	DropCopy   []uint32
+	SessionIDs []sbe.UUID
 	// OnAccept is called for every order that is taken, for a log; nil: none.
 	OnAccept func(session uint32, clOrdID uint64, possResend bool, timeNs int64)
 }
@@ -55,6 +64,7 @@ type order struct {
 	ordType    sbe.OrdType
 	tif        sbe.TimeInForce
 	status     sbe.OrdStatus
+	inst       sbe.ExecInst
 }
 
 func (o *order) open() bool {
@@ -80,10 +90,20 @@ type Book struct {
 	windows []table.Window
 	flowIn  int // windows in use
 	open    int
-	orderID uint64
-	execID  uint64
-	digest  uint64
-	counts  [countMax]uint64
+	markets []market // by symbol
+	// crossings are the symbols that are to be uncrossed; startNs is the time of the
+	// first input, and scheduled the next entry of the schedule.
+	crossings int
+	startNs   int64
+	scheduled int
+	dice      uint64
+	delays    delays
+	late      app.Input           // of a delayed request
+	copied    sbe.ExecutionReport // for the drop copies
+	orderID   uint64
+	execID    uint64
+	digest    uint64
+	counts    [countMax]uint64
 	// the request being applied
 	in         *app.Input
 	out        app.Sink
@@ -109,12 +129,21 @@ func New(cfg Config) (*Book, error) {
 		return nil, fmt.Errorf("%w: %d flows, %d orders, %d finished, %d levels: each must be positive, flows below 65536",
 			ErrConfig, cfg.FlowsMax, cfg.OrdersMax, cfg.FinishedRetain, cfg.LevelsMax)
 	}
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
 	if w := cfg.ClOrdIDWindow; w < 64 || w&(w-1) != 0 {
 		return nil, fmt.Errorf("%w: ClOrdID window %d: give a power of two of at least 64", ErrConfig, w)
 	}
 	b := &Book{cfg: cfg, symbols: table.NewU64(len(cfg.Symbols)), sides: make([]side, 2*len(cfg.Symbols)),
 		orders: table.Touched[order](cfg.OrdersMax), places: table.NewPlaces(cfg.OrdersMax, cfg.FinishedRetain), byKey: table.NewU64(cfg.OrdersMax),
-		flows: table.NewU64(cfg.FlowsMax), windows: make([]table.Window, cfg.FlowsMax)}
+		flows: table.NewU64(cfg.FlowsMax), windows: make([]table.Window, cfg.FlowsMax), markets: make([]market, len(cfg.Symbols)), dice: cfg.Chaos.Seed}
+	if cfg.Chaos.DelayMaxNs > 0 {
+		b.delays.slots = table.Touched[delayed](delayMost)
+	}
+	for i := range b.markets {
+		b.markets[i].phase = cfg.Phase
+	}
 	for i, id := range cfg.Symbols {
 		if _, ok := b.symbols.Get(uint64(id) + 1); ok {
 			return nil, fmt.Errorf("%w: symbol %d is configured twice", ErrConfig, id)
@@ -129,6 +158,24 @@ func New(cfg Config) (*Book, error) {
 	return b, nil
 }
 
+func (cfg *Config) check() error {
+	c := &cfg.Chaos
+	switch {
+	case cfg.SelfMatch >= selfMatchCount || cfg.Phase >= phaseCount:
+		return fmt.Errorf("%w: %v, %v", ErrConfig, cfg.SelfMatch, cfg.Phase)
+	case c.RejectPercent < 0 || c.RejectPercent > 100 || c.FillPercent < 0 || c.FillPercent > 100:
+		return fmt.Errorf("%w: %d%% rejects, %d%% fills: give 0 to 100", ErrConfig, c.RejectPercent, c.FillPercent)
+	case c.DelayMinNs < 0 || c.DelayMaxNs < c.DelayMinNs:
+		return fmt.Errorf("%w: delays of %d to %d ns", ErrConfig, c.DelayMinNs, c.DelayMaxNs)
+	}
+	for i, s := range cfg.Schedule {
+		if s.Phase >= phaseCount || s.AtNs < 0 || i > 0 && s.AtNs < cfg.Schedule[i-1].AtNs {
+			return fmt.Errorf("%w: entry %d of the schedule: %v at %d ns: give rising times", ErrConfig, i, s.Phase, s.AtNs)
+		}
+	}
+	return nil
+}
+
 // Digest implements app.App: a chain over every report and refusal.
 func (b *Book) Digest() uint64 { return b.digest }
 
@@ -137,10 +184,29 @@ func (b *Book) Open() int { return b.open }
 
 // Apply implements app.App.
 func (b *Book) Apply(in *app.Input, out app.Sink) {
-	if in.Kind != app.FromClient {
+	b.in, b.out, b.possResend = in, out, 0
+	if b.startNs == 0 {
+		b.startNs = max(in.TimeNs, 1)
+	}
+	switch in.Kind {
+	case app.FromClient:
+		if !b.delay(in) {
+			b.request()
+		}
+	case app.Timer:
+		b.timer()
+	case app.FromOperator:
+		b.operate()
+	}
+}
+
+// request executes a client's request.
+func (b *Book) request() {
+	in := b.in
+	if len(b.cfg.DropCopy) > 0 && b.copiesOnly(in.Session) {
+		b.reject(0, sbe.RejectReasonUnsupportedMessage, int64(in.Template), 0)
 		return
 	}
-	b.in, b.out = in, out
 	switch in.Template {
 	case sbe.TemplateNewOrderSingle:
 		b.newOrder(sbe.AsNewOrderSingle(in.Block))

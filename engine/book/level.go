@@ -60,6 +60,20 @@ func (b *Book) push(s *side, rank int64, i uint32) {
 	l.tail = i
 }
 
+// pushFirst adds an order before all others of its level: it stood there, and keeps
+// its place.
+func (b *Book) pushFirst(s *side, rank int64, i uint32) {
+	k := s.search(rank)
+	if k == s.count || s.levels[k].priceTicks != rank {
+		b.push(s, rank, i)
+		return
+	}
+	l, o := &s.levels[k], &b.orders[i]
+	o.prev, o.next = none, l.head
+	b.orders[l.head].prev = i
+	l.head = i
+}
+
 // remove takes an order out of its level, and an empty level out of the side.
 func (b *Book) remove(s *side, rank int64, i uint32) {
 	k := s.search(rank)

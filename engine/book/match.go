@@ -21,13 +21,22 @@ func (b *Book) opposite(o *order) *side { return &b.sides[2*int(o.symbol)+2-int(
 func (b *Book) matchAndRest(i uint32) {
 	o := &b.orders[i]
 	against := b.opposite(o)
-	fills := 0
-	for ; fills < FillsMax && o.cumLots < o.qtyLots && against.count > 0; fills++ {
+	matching := b.markets[o.symbol].matching()
+	if o.tif == sbe.TimeInForceFillOrKill && !b.fillable(i) {
+		b.finish(i, sbe.OrdStatusCancelled)
+		b.report(o, sbe.ExecTypeCancelled, o.clOrdID, 0, 0, 0, sbe.RejectReasonCannotFill)
+		return
+	}
+	for fills := 0; matching && fills < FillsMax && o.cumLots < o.qtyLots && against.count > 0; fills++ {
 		best := &against.levels[against.count-1]
 		if !b.crosses(o, best.priceTicks) {
 			break
 		}
-		b.trade(i, best.head, against)
+		if !b.selfMatch(i, best.head, against) {
+			b.trade(i, best.head, against)
+		} else if !o.open() {
+			return
+		}
 	}
 	if o.cumLots == o.qtyLots {
 		b.finish(i, sbe.OrdStatusFilled)
@@ -36,7 +45,7 @@ func (b *Book) matchAndRest(i uint32) {
 	why := sbe.RejectReasonNone
 	s, r := b.own(o), rank(o.side, o.priceTicks)
 	switch {
-	case against.count > 0 && b.crosses(o, against.levels[against.count-1].priceTicks):
+	case matching && against.count > 0 && b.crosses(o, against.levels[against.count-1].priceTicks):
 		why = sbe.RejectReasonTooManyFills
 	case o.ordType == sbe.OrdTypeMarket || o.tif == sbe.TimeInForceImmediateOrCancel:
 		why = sbe.RejectReasonNoLiquidity
@@ -49,6 +58,7 @@ func (b *Book) matchAndRest(i uint32) {
 		return
 	}
 	b.push(s, r, i)
+	b.streetFill(i)
 }
 
 // crosses: would o trade with a level of the other side of this rank?

@@ -15,10 +15,16 @@ const (
 	countTrades
 	countPossResend
 	countRejects
+	countSelfMatches
+	countPhases
+	countDelayed
+	countStreetFills
+	countDropCopies
 	countMax
 )
 
-var counterNames = [countMax]string{"new", "cancel", "replace", "status", "trades", "poss_resend_known", "rejects"}
+var counterNames = [countMax]string{"new", "cancel", "replace", "status", "trades", "poss_resend_known", "rejects",
+	"self_matches", "phase_changes", "delayed", "street_fills", "drop_copies"}
 
 // Counters implements app.App.
 func (b *Book) Counters(visit func(name string, count uint64)) {
@@ -53,7 +59,13 @@ func (b *Book) report(o *order, exec sbe.ExecType, clOrdID, origClOrdID uint64, 
 	r.SetOrdStatus(o.status)
 	r.SetPossResend(b.possResend)
 	r.SetReason(why)
+	if len(b.cfg.DropCopy) > 0 {
+		b.copied = *r
+	}
 	b.out.SendToClient()
+	if len(b.cfg.DropCopy) > 0 {
+		b.copyReport(o.session, &b.copied)
+	}
 	d := app.Fold(b.digest, o.key)
 	d = app.Fold(d, uint64(o.priceTicks)^uint64(lastTicks)<<32)
 	b.digest = app.Fold(d, uint64(o.cumLots)<<32|uint64(o.qtyLots)^uint64(exec)<<24^uint64(o.status)<<16^uint64(why))

@@ -16,13 +16,18 @@ func (b *Book) newOrder(m *sbe.NewOrderSingle) {
 		b.reject(m.ClOrdID(), sbe.RejectReasonBadQuantity, 0, 1)
 		return
 	}
-	if why := checkFields(m.Side(), m.OrdType(), m.TimeInForce(), m.PriceTicks()); why != sbe.RejectReasonNone {
+	inst := sbe.NewOrderSingleExecInst(b.in.Block)
+	if why := checkFields(m.Side(), m.OrdType(), m.TimeInForce(), inst, m.PriceTicks()); why != sbe.RejectReasonNone {
 		b.reject(m.ClOrdID(), why, m.PriceTicks(), 0)
 		return
 	}
 	key, why := b.take(m.ClOrdID())
 	if key == 0 {
 		b.repeat(m.ClOrdID(), m.ClOrdID(), why)
+		return
+	}
+	if why := b.mayEnter(symbol, m, inst); why != sbe.RejectReasonNone {
+		b.reject(m.ClOrdID(), why, int64(m.SymbolID()), 0)
 		return
 	}
 	i := b.alloc(key)
@@ -34,7 +39,7 @@ func (b *Book) newOrder(m *sbe.NewOrderSingle) {
 	o := &b.orders[i]
 	*o = order{key: key, clOrdID: m.ClOrdID(), orderID: b.orderID, priceTicks: m.PriceTicks(), qtyLots: m.QtyLots(),
 		session: b.in.Session, account: m.Account(), symbol: uint16(symbol), side: m.Side(), ordType: m.OrdType(),
-		tif: m.TimeInForce(), status: sbe.OrdStatusNew, next: none, prev: none}
+		tif: m.TimeInForce(), inst: inst, status: sbe.OrdStatusNew, next: none, prev: none}
 	b.open++
 	if b.cfg.OnAccept != nil {
 		b.cfg.OnAccept(o.session, o.clOrdID, b.possResend != 0, b.in.TimeNs)
@@ -43,11 +48,34 @@ func (b *Book) newOrder(m *sbe.NewOrderSingle) {
 	b.matchAndRest(i)
 }
 
-func checkFields(side sbe.Side, ordType sbe.OrdType, tif sbe.TimeInForce, priceTicks int64) sbe.RejectReason {
+// mayEnter says why a new order is not taken by the market as it is.
+func (b *Book) mayEnter(symbol uint32, m *sbe.NewOrderSingle, inst sbe.ExecInst) sbe.RejectReason {
+	if why := b.admits(symbol, m.OrdType(), m.TimeInForce(), inst); why != sbe.RejectReasonNone {
+		return why
+	}
+	if inst == sbe.ExecInstPostOnly && b.wouldTrade(symbol, m.Side(), m.PriceTicks()) {
+		return sbe.RejectReasonWouldTrade
+	}
+	if b.chance(b.cfg.Chaos.RejectPercent) {
+		return sbe.RejectReasonVenue
+	}
+	return sbe.RejectReasonNone
+}
+
+// wouldTrade reports whether a limit order of this price meets the other side.
+func (b *Book) wouldTrade(symbol uint32, side sbe.Side, priceTicks int64) bool {
+	against := &b.sides[2*int(symbol)+2-int(side)]
+	return against.count > 0 && rank(side, priceTicks) >= -against.levels[against.count-1].priceTicks
+}
+
+func checkFields(side sbe.Side, ordType sbe.OrdType, tif sbe.TimeInForce, inst sbe.ExecInst, priceTicks int64) sbe.RejectReason {
 	if side != sbe.SideBuy && side != sbe.SideSell {
 		return sbe.RejectReasonBadField
 	}
-	if tif != sbe.TimeInForceDay && tif != sbe.TimeInForceImmediateOrCancel {
+	if tif != sbe.TimeInForceDay && tif != sbe.TimeInForceImmediateOrCancel && tif != sbe.TimeInForceFillOrKill {
+		return sbe.RejectReasonBadField
+	}
+	if inst != sbe.ExecInstNone && (inst != sbe.ExecInstPostOnly || ordType != sbe.OrdTypeLimit || tif != sbe.TimeInForceDay) {
 		return sbe.RejectReasonBadField
 	}
 	switch ordType {
@@ -101,6 +129,10 @@ func (b *Book) cancel(m *sbe.OrderCancelRequest) {
 	if o == nil {
 		return
 	}
+	if b.markets[o.symbol].phase == Closed {
+		b.reject(m.ClOrdID(), sbe.RejectReasonMarketClosed, int64(b.cfg.Symbols[o.symbol]), 0)
+		return
+	}
 	i := b.indexOf(o)
 	b.remove(b.own(o), rank(o.side, o.priceTicks), i)
 	b.finish(i, sbe.OrdStatusCancelled)
@@ -120,6 +152,14 @@ func (b *Book) replace(m *sbe.OrderCancelReplaceRequest) {
 	}
 	if m.PriceTicks() <= 0 {
 		b.reject(m.ClOrdID(), sbe.RejectReasonBadPrice, m.PriceTicks(), 1)
+		return
+	}
+	if why := b.admits(uint32(o.symbol), o.ordType, o.tif, o.inst); why != sbe.RejectReasonNone {
+		b.reject(m.ClOrdID(), why, int64(b.cfg.Symbols[o.symbol]), 0)
+		return
+	}
+	if o.inst == sbe.ExecInstPostOnly && b.wouldTrade(uint32(o.symbol), o.side, m.PriceTicks()) {
+		b.reject(m.ClOrdID(), sbe.RejectReasonWouldTrade, m.PriceTicks(), 0)
 		return
 	}
 	i, s := b.indexOf(o), b.own(o)

@@ -5,11 +5,15 @@ import (
 	"onebeat/engine/sbe"
 )
 
-const stateVersion = 1
+const (
+	stateVersion  = 1
+	bookVersion   = 2 // 2: more counters
+	ordersVersion = 2 // 2: execution instructions
+)
 
 // Save implements app.App.
 func (b *Book) Save(w *app.StateWriter) {
-	w.Section("book", stateVersion)
+	w.Section("book", bookVersion)
 	w.Int("orders_max", len(b.orders))
 	w.Int("symbols", len(b.cfg.Symbols))
 	for _, id := range b.cfg.Symbols {
@@ -28,7 +32,7 @@ func (b *Book) Save(w *app.StateWriter) {
 	w.Section("places of orders", stateVersion)
 	b.places.Save(w)
 	w.End()
-	w.Section("orders", stateVersion)
+	w.Section("orders", ordersVersion)
 	for i := range b.places.Used() {
 		w.Row(b.orders[i].key)
 		b.orders[i].save(w)
@@ -53,6 +57,7 @@ func (b *Book) Save(w *app.StateWriter) {
 		b.windows[i].Save(w)
 	}
 	w.End()
+	b.saveMarkets(w)
 }
 
 // saveSide writes the levels of a side, the best one last, and the orders of each,
@@ -85,11 +90,12 @@ func (o *order) save(w *app.StateWriter) {
 	w.U8("ord_type", uint8(o.ordType))
 	w.U8("tif", uint8(o.tif))
 	w.U8("status", uint8(o.status))
+	w.U8("exec_inst", uint8(o.inst))
 }
 
 // Load implements app.App.
 func (b *Book) Load(r *app.StateReader) error {
-	r.Section("book", stateVersion)
+	version := r.Section("book", bookVersion)
 	r.Is("places of orders", len(b.orders))
 	r.Is("the number of symbols", len(b.cfg.Symbols))
 	for i, id := range b.cfg.Symbols {
@@ -100,16 +106,23 @@ func (b *Book) Load(r *app.StateReader) error {
 	r.Is("levels of a side", b.cfg.LevelsMax)
 	b.open = r.Int("open orders", len(b.orders))
 	b.orderID, b.execID, b.digest, b.lastKey = r.U64(), r.U64(), r.U64(), r.U64()
-	for i := range b.counts {
+	counts := len(b.counts)
+	if version == 1 {
+		counts = int(countSelfMatches)
+	}
+	for i := range counts {
 		b.counts[i] = r.U64()
 	}
 	r.End()
 	r.Section("places of orders", stateVersion)
 	open := b.places.Load(r)
 	r.End()
-	r.Section("orders", stateVersion)
+	ordersAre := r.Section("orders", ordersVersion)
 	for i := range open {
 		b.orders[i].load(r)
+		if ordersAre > 1 {
+			b.orders[i].inst = sbe.ExecInst(r.U8())
+		}
 	}
 	r.End()
 	r.Section("orders by ClOrdID", stateVersion)
@@ -133,6 +146,9 @@ func (b *Book) Load(r *app.StateReader) error {
 		b.windows[i].Load(r)
 	}
 	r.End()
+	if version > 1 {
+		b.loadMarkets(r)
+	}
 	return b.checkLevels(r, open)
 }
 

@@ -43,6 +43,10 @@ const (
 	OrderExecuted Kind = 81
 	// OrderEnded says that an order in doubt trades no more. Session, Order.
 	OrderEnded Kind = 82
+
+	// MarketPhase changes the phase of a symbol, or of all if none is named, to Value,
+	// at a book. Symbol.
+	MarketPhase Kind = 90
 )
 
 // None is a session, account or symbol that is not named.
@@ -53,7 +57,8 @@ const Unset = -1
 
 var kindNames = map[Kind]string{SessionTerminate: "session terminate", SessionBlock: "session block", SessionUnblock: "session unblock",
 	SessionReset: "session reset", SessionFinish: "session finish", RiskSet: "risk set", RiskEnable: "risk enable", RiskReference: "risk reference",
-	Kill: "kill", KillRelease: "kill release", OrderCancel: "order cancel", OrderExecuted: "order executed", OrderEnded: "order ended"}
+	Kill: "kill", KillRelease: "kill release", OrderCancel: "order cancel", OrderExecuted: "order executed", OrderEnded: "order ended",
+	MarketPhase: "market phase"}
 
 // String names the kind as the command line does.
 func (k Kind) String() string {

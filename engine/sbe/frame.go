@@ -153,6 +153,13 @@ func otherLength(template, block, version uint16) bool {
 	return version < older[template].since && block == older[template].bytes
 }
 
+// Fits reports whether a block of this length is a whole one of a known template, in
+// our version or the one before.
+func Fits(template uint16, length int) bool {
+	o := older[template]
+	return length == BlockBytes(template) || o.since != 0 && length == int(o.bytes)
+}
+
 // Shorten leaves out what a later version added to a message, if all of that is
 // zero: then it is a whole message of the version before, and no longer than it
 // used to be. b is one framed message; its new length is returned.
