@@ -476,7 +476,7 @@ func (d *modelDesk) step(lean string) {
 		kind = "limit"
 	}
 	switch {
-	case d.r.IntN(2000) == 0 || d.m.phase != [2]Phase{} && d.r.IntN(30) == 0:
+	case d.r.IntN(400) == 0 || d.m.phase != [2]Phase{} && d.r.IntN(30) == 0:
 		d.phase()
 	case kind == "cancel":
 		d.cancel()

@@ -17,7 +17,8 @@ var ErrConfig = errors.New("client configuration")
 type Client struct {
 	cfg     Config
 	handler Handler
-	refuser Refuser // the handler, if it is one
+	refuser Refuser    // the handler, if it is one
+	copier  DropCopier // the same
 	link    *fixp.Initiator
 	stats   Stats
 	answer  Answer
@@ -44,6 +45,7 @@ func New(cfg Config, handler Handler) (*Client, error) {
 	}
 	c := &Client{cfg: cfg, handler: handler, link: link}
 	c.refuser, _ = handler.(Refuser)
+	c.copier, _ = handler.(DropCopier)
 	return c, nil
 }
 
@@ -156,13 +158,27 @@ func (c *Client) OnDatagram(payload []byte, nowNs int64) {
 		if a.First {
 			c.stats.Answered++
 		}
-		if template == sbe.TemplateExecutionReport {
-			c.handler.OnReport(&c.answer, sbe.AsExecutionReport(block))
-		} else {
-			c.handler.OnReject(&c.answer, sbe.AsReject(block))
+		c.deliver(template, block)
+	}
+}
+
+// deliver hands a message of the server's flow to the handler.
+func (c *Client) deliver(template uint16, block []byte) {
+	switch template {
+	case sbe.TemplateExecutionReport:
+		c.handler.OnReport(&c.answer, sbe.AsExecutionReport(block))
+	case sbe.TemplateReject:
+		c.handler.OnReject(&c.answer, sbe.AsReject(block))
+	case sbe.TemplateDropCopy:
+		if c.copier != nil {
+			m := sbe.AsDropCopy(block)
+			c.copier.OnDropCopy(m.SessionID(), sbe.AsExecutionReport(m[dropCopyReport:dropCopyReport+sbe.ExecutionReportBytes]))
 		}
 	}
 }
+
+// dropCopyReport is where the ExecutionReport begins in a DropCopy.
+const dropCopyReport = 16
 
 // refuse gives up what the server does not take, if the handler wants to know.
 func (c *Client) refuse(r *fixp.Refusal) {

@@ -35,6 +35,13 @@ type Refuser interface {
 	OnRefused(clOrdID uint64, template uint16, code sbe.SessionCode)
 }
 
+// DropCopier is what a Handler of a drop copy session implements: it gets a copy of
+// every ExecutionReport of the venue, in one recoverable flow, with the session that
+// the report went to.
+type DropCopier interface {
+	OnDropCopy(owner *sbe.UUID, r *sbe.ExecutionReport)
+}
+
 // Answer says which request a message belongs to.
 type Answer struct {
 	// First: this is the first answer to the request, which left the window.

@@ -137,7 +137,7 @@ func (i *Initiator) admitSequenced(template uint16, raw []byte) (app.Verdict, ui
 	switch {
 	case template == sbe.TemplateSequence || template == sbe.TemplateUnsequencedHeartbeat:
 		return app.Drop, 0, nil
-	case !sbe.IsAnswer(template) && template != sbe.TemplateNotApplied:
+	case !sbe.IsAnswer(template) && template != sbe.TemplateNotApplied && template != sbe.TemplateDropCopy:
 		i.Counts.count[CountUnexpectedMessage]++
 		return app.Drop, 0, nil
 	}
@@ -156,7 +156,7 @@ func (i *Initiator) admitSequenced(template uint16, raw []byte) (app.Verdict, ui
 
 // Accepted says what an accepted message meant to the window.
 type Accepted struct {
-	// Deliver: an ExecutionReport or Reject for the application.
+	// Deliver: an ExecutionReport, Reject or DropCopy for the application.
 	Deliver bool
 	// Lost: the server's flow has a hole, or it began anew: what it said of orders
 	// that were answered before may be gone.
@@ -187,6 +187,8 @@ func (i *Initiator) Accept(seqNo uint64, template uint16, block []byte) Accepted
 		n := sbe.AsNotApplied(block)
 		i.acceptNotApplied(n.FromSeqNo(), uint64(n.Count()))
 		return Accepted{}
+	case sbe.TemplateDropCopy:
+		return Accepted{Deliver: true}
 	case sbe.TemplateExecutionReport:
 		clOrdID = sbe.AsExecutionReport(block).ClOrdID()
 	case sbe.TemplateReject:

@@ -121,6 +121,7 @@ func (k *checker) lane(l *Lane, path string) {
 		k.fail(at("order_log"), "only a book writes one", "set it at the venue")
 	}
 	k.venues(l, at)
+	k.exchange(l, at)
 }
 
 // replication: policy, peer, and what happens without an ACK belong together.

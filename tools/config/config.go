@@ -187,6 +187,9 @@ type Lane struct {
 	Arbitration string `toml:"arbitration" default:"pair" oneof:"pair|witness|etcd|fence"`
 	Silence     string `toml:"silence" default:"never" oneof:"never|links"`
 
+	// Exchange is how a book trades and misbehaves; nil: it matches, and no more.
+	Exchange *Exchange `toml:"exchange"`
+
 	// OrderLog is where a book writes, at its end and on request, every order
 	// it accepted, as CSV; empty: nowhere.
 	OrderLog string `toml:"order_log"`

@@ -340,3 +340,55 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestExchange: the table of a book's behaviour, and what is wrong with one.
+func TestExchange(t *testing.T) {
+	const book = `[node]
+name = "v"
+number = 9
+[order]
+interface = "eth1"
+[[lane]]
+id = 0
+address = "10.10.0.200"
+port = 9100
+first = true
+app = "book"
+[lane.exchange]
+self_match = "decrement"
+drop_copy = ["a"]
+delay_max = "1ms"
+[[lane.exchange.schedule]]
+at = "1s"
+symbol = "S"
+phase = "halted"
+[[lane.session]]
+id = "6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1a01"
+name = "a"
+key = "k"
+[[lane.symbol]]
+id = 1
+name = "S"
+`
+	c, err := Parse("x.toml", []byte(book))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := c.Lanes[0].Exchange; x.SelfMatch != "decrement" || x.Phase != "open" || len(x.Schedule) != 1 || x.DelayMax.Ns() != 1_000_000 {
+		t.Errorf("%+v", x)
+	}
+	for _, r := range []struct{ old, new, want string }{
+		{`"decrement"`, `"cancel"`, `lane[0].exchange.self_match: "cancel" is not known`},
+		{`["a"]`, `["b"]`, `lane[0].exchange.drop_copy: there is no session "b"`},
+		{`delay_max = "1ms"`, "delay_min = \"2ms\"\ndelay_max = \"1ms\"", "lane[0].exchange.delay_max: 1ms is less than delay_min = 2ms"},
+		{"symbol = \"S\"\n", "symbol = \"T\"\n", `lane[0].exchange.schedule[0].symbol: there is no symbol "T"`},
+		{"[[lane.session]]", "[[lane.exchange.schedule]]\nat = \"0s\"\nphase = \"open\"\n[[lane.session]]", "lane[0].exchange.schedule[1].at: 0s is before the entry above it"},
+	} {
+		if _, err := Parse("x.toml", []byte(strings.Replace(book, r.old, r.new, 1))); err == nil || !strings.Contains(err.Error(), r.want) {
+			t.Errorf("%s: %v", r.want, err)
+		}
+	}
+	if _, err := Parse("x.toml", []byte(strings.Replace(base, "[[lane.symbol]]", "[lane.exchange]\nseed = 1\n[[lane.symbol]]", 1))); err == nil || !strings.Contains(err.Error(), "only a book is one") {
+		t.Errorf("a gateway as an exchange: %v", err)
+	}
+}

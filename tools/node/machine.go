@@ -77,6 +77,9 @@ func newBook(l *config.Lane, log *orderLog) (*book.Book, error) {
 	if log != nil {
 		cfg.OnAccept = log.accept
 	}
+	if l.Exchange != nil {
+		exchangeConfig(l, &cfg)
+	}
 	return book.New(cfg)
 }
 

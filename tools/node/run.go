@@ -32,6 +32,7 @@ func (n *Node) run(ctx context.Context) error {
 	defer stopCatchers()
 	defer n.runCopies()()
 	defer n.runPromotions()()
+	defer n.runDisconnects()()
 	ended := make(chan error, len(n.threads))
 	for _, t := range n.threads {
 		go func() { ended <- t.run() }()

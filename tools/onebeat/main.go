@@ -38,7 +38,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newNode(), newVenue(), newLab(), newLoad(), newDrill(), newDemo(), newBenchCommand(), newBenchReader(), newBenchInstructionsChild(), newStatus(), newPromote(), newPolicy(), newRing(), newSnapshot(), newVersion(), newWitness(), newFence(), newCerts(), newExport(), newDoctor())
+	root.AddCommand(newNode(), newVenue(), newMarket(), newLab(), newLoad(), newDrill(), newDemo(), newBenchCommand(), newBenchReader(), newBenchInstructionsChild(), newStatus(), newPromote(), newPolicy(), newRing(), newSnapshot(), newVersion(), newWitness(), newFence(), newCerts(), newExport(), newDoctor())
 	root.AddCommand(newMirrord(), newDR())
 	return root
 }
