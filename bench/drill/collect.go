@@ -89,11 +89,15 @@ func (n *nodeView) log(place string) (NodeLog, error) {
 
 // collect reads a lane's logs once everything has come to rest.
 func (r *run) collect(l *laneRun) (*Logs, error) {
+	if r.o.Client == ClientFIX {
+		return r.collectFIX(l)
+	}
 	var result load.Result
 	if err := decode("load", l.out.Bytes(), &result); err != nil {
 		return nil, err
 	}
-	logs := &Logs{HasBook: r.o.App == config.AppBook, Servers: result.ServerList, StartEpoch: l.startEpoch, CutOff: r.fault.cutOff, MayLose: r.o.Policy == PolicyNone}
+	logs := r.newLogs(l)
+	logs.Servers = result.ServerList
 	var err error
 	var servers []load.Server
 	if logs.Orders, servers, err = load.ReadCSV(clientLogPath(r.lab, l.ID)); err != nil {
@@ -101,12 +105,22 @@ func (r *run) collect(l *laneRun) (*Logs, error) {
 	}
 	alignServers(logs, servers)
 	nameWriters(logs, l)
+	return logs, r.collectNodes(l, logs)
+}
+
+// newLogs begins the logs of a lane.
+func (r *run) newLogs(l *laneRun) *Logs {
+	return &Logs{HasBook: r.o.App == config.AppBook, StartEpoch: l.startEpoch, CutOff: r.fault.cutOff, MayLose: r.o.Policy == PolicyNone}
+}
+
+// collectNodes adds what venue and nodes have.
+func (r *run) collectNodes(l *laneRun, logs *Logs) (err error) {
 	if !logs.HasBook {
 		if err := call(r.lab, lab.Venue, l.ID, control.CmdOrders, nil); err != nil {
-			return nil, err
+			return err
 		}
 		if logs.Venue, err = ReadVenueCSV(scene.VenueOrders(r.lab, l.ID)); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if r.witnessed != nil {
@@ -117,13 +131,13 @@ func (r *run) collect(l *laneRun) (*Logs, error) {
 	}
 	writer, other := l.serving()
 	if logs.Survivor, err = l.views[writer].log(writer); err != nil {
-		return nil, err
+		return err
 	}
 	// What a node holds that does not serve is judged, not required.
 	if logs.Old, err = l.views[other].log(other); err != nil {
 		logs.OldBroken = err.Error()
 	}
-	return logs, nil
+	return nil
 }
 
 // alignServers makes the orders' server indexes those of the result: the CSV
@@ -180,7 +194,7 @@ func (r *run) keep() error {
 				return err
 			}
 		}
-		for _, path := range []string{clientLogPath(r.lab, l.ID), scene.VenueOrders(r.lab, l.ID)} {
+		for _, path := range []string{clientLogPath(r.lab, l.ID), fixHistory(r.lab, l.ID), scene.VenueOrders(r.lab, l.ID)} {
 			if err := copyFile(path, filepath.Join(dir, filepath.Base(path))); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"onebeat/bench/fixpeers"
 	"onebeat/bench/load"
 	"onebeat/engine/sbe"
 	"onebeat/mirror/lane"
@@ -65,6 +66,8 @@ type Logs struct {
 	Seen []EpochSeen
 	// SeenAll: no part of that log was missed.
 	SeenAll bool
+	// FIX is the client's history where it spoke FIX, nil otherwise.
+	FIX []fixpeers.Event
 	// MayLose: under policy none what a host's death loses is counted and no problem.
 	MayLose bool
 }
@@ -105,6 +108,10 @@ type Verdict struct {
 	// WentAlone counts the times that no fault explains in which a writer went on
 	// without a standby that did not answer for as long as it waits.
 	WentAlone int64 `json:"went_alone,omitempty"`
+	// Reconnects run from a FIX client's first attempt to connect again to the first
+	// acknowledgement of an order sent after it; Attempts counts what it took.
+	Reconnects []int64 `json:"reconnects_ns,omitempty"`
+	Attempts   []int64 `json:"attempts,omitempty"`
 
 	// Histories counts the sessions whose history was found linearizable.
 	Histories int `json:"histories"`
@@ -132,6 +139,9 @@ func (l *idList) add(id uint64) {
 
 // Judge reads the logs of a run.
 func Judge(logs *Logs) Verdict {
+	if logs.FIX != nil {
+		return JudgeFIX(logs)
+	}
 	v := Verdict{OrdersSent: int64(len(logs.Orders))}
 	v.countAnswers(logs)
 	v.judgeVenue(logs)
@@ -161,6 +171,8 @@ func (v *Verdict) add(w *Verdict) {
 	v.Detects = append(v.Detects, w.Detects...)
 	v.Swaps = append(v.Swaps, w.Swaps...)
 	v.InSyncs = append(v.InSyncs, w.InSyncs...)
+	v.Reconnects = append(v.Reconnects, w.Reconnects...)
+	v.Attempts = append(v.Attempts, w.Attempts...)
 	v.DualActiveNs += w.DualActiveNs
 	v.UnexplainedEpochs += w.UnexplainedEpochs
 	v.FalseFailovers += w.FalseFailovers

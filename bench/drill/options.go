@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"onebeat/bench/fixpeers"
 )
 
 // Arbitrations of a drill's lanes.
@@ -28,6 +30,10 @@ type Options struct {
 	Runs        int
 	// Program is the onebeat program that the processes of the lab run.
 	Program string
+
+	// Client is ClientFIXP or ClientFIX; FIXVersion is the latter's BeginString.
+	Client     string
+	FIXVersion string
 
 	Policy        string // mirrored or none
 	Records       int    // soak: how many
@@ -52,12 +58,19 @@ type Options struct {
 	Progress func(line string)
 	// KeepDir keeps the logs of a run that fails; empty: they go with the lab.
 	KeepDir string
+
+	fixProgram *fixpeers.Program // built once for all runs
 }
 
 // Defaults fills what is not set.
 func (o *Options) Defaults() error {
 	setDefault(&o.Fault, FaultKill)
 	setDefault(&o.Runs, 1)
+	setDefault(&o.Client, ClientFIXP)
+	if o.Client == ClientFIX {
+		setDefault(&o.RatePerSecond, 500)
+		setDefault(&o.FIXVersion, "FIX.4.4")
+	}
 	setDefault(&o.RatePerSecond, 20_000)
 	setDefault(&o.Duration, 2*time.Second)
 	setDefault(&o.Asleep, 200*time.Millisecond)
@@ -86,6 +99,12 @@ func (o *Options) Defaults() error {
 	}
 	if !slices.Contains(f.with, o.Arbitration) {
 		return fmt.Errorf("%w: fault %s with arbitration %s: use %s", ErrOptions, o.Fault, o.Arbitration, strings.Join(f.with, " or "))
+	}
+	if o.Client != ClientFIXP && o.Client != ClientFIX {
+		return fmt.Errorf("%w: client %q is not known; use fixp or fix", ErrOptions, o.Client)
+	}
+	if fixFaults := []string{FaultKill, FaultStop, FaultPanicExit, FaultPower, FaultHandover, FaultNone}; o.Client == ClientFIX && !slices.Contains(fixFaults, o.Fault) {
+		return fmt.Errorf("%w: fault %s with a FIX client: use one of %s", ErrOptions, o.Fault, strings.Join(fixFaults, " "))
 	}
 	if o.App != "gateway" && o.App != "book" {
 		return fmt.Errorf("%w: app %q is not known; use gateway or book", ErrOptions, o.App)

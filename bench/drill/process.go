@@ -24,7 +24,7 @@ const (
 	niceness = -20
 )
 
-// process is one onebeat process of a run.
+// process is one process of a run.
 type process struct {
 	place string
 	cmd   *lab.Command
@@ -35,7 +35,11 @@ type process struct {
 
 // start runs `onebeat <args>` in a place.
 func start(l *lab.Lab, o *Options, place string, stdout io.Writer, args ...string) (*process, error) {
-	p := &process{place: place, cmd: l.Command(place, o.Program, args...), done: make(chan struct{})}
+	return startProgram(l, o, place, o.Program, stdout, args...)
+}
+
+func startProgram(l *lab.Lab, o *Options, place, program string, stdout io.Writer, args ...string) (*process, error) {
+	p := &process{place: place, cmd: l.Command(place, program, args...), done: make(chan struct{})}
 	p.said = &prefixer{w: o.Log, prefix: place + ": "}
 	p.cmd.Stdout, p.cmd.Stderr = stdout, p.said
 	if o.Arbitration != Etcd || place != lab.Witness {

@@ -118,7 +118,7 @@ func (r *run) setDead(place string, dead bool) {
 
 func (r *run) play() (*RunResult, error) {
 	steps := []func() error{r.prepareSoak, r.startNodes, r.startDaemons, r.startLoads, r.waitFlow, func() error { return r.lead(r.o.Duration / 2) },
-		r.waitReady, func() error { return r.fault.course(r) }, func() error { return r.rest(r.o.Duration / 2) }, r.endLoads}
+		r.waitReady, func() error { return r.fault.course(r) }, func() error { return r.rest(r.after()) }, r.endLoads}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err
@@ -216,6 +216,12 @@ func (r *run) startNodes() error {
 // be let.
 func (r *run) startLoads() error {
 	for i, l := range r.lanes {
+		if r.o.Client == ClientFIX {
+			if err := r.startFIX(lab.ClientPlace(i), l); err != nil {
+				return err
+			}
+			continue
+		}
 		args := []string{"load", "--interface", lab.OrderNIC, "--target", scene.Target(l.ID).String(),
 			"--session", scene.Session(l.ID), "--key", scene.Credentials, "--rate", strconv.Itoa(r.o.RatePerSecond),
 			"--duration", (r.o.Duration + r.courseMax()).String(), "--idle", r.o.ClientIdle, "--log", clientLogPath(r.lab, l.ID), "--json"}
@@ -249,6 +255,14 @@ func (r *run) waitFlow() error {
 // lead is the load before the fault, and then some: faults must not always
 // meet the same phase of the timers.
 func (r *run) lead(d time.Duration) error { return r.rest(d + rand.N(phase)) }
+
+// after is how long the load goes on after the fault.
+func (r *run) after() time.Duration {
+	if r.o.Client == ClientFIX {
+		return max(r.o.Duration/2, fixAfter)
+	}
+	return r.o.Duration / 2
+}
 
 // waitReady waits until every lane has both of its nodes: it may have changed
 // hands before the fault, that is counted and no error here.

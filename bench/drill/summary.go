@@ -7,6 +7,8 @@ import (
 	"time"
 
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
+
+	"onebeat/bench/fixpeers"
 )
 
 // Spread is how a duration was distributed over runs.
@@ -38,6 +40,11 @@ type Summary struct {
 	DetectNs        Spread  `json:"detect_ns"`
 	SwapNs          Spread  `json:"swap_ns"`
 	InSyncNs        Spread  `json:"in_sync_ns"` // until the lane had a standby again
+	Client          string  `json:"client"`
+	// ReconnectNs is a FIX client's: from its first attempt to connect again to an
+	// acknowledgement; Reattempts how often it took more than one.
+	ReconnectNs *Spread `json:"reconnect_ns,omitempty"`
+	Reattempts  int     `json:"reattempts,omitempty"`
 	// MTTRNs is the mean of the outages: the time to repair the service.
 	MTTRNs            int64 `json:"mttr_ns"`
 	DualActiveNs      int64 `json:"dual_active_ns"`
@@ -53,7 +60,7 @@ type Summary struct {
 
 // Summarize adds verdicts up.
 func Summarize(o *Options, verdicts []Verdict) Summary {
-	s := Summary{Fault: o.Fault, App: o.App, Arbitration: o.Arbitration, Runs: len(verdicts), RatePerSecond: o.RatePerSecond,
+	s := Summary{Fault: o.Fault, App: o.App, Client: o.Client, Arbitration: o.Arbitration, Runs: len(verdicts), RatePerSecond: o.RatePerSecond,
 		HeartbeatNs: o.Heartbeat.Nanoseconds(), HangBudgetNs: o.HangBudget.Nanoseconds(), OK: true, Outages: []int64{}}
 	if f, ok := findFault(o.Fault); ok {
 		s.What = f.what
@@ -75,6 +82,15 @@ func Summarize(o *Options, verdicts []Verdict) Summary {
 	s.Outages = append(s.Outages, sum.Outages...)
 	s.OutageNs, s.DetectNs, s.SwapNs, s.InSyncNs = spread(sum.Outages), spread(sum.Detects), spread(sum.Swaps), spread(sum.InSyncs)
 	s.MTTRNs = mean(sum.Outages)
+	if o.Client == ClientFIX {
+		reconnect := spread(sum.Reconnects)
+		s.ReconnectNs = &reconnect
+		for _, n := range sum.Attempts {
+			if n > 1 {
+				s.Reattempts++
+			}
+		}
+	}
 	return s
 }
 
@@ -106,6 +122,13 @@ func All(o *Options, stop <-chan struct{}) (Summary, error) {
 		return Summary{}, err
 	}
 	begin := time.Now()
+	if o.Client == ClientFIX {
+		var err error
+		if o.fixProgram, err = fixpeers.Build(); err != nil {
+			return Summary{}, err
+		}
+		defer o.fixProgram.Remove()
+	}
 	var verdicts []Verdict
 	for i := range o.Runs {
 		r, err := Run(o, i, stop)
@@ -164,6 +187,10 @@ func (s *Summary) WriteText(w io.Writer) error {
 		micros(s.OutageNs.P50), micros(s.OutageNs.P99), micros(s.OutageNs.Max), micros(s.MTTRNs),
 		micros(s.DetectNs.P50), micros(s.DetectNs.P99), micros(s.DetectNs.Max),
 		micros(s.SwapNs.P50), micros(s.SwapNs.P99), micros(s.SwapNs.Max), ok)
+	if s.ReconnectNs != nil && err == nil {
+		_, err = fmt.Fprintf(w, "  FIX client: from its first attempt to connect again to an acknowledgement  p50 %s  p99 %s  max %s; %d times it took more than one attempt\n",
+			micros(s.ReconnectNs.P50), micros(s.ReconnectNs.P99), micros(s.ReconnectNs.Max), s.Reattempts)
+	}
 	for _, p := range s.Problems {
 		if err == nil {
 			_, err = fmt.Fprintln(w, "  "+p)

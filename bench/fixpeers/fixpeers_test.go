@@ -1,10 +1,13 @@
 package fixpeers
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,28 +33,33 @@ func TestQuickFIXAgainstQuickFIXGo(t *testing.T) {
 	}
 	a := start()
 	c := Client{At: at, Sender: "DESK", Target: "VENUE", StoreDir: filepath.Join(dir, "client"), History: filepath.Join(dir, "history"),
-		RatePerSecond: 500, Duration: 4 * time.Second}
-	type ended struct {
-		out []byte
-		err error
+		RatePerSecond: 500, Duration: time.Minute}
+	var out bytes.Buffer
+	client := exec.Command(program.Path(), c.Args()...)
+	client.Stdout = &out
+	if err := client.Start(); err != nil {
+		t.Fatal(err)
 	}
-	done := make(chan ended, 1)
-	go func() {
-		out, err := exec.Command(program.Path(), c.Args()...).Output()
-		done <- ended{out, err}
-	}()
-	for deadline := time.Now().Add(20 * time.Second); a.Orders() < 100; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("no orders come")
+	defer client.Process.Kill()
+	until := func(orders uint64) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); a.Orders() < orders; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("no orders come")
+			}
 		}
 	}
+	until(100)
 	a.Stop()
 	a = start()
 	defer a.Stop()
-	end := <-done
+	until(100)
+	if err := errors.Join(client.Process.Signal(syscall.SIGTERM), client.Wait()); err != nil {
+		t.Fatal(err)
+	}
 	var result Result
-	if err := json.Unmarshal(end.out, &result); end.err != nil || err != nil || result.Unanswered != 0 || result.Sent < 200 {
-		t.Fatalf("%s, %v, %v", end.out, end.err, err)
+	if err := json.Unmarshal(out.Bytes(), &result); err != nil || result.Unanswered != 0 || result.Sent < 200 {
+		t.Fatalf("%s, %v", out.Bytes(), err)
 	}
 	events, err := ReadHistory(c.History)
 	if err != nil {

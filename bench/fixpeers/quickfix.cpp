@@ -294,8 +294,6 @@ class Client : public FIX::Application
 	{
 		std::string type = field(m.getHeader(), 35), more;
 
-		if (type == "0" || type == "1")
-			return;
 		more = numbers(m) + ",\"type\":" + json(type);
 		if (type == "A")
 			more += flag(m, 141, "reset");

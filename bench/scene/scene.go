@@ -22,6 +22,11 @@ const (
 	SymbolID       = 1
 	ReferencePrice = 10_000
 
+	// FIX clients find a lane at FIXPort and call it FIXNode.
+	FIXPort   = 9500
+	FIXNode   = "ONEBEAT"
+	FIXClient = "DESK-1"
+
 	// Credentials are those of every lane's client.
 	Credentials      = "client-1-secret"
 	venueCredentials = "gateway-secret"

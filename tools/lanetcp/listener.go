@@ -18,17 +18,10 @@ import (
 // hangs on it: the kernel programs have made them silent by then.
 const watchEvery = 5 * time.Millisecond
 
-// Limits bound what strangers can hold open.
-type Limits struct {
-	Connections int // at once; 0: unlimited
-	PerHost     int // of one address, likewise
-}
-
 // Counts of a listener since it was opened.
 type Counts struct {
 	Accepted  uint64 // handed to the server
 	NotActive uint64 // closed at once: this node does not serve the lane
-	TooMany   uint64 // closed at once: a limit
 	Aborted   uint64 // closed because the lane was given away
 }
 
@@ -38,13 +31,11 @@ type Counts struct {
 type Listener struct {
 	inner  *net.TCPListener
 	active func() bool
-	limits Limits
 
-	accepted, notActive, tooMany, aborted atomic.Uint64
+	accepted, notActive, aborted atomic.Uint64
 
 	mu       sync.Mutex
 	open     map[*conn]struct{}
-	hosts    map[netip.Addr]int
 	watching bool
 	closed   bool
 	watch    sync.WaitGroup
@@ -52,14 +43,13 @@ type Listener struct {
 
 // Listen opens a listener at an address that may not be on an interface yet.
 // active is asked often, from several goroutines.
-func Listen(at netip.AddrPort, limits Limits, active func() bool) (*Listener, error) {
+func Listen(at netip.AddrPort, active func() bool) (*Listener, error) {
 	c := net.ListenConfig{Control: freebind}
 	inner, err := c.Listen(context.Background(), "tcp", at.String())
 	if err != nil {
 		return nil, fmt.Errorf("TCP at %v: %w", at, err)
 	}
-	return &Listener{inner: inner.(*net.TCPListener), active: active, limits: limits,
-		open: map[*conn]struct{}{}, hosts: map[netip.Addr]int{}}, nil
+	return &Listener{inner: inner.(*net.TCPListener), active: active, open: map[*conn]struct{}{}}, nil
 }
 
 func freebind(_, _ string, c syscall.RawConn) error {
@@ -84,27 +74,16 @@ func (l *Listener) Accept() (net.Conn, error) {
 
 // take makes a connection one of ours, or resets it and returns nil.
 func (l *Listener) take(inner *net.TCPConn) *conn {
-	c := &conn{TCPConn: inner, of: l}
-	if a, ok := inner.RemoteAddr().(*net.TCPAddr); ok {
-		c.host = a.AddrPort().Addr().Unmap()
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	reason := &l.accepted
-	switch {
-	case l.closed || !l.active():
-		reason = &l.notActive
-	case l.limits.Connections > 0 && len(l.open) >= l.limits.Connections,
-		l.limits.PerHost > 0 && l.hosts[c.host] >= l.limits.PerHost:
-		reason = &l.tooMany
-	}
-	reason.Add(1)
-	if reason != &l.accepted {
+	if l.closed || !l.active() {
+		l.notActive.Add(1)
 		reset(inner)
 		return nil
 	}
+	l.accepted.Add(1)
+	c := &conn{TCPConn: inner, of: l}
 	l.open[c] = struct{}{}
-	l.hosts[c.host]++
 	if !l.watching {
 		l.watching = true
 		l.watch.Go(l.watchRole)
@@ -144,19 +123,12 @@ func (l *Listener) resetAll() {
 		l.aborted.Add(1)
 	}
 	clear(l.open)
-	clear(l.hosts)
 }
 
 func (l *Listener) forget(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.open[c]; !ok {
-		return
-	}
 	delete(l.open, c)
-	if l.hosts[c.host]--; l.hosts[c.host] == 0 {
-		delete(l.hosts, c.host)
-	}
 }
 
 // Open is how many connections there are.
@@ -168,7 +140,7 @@ func (l *Listener) Open() int {
 
 // Counts returns what became of all connections so far.
 func (l *Listener) Counts() Counts {
-	return Counts{Accepted: l.accepted.Load(), NotActive: l.notActive.Load(), TooMany: l.tooMany.Load(), Aborted: l.aborted.Load()}
+	return Counts{Accepted: l.accepted.Load(), NotActive: l.notActive.Load(), Aborted: l.aborted.Load()}
 }
 
 // Addr is where it listens.
@@ -188,8 +160,7 @@ func (l *Listener) Close() error {
 // conn tells its listener of its end.
 type conn struct {
 	*net.TCPConn
-	of   *Listener
-	host netip.Addr
+	of *Listener
 }
 
 // Close ends the connection in order.

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -21,12 +20,12 @@ type fixture struct {
 	accepted chan net.Conn
 }
 
-func listen(t *testing.T, limits Limits) *fixture {
+func listen(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{T: t, accepted: make(chan net.Conn, 16)}
 	f.active.Store(true)
 	var err error
-	if f.l, err = Listen(anyPort, limits, f.active.Load); err != nil {
+	if f.l, err = Listen(anyPort, f.active.Load); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
@@ -70,7 +69,7 @@ func (f *fixture) counts(want Counts) {
 }
 
 func TestConnectionsEndWithTheRole(t *testing.T) {
-	f := listen(t, Limits{})
+	f := listen(t)
 	a, b := f.dial(), f.dial()
 	server := <-f.accepted
 	<-f.accepted
@@ -100,43 +99,8 @@ func TestConnectionsEndWithTheRole(t *testing.T) {
 	f.counts(Counts{Accepted: 3, NotActive: 1, Aborted: 2})
 }
 
-func TestLimits(t *testing.T) {
-	f := listen(t, Limits{Connections: 3, PerHost: 2})
-	first := f.dial()
-	f.dial()
-	a := <-f.accepted
-	<-f.accepted
-	if err := ends(f.dial()); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("a third of one host: %v", err)
-	}
-	if err := a.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := ends(first); !errors.Is(err, io.EOF) {
-		t.Errorf("closed in order, and %v", err)
-	}
-	f.dial()
-	<-f.accepted
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
-	for i, want := range []error{os.ErrDeadlineExceeded, syscall.ECONNRESET} {
-		c, err := d.Dial("tcp", f.l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		c.SetDeadline(time.Now().Add(100 * time.Millisecond))
-		if i == 1 {
-			c.SetDeadline(time.Now().Add(5 * time.Second))
-		}
-		if err := ends(c); !errors.Is(err, want) {
-			t.Errorf("another host's %d: %v", i, err)
-		}
-	}
-	f.counts(Counts{Accepted: 4, TooMany: 2})
-}
-
 func TestCloseEndsAll(t *testing.T) {
-	f := listen(t, Limits{})
+	f := listen(t)
 	c := f.dial()
 	<-f.accepted
 	if err := f.l.Close(); err != nil {

@@ -88,7 +88,7 @@ func (n *Node) openTCP() error {
 func (n *Node) listenTCP(p *laneParts, ip netip.Addr) error {
 	for _, port := range n.tcpPorts(p.cfg) {
 		active := func() bool { return lane.Load(p.mem.authority).State() == lane.Active }
-		l, err := lanetcp.Listen(netip.AddrPortFrom(ip, port), lanetcp.Limits{}, active)
+		l, err := lanetcp.Listen(netip.AddrPortFrom(ip, port), active)
 		if err != nil {
 			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
 		}

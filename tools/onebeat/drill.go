@@ -46,6 +46,9 @@ func newDrill() *cobra.Command {
 			if f := c.Flags(); all && !f.Changed("rate") {
 				o.RatePerSecond = 10_000
 			}
+			if f := c.Flags(); o.Client == drill.ClientFIX && !f.Changed("rate") {
+				o.RatePerSecond = 0 // its own
+			}
 			if o.Fault == drill.FaultSite {
 				return drillSite(c, &o, asJSON)
 			}
@@ -77,7 +80,9 @@ func newDrill() *cobra.Command {
 	f.IntVar(&o.Records, "records", 300_000, "soak: how many records of the log")
 	f.Uint64Var(&o.Seed, "seed", 0, "soak: plays the same harms again; 0: others")
 	f.StringVar(&o.Policy, "policy", drill.PolicyMirrored, "mirrored; soak: none, too, whose losses are counted")
-	f.IntVar(&o.RatePerSecond, "rate", 20_000, "orders per second and lane; with --all 10000 by default")
+	f.StringVar(&o.Client, "client", drill.ClientFIXP, "fixp, or fix: an initiator on QuickFIX/C++ (needs g++ and libquickfix-dev), for kill, stop, panic-exit, power, handover and none")
+	f.StringVar(&o.FIXVersion, "fix-version", "FIX.4.4", "client fix: FIX.4.4 or FIX.4.2")
+	f.IntVar(&o.RatePerSecond, "rate", 20_000, "orders per second and lane; with --all 10000, with --client fix 500 by default")
 	f.DurationVar(&o.Duration, "duration", 2*time.Second, "load of each run, half before and half after the fault; with --all 1s by default")
 	f.BoolVar(&all, "all", false, "every fault; a report is worth having: --report")
 	f.StringVar(&dir, "report", "", "write drill.html and drill.json into this directory")
