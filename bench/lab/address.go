@@ -21,7 +21,8 @@ var (
 	WitnessIP = [4]byte{10, 98, 0, 100}
 )
 
-// LaneAddress is what clients of a lane speak to; it is never on an interface.
+// LaneAddress is what clients of a lane speak to; it is on no interface but, where
+// the lane is served over TCP, the nodes' lo.
 func LaneAddress(lane int) [4]byte { return [4]byte{10, 10, 0, byte(100 + lane)} }
 
 // VenueLaneAddress is the venue of a lane; it is never on an interface.
