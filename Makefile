@@ -72,7 +72,7 @@ test: test-all test-race ## all tests; as root, or through sudo
 
 # Packages one after the other whose tests hold deadlines, spin or measure, on a
 # machine that may have two cores; the others two at a time.
-ALONE := ^onebeat/((tools|bench|xdp|pin)(/|$$)|mirror/(etcd|fence|reader|witness)$$)
+ALONE := ^onebeat/((bpf|tools|bench|xdp|pin)(/|$$)|mirror/(etcd|fence|reader|witness)$$)
 GO_TEST = $(GO) test -count=1 -timeout=10m $(TEST_EXEC) $(TESTFLAGS)
 
 test-all:
