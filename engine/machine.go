@@ -139,6 +139,9 @@ func NewMachine(cfg MachineConfig) (*Machine, error) {
 // Server gives the cold side a look at the sessions.
 func (m *Machine) Server() *fixp.Server { return m.server }
 
+// App gives the cold side a look at the application.
+func (m *Machine) App() app.App { return m.app }
+
 // FIX gives the cold side a look at the FIX sessions.
 func (m *Machine) FIX() *store.Sessions { return m.fix }
 

@@ -204,6 +204,9 @@ func (s *Server) SessionState(i int) (state State, nextIn, nextOut uint64) {
 	return x.state, x.nextIn, x.nextOut
 }
 
+// Blocked reports whether an operator keeps a session out.
+func (s *Server) Blocked(i int) bool { return s.sessions[i].blocked }
+
 // Digest folds the replicated session state. Only what changed since the last
 // call is looked at.
 func (s *Server) Digest(digest uint64) uint64 {

@@ -44,6 +44,7 @@ type Request struct {
 
 	SetPolicy *SetPolicy `json:"set_policy,omitempty"` // of CmdPolicy
 	Operate   *Operate   `json:"operate,omitempty"`    // of CmdOperate
+	Show      *Show      `json:"show,omitempty"`       // of CmdShow
 }
 
 // SetPolicy changes a lane's release policy. What is empty stays as it is.

@@ -61,13 +61,18 @@ func (c *controller) handle(ctx context.Context, r control.Request) (any, error)
 			return nil, errors.New("operate: the command is missing")
 		}
 		return c.node.operate(ctx, r.Operate)
+	case control.CmdShow:
+		if r.Show == nil {
+			return nil, errors.New("show: what is missing")
+		}
+		return c.node.show(r.Show)
 	case control.CmdStop:
 		c.stop()
 		return nil, nil
 	case control.CmdPanic:
 		return nil, c.node.panicIn(r.Lane)
 	}
-	return nil, fmt.Errorf("unknown command %q: status, promote, force, policy, operate, orders or stop", r.Cmd)
+	return nil, fmt.Errorf("unknown command %q: status, promote, force, policy, operate, show, orders or stop", r.Cmd)
 }
 
 var (

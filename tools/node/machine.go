@@ -67,7 +67,9 @@ func venueConfig(v *config.Venue) engine.VenueConfig {
 }
 
 // NewMachine makes a lane's machine, without records, for who only rebuilds a state.
-func NewMachine(l *config.Lane) (app.Machine, error) { return newMachine(l, nil, nil) }
+func NewMachine(l *config.Lane, watch ...func(app.App) (app.App, error)) (*engine.Machine, error) {
+	return newMachine(l, nil, nil, watch...)
+}
 
 func newBook(l *config.Lane, log *orderLog) (*book.Book, error) {
 	cfg := book.Config{FlowsMax: max(64, len(l.Sessions)), ClOrdIDWindow: clOrdIDWindow(len(l.Sessions))}

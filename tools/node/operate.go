@@ -11,6 +11,7 @@ import (
 
 	"onebeat/engine"
 	"onebeat/engine/app"
+	"onebeat/engine/gateway"
 	"onebeat/engine/operator"
 	"onebeat/mirror/lane"
 	"onebeat/tools/config"
@@ -135,6 +136,16 @@ func commandOf(l *config.Lane, r *control.Operate) (operator.Command, error) {
 		}
 	}
 	c.Order, c.Value, c.Price = r.ClOrdID, r.Value, r.Price
+	if kind == operator.RiskSet {
+		limit, ok := gateway.ParseLimit(r.Limit)
+		if !ok {
+			return c, fmt.Errorf("no limit %q: onebeat risk show names them", r.Limit)
+		}
+		if c.Value < gateway.Inherit || c.Value > limit.Most() {
+			return c, fmt.Errorf("%v = %d: give 0 (off) to %d, or %d to take it away", limit, c.Value, limit.Most(), gateway.Inherit)
+		}
+		c.What = uint32(limit)
+	}
 	return c, nil
 }
 
