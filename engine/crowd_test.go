@@ -83,8 +83,10 @@ func (c *crowd) OnReport(a *client.Answer, _ *sbe.ExecutionReport) {
 		c.answers++
 	}
 }
-func (c *crowd) OnReject(_ *client.Answer, r *sbe.Reject) { c.t.Fatalf("order rejected: %v", r.Reason()) }
-func (c *crowd) Buffer() []byte                           { return c.byHand }
+func (c *crowd) OnReject(_ *client.Answer, r *sbe.Reject) {
+	c.t.Fatalf("order rejected: %v", r.Reason())
+}
+func (c *crowd) Buffer() []byte { return c.byHand }
 func (c *crowd) Send(n int) {
 	c.up, c.upOf = append(c.up, slices.Clone(c.byHand[:n])), append(c.upOf, c.sending)
 }

@@ -4,7 +4,8 @@
 //
 // run.go is the hot loop; it writes only into memory made before. order.go is
 // that memory, written as CSV at the end. latency.go derives histograms from
-// it. open.go and neighbour.go are the cold side: ports and MAC addresses.
+// it. open.go is the cold side. The connection is engine/client/conn's, as any
+// client's.
 //
 // All times are nanoseconds of CLOCK_MONOTONIC, the clock of the kernel
 // programs, so that logs of all processes of one host can be laid side by side.

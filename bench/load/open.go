@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"onebeat/engine/client"
+	"onebeat/engine/client/conn"
 	"onebeat/engine/sbe"
 	"onebeat/pin"
 	"onebeat/xdp"
-	"onebeat/xdp/frame"
 )
 
 // Errors of a run.
@@ -63,7 +63,7 @@ func Run(o Options, stop <-chan struct{}) (*Result, error) {
 	if err := o.defaults(); err != nil {
 		return nil, err
 	}
-	c, err := newClock()
+	c, err := conn.NewClock()
 	if err != nil {
 		return nil, err
 	}
@@ -72,10 +72,7 @@ func Run(o Options, stop <-chan struct{}) (*Result, error) {
 		return nil, err
 	}
 	res, err := r.run(&o, &c, stop)
-	if r.unwatch != nil {
-		close(r.unwatch)
-	}
-	return res, errors.Join(err, r.port.Close())
+	return res, errors.Join(err, r.conn.Close())
 }
 
 func newRunner(o *Options) *runner {
@@ -90,83 +87,40 @@ func newRunner(o *Options) *runner {
 	return r
 }
 
-// open makes the port and the client.
+// open makes the connection. A lane that is silent is looked for at the next node
+// at once and without rest: how long it was away is what a run measures.
 func (r *runner) open(o *Options) error {
-	open := r.openXDP
-	if o.Transport == TransportUDP {
-		open = r.openUDP
+	cfg := r.config(o)
+	c, err := conn.Open(cfg, r)
+	if errors.Is(err, conn.ErrNoLane) {
+		err = fmt.Errorf("%w: %w", ErrConnect, err)
 	}
-	if err := open(o); err != nil {
+	if err != nil {
 		return err
 	}
-	var err error
-	r.client, err = client.New(client.Config{Session: o.Session, Key: o.Key, ResendNs: o.Resend.Nanoseconds()}, r)
-	if err != nil {
-		return errors.Join(err, r.port.Close())
-	}
+	r.use(c)
 	return nil
 }
 
-// clientPort is the client's UDP port when none is given.
-const clientPort = 40_000
-
-func (r *runner) openXDP(o *Options) error {
-	nic, err := xdp.Inspect(o.Interface)
-	if err != nil {
-		return err
+func (r *runner) config(o *Options) conn.Config {
+	cfg := conn.Config{
+		Client:    client.Config{Session: o.Session, Key: o.Key, ResendNs: o.Resend.Nanoseconds()},
+		Connector: client.ConnectorConfig{Strategy: client.RoundRobin{}, SilenceNs: silenceNs, Backoff: client.Backoff{MinNs: 1, MaxNs: 1}},
+		Local:     o.Local, Interface: o.Interface, Queue: o.Queue, VLAN: o.VLAN, Resolve: o.Connect, OnHeard: r.sawServer,
 	}
-	local := o.Local.Addr()
-	if !local.IsValid() {
-		local = nic.IPv4.Addr()
-	}
-	if !local.Is4() {
-		return fmt.Errorf("%w: %s has no IPv4 address; give it one, or give a local address", ErrOptions, o.Interface)
-	}
-	port := o.Local.Port()
-	setDefault(&port, clientPort)
-	// First the program, then ARP: on a veth the answer, an XDP_TX of the
-	// node, only wakes an end that has a program.
-	s, err := xdp.OpenEndpoint(xdp.Options{Interface: o.Interface, Queue: o.Queue, VLAN: o.VLAN}, local, port)
-	if err != nil {
-		return err
-	}
-	r.port, r.vlan = s, o.VLAN
-	// Only the ACTIVE node answers for the lane address, so this also waits
-	// until there is one.
-	mac, err := resolve(nic, o)
-	if err != nil {
-		return errors.Join(fmt.Errorf("%w: %w", ErrConnect, err), s.Close())
-	}
-	r.local = frame.Endpoint{MAC: nic.MAC, Port: port, IP: local.As16()}
-	r.targets = []frame.Endpoint{{MAC: mac, Port: o.Targets[0].Port(), IP: o.Targets[0].Addr().As16()}}
-	if err := r.watchNeighbour(nic, o.Targets[0].Addr(), mac); err != nil {
-		return errors.Join(err, s.Close())
-	}
-	return nil
-}
-
-func resolve(nic xdp.Interface, o *Options) ([6]byte, error) {
-	if o.VLAN != 0 {
-		return xdp.ResolveDirect(nic, o.VLAN, o.Targets[0].Addr(), o.Connect)
-	}
-	return xdp.Resolve(o.Interface, o.Targets[0].Addr(), o.Connect)
-}
-
-func (r *runner) openUDP(o *Options) error {
-	s, err := xdp.ListenUDP(o.Local.Addr(), o.Local.Port())
-	if err != nil {
-		return err
-	}
-	r.port, r.local = s, s.Local()
 	for _, t := range o.Targets {
-		ip := frame.IP(t.Addr().As16())
-		r.targets = append(r.targets, frame.Endpoint{MAC: xdp.StandInMAC(ip), Port: t.Port(), IP: ip})
+		cfg.Hosts = append(cfg.Hosts, conn.Host{Address: t, Timeout: silenceNs})
 	}
-	return nil
+	return cfg
 }
+
+func (r *runner) use(c *conn.Conn) { r.conn, r.client = c, c.Client() }
+
+// silenceNs is how long a node may let orders wait without a sign of life.
+const silenceNs = 20_000_000
 
 // run connects, offers, drains and counts, all on one thread.
-func (r *runner) run(o *Options, c *clock, stop <-chan struct{}) (*Result, error) {
+func (r *runner) run(o *Options, c *conn.Clock, stop <-chan struct{}) (*Result, error) {
 	runtime.LockOSThread()
 	_ = pin.ShortSlice(pin.SharedSliceNs) // best effort: it is woken later without
 	defer runtime.UnlockOSThread()
@@ -181,7 +135,7 @@ func (r *runner) run(o *Options, c *clock, stop <-chan struct{}) (*Result, error
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	startNs := c.nowNs() + int64(10*time.Millisecond)
+	startNs := c.NowNs() + int64(10*time.Millisecond)
 	r.schedule(startNs, o.RatePerSecond)
 	end := make(chan struct{})
 	defer close(end)
@@ -190,10 +144,10 @@ func (r *runner) run(o *Options, c *clock, stop <-chan struct{}) (*Result, error
 	}
 	r.offerAll(c, stop)
 	r.drain(c, o.Drain.Nanoseconds())
-	endNs := c.nowNs()
+	endNs := c.NowNs()
 	runtime.ReadMemStats(&after)
 	r.client.Terminate()
-	r.cycle(c.nowNs(), false)
+	r.cycle(c.NowNs(), false)
 
 	res := r.result(o, startNs, endNs)
 	res.Allocs, res.GCs = after.Mallocs-before.Mallocs, after.NumGC-before.NumGC
@@ -210,10 +164,10 @@ func stopped(stop <-chan struct{}) bool {
 }
 
 // connect drives the client until its session is up.
-func (r *runner) connect(o *Options, c *clock, stop <-chan struct{}) error {
-	deadlineNs := c.nowNs() + o.Connect.Nanoseconds()
+func (r *runner) connect(o *Options, c *conn.Clock, stop <-chan struct{}) error {
+	deadlineNs := c.NowNs() + o.Connect.Nanoseconds()
 	for !r.client.Ready() {
-		nowNs := c.nowNs()
+		nowNs := c.NowNs()
 		if nowNs > deadlineNs {
 			return fmt.Errorf("%w within %v; is a node ACTIVE, and are session and key those of its configuration? client %+v",
 				ErrConnect, o.Connect, r.client.Stats())
@@ -238,25 +192,25 @@ func (r *runner) schedule(startNs int64, ratePerSecond int) {
 // stopEvery is how many cycles pass between two looks at the stop channel.
 const stopEvery = 256
 
-func (r *runner) offerAll(c *clock, stop <-chan struct{}) {
+func (r *runner) offerAll(c *conn.Clock, stop <-chan struct{}) {
 	for n := 0; r.next < len(r.orders); n++ {
 		if n%stopEvery == 0 && stopped(stop) {
 			r.orders = r.orders[:r.next]
 			return
 		}
-		r.rest(r.cycle(c.nowNs(), true))
+		r.rest(r.cycle(c.NowNs(), true))
 	}
 }
 
 // drain waits for answers, resending as ever.
-func (r *runner) drain(c *clock, drainNs int64) {
-	deadlineNs := c.nowNs() + drainNs
+func (r *runner) drain(c *conn.Clock, drainNs int64) {
+	deadlineNs := c.NowNs() + drainNs
 	for r.client.Unanswered() > 0 && r.nowNs < deadlineNs {
-		r.rest(r.cycle(c.nowNs(), false))
+		r.rest(r.cycle(c.NowNs(), false))
 	}
 }
 
-func (r *runner) progress(o *Options, startNs int64, c *clock, end <-chan struct{}) {
+func (r *runner) progress(o *Options, startNs int64, c *conn.Clock, end <-chan struct{}) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -264,7 +218,7 @@ func (r *runner) progress(o *Options, startNs int64, c *clock, end <-chan struct
 		case <-end:
 			return
 		case <-tick.C:
-			elapsedNs := c.nowNs() - startNs
+			elapsedNs := c.NowNs() - startNs
 			o.Progress(Progress{
 				Elapsed: time.Duration(elapsedNs),
 				Due:     min(int64(len(r.orders)), elapsedNs*int64(o.RatePerSecond)/int64(time.Second)),
@@ -277,8 +231,8 @@ func (r *runner) progress(o *Options, startNs int64, c *clock, end <-chan struct
 func (r *runner) result(o *Options, startNs, endNs int64) *Result {
 	res := &Result{
 		Orders: r.orders, Servers: r.servers[:r.serverN], StartNs: startNs, EndNs: endNs, Rate: o.RatePerSecond,
-		Due: int64(len(r.orders)), Unknown: r.unknown, Foreign: r.foreign,
-		Latency: Measure(r.orders, 0, 0), Client: r.client.Stats(), Port: r.port.Stats(),
+		Due: int64(len(r.orders)), Unknown: r.unknown, Foreign: r.conn.Foreign(),
+		Latency: Measure(r.orders, 0, 0), Client: r.client.Stats(), Port: r.conn.Port().Stats(),
 	}
 	for i := range r.orders {
 		switch o := &r.orders[i]; {

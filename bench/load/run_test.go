@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"onebeat/engine/client"
+	"onebeat/engine/client/conn"
 	"onebeat/engine/fixp"
 	"onebeat/engine/sbe"
 	"onebeat/xdp/frame"
@@ -27,24 +27,23 @@ func testOptions() Options {
 }
 
 // newTestRunner is what open makes, with a lane in memory for a NIC.
-func newTestRunner(t testing.TB, o *Options) (*runner, *memoryLane, *clock) {
+func newTestRunner(t testing.TB, o *Options) (*runner, *memoryLane, *conn.Clock) {
 	t.Helper()
 	if err := o.defaults(); err != nil {
 		t.Fatal(err)
 	}
-	c, err := newClock()
+	c, err := conn.NewClock()
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := newRunner(o)
-	l := newMemoryLane(t, c.nowNs)
-	r.port = l
-	r.local = frame.Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, 1}, Port: clientPort, IP: frame.IPv4([4]byte{10, 0, 0, 1})}
-	r.targets = []frame.Endpoint{{MAC: laneAt.MAC, Port: 9000, IP: laneAt.IP}}
-	r.client, err = client.New(client.Config{Session: o.Session, Key: o.Key, ResendNs: o.Resend.Nanoseconds()}, r)
+	l := newMemoryLane(t, c.NowNs)
+	k, err := conn.New(r.config(o), r, l, frame.Endpoint{MAC: [6]byte{2, 0, 0, 0, 0, 1}, Port: 40_000, IP: frame.IPv4([4]byte{10, 0, 0, 1})},
+		[]frame.Endpoint{{MAC: laneAt.MAC, Port: 9000, IP: laneAt.IP}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.use(k)
 	return r, l, &c
 }
 
@@ -96,10 +95,10 @@ func TestOutageCounts(t *testing.T) {
 	if err := r.connect(&o, clk, nil); err != nil {
 		t.Fatal(err)
 	}
-	r.schedule(clk.nowNs(), o.RatePerSecond)
+	r.schedule(clk.NowNs(), o.RatePerSecond)
 	startNs := r.orders[0].IntendedNs
 	for r.next < len(r.orders) {
-		nowNs := clk.nowNs()
+		nowNs := clk.NowNs()
 		l.dead = nowNs > startNs+outageNs && nowNs < startNs+2*outageNs
 		if nowNs >= startNs+2*outageNs {
 			l.mac = 10
@@ -108,7 +107,7 @@ func TestOutageCounts(t *testing.T) {
 	}
 	l.dead = false
 	r.drain(clk, o.Drain.Nanoseconds())
-	res := r.result(&o, startNs, clk.nowNs())
+	res := r.result(&o, startNs, clk.NowNs())
 	if res.Unanswered != 0 || len(res.Servers) != 2 {
 		t.Fatalf("%d unanswered, servers %v", res.Unanswered, res.ServerList)
 	}
@@ -120,8 +119,8 @@ func TestOutageCounts(t *testing.T) {
 	if p90 := Measure(res.Orders, 0, 0).P90; p90 < outageNs/4 {
 		t.Errorf("p90 is %d ns: the orders that were due in the outage are not in it", p90)
 	}
-	if r.targets[0].MAC[5] != 10 {
-		t.Errorf("still sends to %v", r.targets[0].MAC)
+	if r.conn.Target().MAC[5] != 10 {
+		t.Errorf("still sends to %v", r.conn.Target().MAC)
 	}
 }
 
@@ -132,7 +131,7 @@ func TestCycleAllocatesNothing(t *testing.T) {
 	if err := r.connect(&o, clk, nil); err != nil {
 		t.Fatal(err)
 	}
-	r.schedule(clk.nowNs(), o.RatePerSecond)
+	r.schedule(clk.NowNs(), o.RatePerSecond)
 	nowNs := r.orders[0].IntendedNs
 	if n := testing.AllocsPerRun(5000, func() { nowNs += 50_000; r.cycle(nowNs, true) }); n != 0 {
 		t.Errorf("%v allocations a cycle", n)

@@ -39,6 +39,7 @@ func New(cfg Config, handler Handler) (*Client, error) {
 		Session: cfg.Session, Key: cfg.Key, Window: cfg.Window, BatchMessages: cfg.BatchMessages,
 		MaxDatagramBytes: cfg.MaxDatagramBytes, ResendNs: cfg.ResendNs, KeepAliveNs: cfg.KeepAliveNs,
 		ConnectNs: cfg.ConnectNs, Adopt: !cfg.Resume, RenumberAfterSends: 8,
+		Yield: true, FirstTimestamp: cfg.UnixNs,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -87,6 +88,7 @@ func (c *Client) SendOrder(o *Order, nowNs int64) bool {
 	m.SetSide(o.Side)
 	m.SetOrdType(o.OrdType)
 	m.SetTimeInForce(o.TimeInForce)
+	sbe.SetNewOrderSingleExecInst(block, o.ExecInst)
 	c.link.Commit(nowNs)
 	return true
 }
@@ -193,6 +195,27 @@ func (c *Client) refuse(r *fixp.Refusal) {
 		}
 	}
 }
+
+// Ended reports that the session is over: by Terminate or Finish, or because
+// another client took it over (Code). Open starts it anew.
+func (c *Client) Ended() bool { return c.link.State() == fixp.Closed }
+
+// Code is why the server last refused or ended the session, Unspecified since it
+// was established.
+func (c *Client) Code() sbe.SessionCode { return c.link.EndCode() }
+
+// Terms returns what the server allows the session: its order rate, how many
+// messages it keeps, its cancel-on-disconnect window.
+func (c *Client) Terms() fixp.Terms { return c.link.Terms() }
+
+// Look is what a Connector wants to know; heardNs is when the last datagram came.
+func (c *Client) Look(heardNs int64) Look {
+	return Look{Ready: c.Ready(), HeardNs: heardNs, Waiting: c.Unanswered() > 0, Ended: c.Ended(), Code: c.Code()}
+}
+
+// Finish ends the session once everything sent is answered, so that both sides
+// know it: FIXP's FinishedSending. Nothing more can be sent; Open starts it anew.
+func (c *Client) Finish() { c.link.Finish() }
 
 // Terminate ends the session at the next Poll; Open starts it anew.
 func (c *Client) Terminate() { c.link.Close() }

@@ -66,6 +66,7 @@ type Order struct {
 	Side        sbe.Side
 	OrdType     sbe.OrdType
 	TimeInForce sbe.TimeInForce
+	ExecInst    sbe.ExecInst
 }
 
 // Cancel asks to cancel OrigClOrdID.
@@ -94,6 +95,10 @@ type Config struct {
 	ResendNs         int64 // [20 ms]
 	KeepAliveNs      int64 // heartbeat period; the server expires after three [500 ms]
 	ConnectNs        int64 // first retry of Negotiate and Establish, doubled up to KeepAliveNs [1 ms]
+	// UnixNs is the wall clock as the client begins, in nanoseconds: servers take
+	// only Negotiate and Establish whose timestamps rise. 0: the time given to Poll;
+	// the server then says from where to go on.
+	UnixNs uint64
 	// Resume makes a new client fetch the whole server flow that the server
 	// still holds, instead of starting behind it.
 	Resume bool

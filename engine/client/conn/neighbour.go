@@ -1,4 +1,4 @@
-package load
+package conn
 
 import (
 	"fmt"
@@ -13,15 +13,15 @@ import (
 // watchNeighbour follows the kernel's neighbour entry of the lane address. The
 // answers of a new primary already carry its address; this is for a primary
 // that announces itself when nothing reaches the old one any more.
-func (r *runner) watchNeighbour(nic xdp.Interface, lane netip.Addr, known [6]byte) error {
-	if r.vlan != 0 || !lane.Is4() {
+func (c *Conn) watchNeighbour(nic xdp.Interface, lane netip.Addr, known [6]byte) error {
+	if c.vlan != 0 || !lane.Is4() {
 		// The kernel's table need not know the VLAN, nor IPv6.
-		r.unwatch = make(chan struct{})
+		c.unwatch = make(chan struct{})
 		last := packMAC(known[:])
-		return xdp.WatchDirect(nic, r.vlan, lane, r.unwatch, func(mac [6]byte) {
+		return xdp.WatchDirect(nic, c.vlan, lane, c.unwatch, func(mac [6]byte) {
 			if m := packMAC(mac[:]); m != last {
 				last = m
-				r.mac.Store(m)
+				c.mac.Store(m)
 			}
 		})
 	}
@@ -30,7 +30,7 @@ func (r *runner) watchNeighbour(nic xdp.Interface, lane netip.Addr, known [6]byt
 	if err := netlink.NeighSubscribe(updates, end); err != nil {
 		return fmt.Errorf("watch neighbours: %w", err)
 	}
-	r.unwatch = end
+	c.unwatch = end
 	go func() {
 		// The entry is also told of when only its age changed: an old address
 		// must not overrule what the answers have shown since.
@@ -42,7 +42,7 @@ func (r *runner) watchNeighbour(nic xdp.Interface, lane netip.Addr, known [6]byt
 			}
 			if mac := packMAC(u.HardwareAddr); mac != last {
 				last = mac
-				r.mac.Store(mac)
+				c.mac.Store(mac)
 			}
 		}
 	}()

@@ -1,4 +1,4 @@
-package load
+package conn
 
 import (
 	"fmt"
@@ -7,17 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clock reads CLOCK_MONOTONIC through the runtime's vDSO call: the runtime's
+// Clock reads CLOCK_MONOTONIC through the runtime's vDSO call: the runtime's
 // monotonic time is that clock with an offset that never changes, so the
 // system call is needed once.
-type clock struct {
+type Clock struct {
 	start   time.Time
 	startNs int64
 }
 
-func newClock() (clock, error) {
+// NewClock returns the clock of this host.
+func NewClock() (Clock, error) {
 	var ts unix.Timespec
-	c := clock{start: time.Now()}
+	c := Clock{start: time.Now()}
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
 		return c, fmt.Errorf("read CLOCK_MONOTONIC: %w", err)
 	}
@@ -25,4 +26,5 @@ func newClock() (clock, error) {
 	return c, nil
 }
 
-func (c *clock) nowNs() int64 { return c.startNs + int64(time.Since(c.start)) }
+// NowNs returns the time of the clock.
+func (c *Clock) NowNs() int64 { return c.startNs + int64(time.Since(c.start)) }
