@@ -37,11 +37,12 @@ const (
 // Lane is one lane of a lab. Its lines, and those of a scene, are TOML as a
 // configuration file has it.
 type Lane struct {
-	ID      int
-	Primary string // the place that seeds it
-	Standby string // empty: the lane has no peer
-	App     string // default gateway
-	Lines   string // further keys of [[lane]]
+	ID           int
+	Primary      string // the place that seeds it
+	Standby      string // empty: the lane has no peer
+	App          string // default gateway
+	Lines        string // further keys of [[lane]]
+	SessionLines string // of its [[lane.session]]
 }
 
 // Scene is what a lab's nodes run.

@@ -76,7 +76,7 @@ func (l *Lane) text(b *strings.Builder, place string) {
 	if peer := l.Peer(place); peer != "" {
 		fmt.Fprintf(b, "peer = %d\n", lab.NodeNumber(peer))
 	}
-	fmt.Fprintf(b, "%s\n[[lane.session]]\nid = %q\nname = \"client-%d\"\nkey = %q\n", l.Lines, Session(l.ID), l.ID+1, Credentials)
+	fmt.Fprintf(b, "%s\n[[lane.session]]\nid = %q\nname = \"client-%d\"\nkey = %q\n%s\n", l.Lines, Session(l.ID), l.ID+1, Credentials, l.SessionLines)
 	if l.app() == config.AppGateway {
 		// All checks are on; none of a load's orders fails one.
 		fmt.Fprintf(b, `[[lane.venue]]

@@ -51,6 +51,7 @@ type world struct {
 type setting struct {
 	app, policy, release string
 	extra                string // lines of [[lane]]
+	session              string // lines of [[lane.session]]
 	noPeer               bool
 	link                 string     // lines of [[link]]
 	sections             string     // of every node's file
@@ -365,6 +366,7 @@ func sceneOf(l *lab.Lab, s setting) *scene.Scene {
 		lines += "arbitration = \"etcd\"\n"
 	}
 	lanes := scene.OneLane(s.app, lines)
+	lanes[0].SessionLines = s.session
 	if s.noPeer {
 		lanes[0].Standby = ""
 	}
