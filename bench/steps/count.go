@@ -201,7 +201,7 @@ func (s *stepper) step(pc uint64) {
 	switch {
 	case strings.HasPrefix(name, "runtime.morestack"):
 		s.preempted = true
-	case s.preempted && name != outside && !strings.HasPrefix(name, "runtime.") && !strings.HasPrefix(name, "internal/runtime/"):
+	case s.preempted && name != outside && name != "gogo" && !strings.HasPrefix(name, "runtime.") && !strings.HasPrefix(name, "internal/runtime/"):
 		s.preempted = false
 	}
 	if !s.preempted {

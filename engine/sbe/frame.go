@@ -86,24 +86,26 @@ func Split(payload []byte, messages *[MaxMessages]Message) (int, Reason) {
 		if len(rest) < PrefixBytes {
 			return 0, Truncated
 		}
-		if binary.BigEndian.Uint16(rest[4:]) != EncodingSBE {
+		prefix := binary.BigEndian.Uint64(rest) // length, encoding, and the block's
+		if uint16(prefix>>16) != EncodingSBE {
 			return 0, BadEncoding
 		}
-		length := binary.BigEndian.Uint32(rest)
+		length := uint(prefix >> 32)
 		if length > MaxMessageBytes {
 			return 0, Oversized
 		}
-		if length < PrefixBytes || int(length) > len(rest) {
+		if length < PrefixBytes || length > uint(len(rest)) {
 			return 0, Truncated
 		}
-		template, reason := checkHeader(rest[SOFHBytes:length])
+		template, reason := checkHeader(binary.LittleEndian.Uint64(rest[SOFHBytes:]), int(length)-PrefixBytes)
 		if reason != OK {
 			return 0, reason
 		}
 		if n == MaxMessages {
 			return 0, TooManyMessages
 		}
-		messages[n] = Message{Template: template, Offset: uint16(at + SOFHBytes), End: uint16(at + int(length))}
+		m := &messages[n]
+		m.Template, m.Offset, m.End = template, uint16(at+SOFHBytes), uint16(at+int(length))
 		n++
 		at += int(length)
 	}
@@ -119,11 +121,40 @@ func CheckRaw(raw []byte) (template uint16, reason Reason) {
 	if len(raw) < HeaderBytes {
 		return 0, Truncated
 	}
-	return checkHeader(raw)
+	return checkHeader(binary.LittleEndian.Uint64(raw), len(raw)-HeaderBytes)
 }
 
-func checkHeader(raw []byte) (uint16, Reason) {
-	h := binary.LittleEndian.Uint64(raw)
+// full and short are the headers that this program itself writes, by template: of its
+// own version, and where a later version added fields, of the one before.
+var full, short [len(blockBytes)]uint64
+
+func init() {
+	for t, bytes := range blockBytes {
+		if bytes < 0 {
+			continue
+		}
+		full[t] = header(uint16(t), uint16(bytes), SchemaVersion)
+		if o := older[t]; o.since != 0 {
+			short[t] = header(uint16(t), o.bytes, o.since-1)
+		}
+	}
+}
+
+func header(template, block, version uint16) uint64 {
+	return uint64(block) | uint64(template)<<16 | uint64(SchemaID)<<32 | uint64(version)<<48
+}
+
+// checkHeader checks the header of a message whose block has so many bytes.
+func checkHeader(h uint64, bytes int) (template uint16, reason Reason) {
+	template = uint16(h >> 16)
+	if int(template) < len(full) && (h == full[template] || h == short[template]) && h != 0 && int(uint16(h)) == bytes {
+		return template, OK
+	}
+	return checkOther(h, bytes)
+}
+
+// checkOther is checkHeader for what is wrong, or of another version.
+func checkOther(h uint64, bytes int) (uint16, Reason) {
 	block, template := uint16(h), uint16(h>>16)
 	schema, version := uint16(h>>32), uint16(h>>48)
 	if schema != SchemaID {
@@ -135,7 +166,7 @@ func checkHeader(raw []byte) (uint16, Reason) {
 	if int(template) >= len(blockBytes) || blockBytes[template] < 0 {
 		return 0, UnknownTemplate
 	}
-	if int(block) != len(raw)-HeaderBytes || (block != uint16(blockBytes[template]) || version < older[template].since) && !otherLength(template, block, version) {
+	if int(block) != bytes || (block != uint16(blockBytes[template]) || version < older[template].since) && !otherLength(template, block, version) {
 		return 0, BadBlockLength
 	}
 	return template, OK
@@ -205,18 +236,32 @@ func Put(b []byte, template uint16, blockBytes int) []byte {
 
 // PutHeader writes the SBE header alone, as records carry it.
 func PutHeader(b []byte, template uint16, blockBytes int) {
-	binary.LittleEndian.PutUint64(b, uint64(uint16(blockBytes))|uint64(template)<<16|
-		uint64(SchemaID)<<32|uint64(SchemaVersion)<<48)
+	binary.LittleEndian.PutUint64(b, header(template, uint16(blockBytes), SchemaVersion))
 }
 
 // BlockBytes returns the block length of a known template; a shortened message
 // of it has less.
 func BlockBytes(template uint16) int { return int(blockBytes[template]) }
 
-// PutContext writes a whole Context message and returns its length.
+// contextPrefix is the framing of a Context message, its last two bytes missing, as
+// two little-endian words.
+const (
+	contextPrefix0 = uint64(PrefixBytes+ContextBytes)<<24 | uint64(EncodingSBE>>8)<<32 | uint64(EncodingSBE&0xff)<<40 | uint64(ContextBytes)<<48
+	contextPrefix1 = uint64(TemplateContext) | uint64(SchemaID)<<16 | uint64(SchemaVersion)<<32
+)
+
+// PutContext writes a whole Context message and returns its length. In whole words,
+// because whoever sums the datagram up afterwards reads words: a load that spans two
+// stores waits until they have left the store buffer.
 func PutContext(b []byte, session *UUID, nextSeqNo uint64) int {
-	c := AsContext(Put(b, TemplateContext, ContextBytes))
-	c.SetSessionID(session)
-	c.SetNextSeqNo(nextSeqNo)
-	return PrefixBytes + ContextBytes
+	const end = PrefixBytes + ContextBytes
+	le, p := binary.LittleEndian, (*[end]byte)(b)
+	low, high := le.Uint64(session[:8]), le.Uint64(session[8:])
+	le.PutUint64(p[0:], contextPrefix0)
+	le.PutUint64(p[8:], contextPrefix1|low<<48)
+	le.PutUint64(p[16:], low>>16|high<<48)
+	le.PutUint64(p[24:], high>>16|nextSeqNo<<48)
+	le.PutUint32(p[32:], uint32(nextSeqNo>>16))
+	le.PutUint16(p[36:], uint16(nextSeqNo>>48))
+	return end
 }

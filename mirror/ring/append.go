@@ -2,7 +2,6 @@ package ring
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 	"sync/atomic"
 
 	"onebeat/engine/app"
@@ -76,13 +75,11 @@ func (r *Ring) put(position uint64, typ app.RecordType, epoch uint32, timeNs int
 	copy(b[HeaderBytes:], payload)
 	// Of the source, not of the ring: a load that spans two stores waits until
 	// they have reached a cache line that is nearly always a cold one.
-	crc := crc32.Update(0, castagnoli, h[:])
-	if len(payload) == lengthBytes-HeaderBytes {
-		crc = crc32.Update(crc, castagnoli, payload)
-	} else {
-		crc = crc32.Update(crc, castagnoli, b[HeaderBytes:lengthBytes]) // padding record
+	body := payload
+	if len(payload) != lengthBytes-HeaderBytes {
+		body = b[HeaderBytes:lengthBytes] // padding record
 	}
-	binary.LittleEndian.PutUint32(h[offCRC:], crc)
+	binary.LittleEndian.PutUint32(h[offCRC:], update(update(0, h[:]), body))
 	*(*[HeaderBytes]byte)(b) = *h
 }
 

@@ -2,7 +2,6 @@ package ring
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 
 	"onebeat/engine/app"
 )
@@ -141,7 +140,5 @@ var zeroCRC [4]byte
 // checksum is CRC-32C over a record with its checksum field taken as zero. The
 // record is not touched: other threads may be reading it.
 func checksum(b []byte) uint32 {
-	c := crc32.Update(0, castagnoli, b[:offCRC])
-	c = crc32.Update(c, castagnoli, zeroCRC[:])
-	return crc32.Update(c, castagnoli, b[offPosition:])
+	return update(update(update(0, b[:offCRC]), zeroCRC[:]), b[offPosition:])
 }

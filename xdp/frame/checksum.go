@@ -19,34 +19,41 @@ func udpSum(b []byte, lengthBytes int) uint16 {
 	return fold32(byteSum(b[offIPSrc:offUDPSrc+lengthBytes]) + pseudoTail(lengthBytes))
 }
 
-// byteSum returns the sum over data, below 1<<45 for any frame: halves of words
-// are added where nothing can carry.
+// byteSum returns the sum over data, below 1<<35. Words of 64 bits do as well as
+// those of 16: modulo 65535 a carry out of either is 1.
 func byteSum(data []byte) uint64 {
 	le := binary.LittleEndian
-	var low, high uint64
-	for ; len(data) >= 32; data = data[32:] {
-		p := (*[32]byte)(data)
-		a, b, c, d := le.Uint64(p[0:]), le.Uint64(p[8:]), le.Uint64(p[16:]), le.Uint64(p[24:])
-		low += uint64(uint32(a)) + uint64(uint32(b)) + uint64(uint32(c)) + uint64(uint32(d))
-		high += a>>32 + b>>32 + c>>32 + d>>32
+	var sum, carry, carries uint64
+	rest := data
+	// Always a byte is left: a slice that may end where its memory does costs more.
+	for len(rest) > 32 {
+		p := (*[32]byte)(rest)
+		sum, carry = bits.Add64(sum, le.Uint64(p[0:]), 0)
+		sum, carry = bits.Add64(sum, le.Uint64(p[8:]), carry)
+		sum, carry = bits.Add64(sum, le.Uint64(p[16:]), carry)
+		sum, carry = bits.Add64(sum, le.Uint64(p[24:]), carry)
+		carries += carry
+		rest = rest[32:]
 	}
-	for ; len(data) >= 8; data = data[8:] {
-		a := le.Uint64(data)
-		low, high = low+uint64(uint32(a)), high+a>>32
+	for len(rest) > 8 {
+		sum, carry = bits.Add64(sum, le.Uint64(rest), 0)
+		carries += carry
+		rest = rest[8:]
 	}
-	if len(data) >= 4 {
-		low += uint64(le.Uint32(data))
-		data = data[4:]
+	if len(data) >= 8 {
+		// The one to eight last bytes, as the low ones of a word.
+		word := le.Uint64(data[len(data)-8:]) >> (8 * (8 - uint(len(rest))) & 63)
+		return fold(sum) + fold(word) + carries
 	}
-	if len(data) >= 2 {
-		high += uint64(le.Uint16(data))
-		data = data[2:]
+	var word uint64
+	for i, c := range data {
+		word |= uint64(c) << (8 * i)
 	}
-	if len(data) == 1 {
-		high += uint64(data[0])
-	}
-	return low + high
+	return fold(word)
 }
+
+// fold folds a word to 33 bits.
+func fold(word uint64) uint64 { return word>>32 + word&0xffffffff }
 
 // pseudoTail is protocol and length of the pseudo header.
 func pseudoTail(lengthBytes int) uint64 {

@@ -112,7 +112,7 @@ func Parse(b []byte, from *Endpoint) (payload []byte, localPort uint16, ok bool)
 	if !intact(b, lengthBytes) {
 		return nil, 0, false
 	}
-	copy(from.MAC[:], b[offEtherSrc:])
+	from.MAC = [6]byte(b[offEtherSrc:])
 	from.IP.set4(b[offIPSrc:])
 	from.Port = binary.BigEndian.Uint16(b[offUDPSrc:])
 	return b[HeaderBytes : offUDPSrc+lengthBytes], binary.BigEndian.Uint16(b[offUDPDst:]), true
