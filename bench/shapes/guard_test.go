@@ -55,9 +55,9 @@ var instructionBounds = []struct {
 	setting Setting
 	most    int
 }{
-	{order(config.AppBook), 7000},
-	{order(config.AppGateway), 8800},
-	{mirrored(config.AppBook, config.ReleaseRide, true), 9200},
+	{order(config.AppBook), 8000},
+	{order(config.AppGateway), 11000},
+	{mirrored(config.AppBook, config.ReleaseRide, true), 10000},
 }
 
 func TestInstructionsOfAnOrder(t *testing.T) {
