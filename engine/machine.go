@@ -36,6 +36,9 @@ type VenueConfig struct {
 	KeepAliveNs  int64 // [500 ms]
 	ConnectNs    int64 // [1 ms]
 	ConnectMaxNs int64 // [KeepAliveNs]
+	// FIX: the session is the next one with a venue of MachineConfig.FIX, and not FIXP:
+	// what concerns addresses, times, Session and Key is not used.
+	FIX bool
 	// Line is the throttle, the queue and the circuit breaker before the session.
 	Line venue.Config
 }
@@ -62,9 +65,11 @@ type Machine struct {
 	server *fixp.Server
 	fix    *store.Sessions
 	venues []venueEnd
-	app    app.App
-	warmer app.Warmer // app, if it is one
-	timed  app.Timed  // the same
+	// fixVenues are the indices of those that speak FIX, in the order of their sessions.
+	fixVenues []uint32
+	app       app.App
+	warmer    app.Warmer // app, if it is one
+	timed     app.Timed  // the same
 	// sessions take operators' commands about sessions, one after the other.
 	sessions []sessionOperated
 	port     uint16
@@ -119,11 +124,13 @@ func NewMachine(cfg MachineConfig) (*Machine, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	cfg.FIX.First = uint32(len(cfg.Sessions))
+	var m *Machine
+	cfg.FIX.Waits = func(venue int, seqNo uint64) bool { return m.fixVenue(uint32(venue)).fix.Waits(seqNo) }
 	fix, err := store.New(cfg.FIX)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	m := &Machine{server: server, fix: fix, app: cfg.App, port: cfg.Port}
+	m = &Machine{server: server, fix: fix, app: cfg.App, port: cfg.Port}
 	if s, ok := any(server).(sessionOperated); ok {
 		m.sessions = append(m.sessions, s)
 	}
@@ -225,10 +232,7 @@ func (m *Machine) Apply(rec *app.Record, out *app.Outbox) {
 		m.in = app.Input{Kind: app.Timer, TimeNs: rec.TimeNs}
 		m.app.Apply(&m.in, m)
 	case app.RecordFIX:
-		if m.fix.Begin(rec, &m.in) {
-			m.app.Apply(&m.in, m)
-			m.fix.End()
-		}
+		m.applyFIX(rec)
 	case app.RecordPadding:
 	default:
 		m.counts[countBadRecord]++
@@ -248,7 +252,7 @@ func (m *Machine) applyEpoch(rec *app.Record) {
 	}
 	m.epoch, m.writer = rec.Epoch, r.Writer
 	for i := range m.venues {
-		m.venues[i].session.NewEpoch()
+		m.venues[i].newEpoch()
 	}
 	m.in = app.Input{Kind: app.NewEpoch, TimeNs: rec.TimeNs}
 	m.app.Apply(&m.in, m)
@@ -291,7 +295,7 @@ func (m *Machine) Promote(nowNs int64, out *app.Outbox) {
 	m.server.Promote(nowNs, out)
 	m.fix.Promote()
 	for i := range m.venues {
-		m.venues[i].session.Promote(nowNs)
+		m.venues[i].promote(nowNs)
 	}
 }
 
@@ -299,7 +303,7 @@ func (m *Machine) Promote(nowNs int64, out *app.Outbox) {
 func (m *Machine) Digest() uint64 {
 	d := m.fix.Digest(m.server.Digest(m.app.Digest()))
 	for i := range m.venues {
-		d = m.venues[i].line.Digest(m.venues[i].session.Digest(d))
+		d = m.venues[i].digest(d)
 	}
 	for _, c := range m.change[:m.changeBytes] {
 		d = app.Fold(d, uint64(c))

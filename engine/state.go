@@ -18,8 +18,7 @@ func (m *Machine) Save(w *app.StateWriter) {
 	m.server.Save(w)
 	m.fix.Save(w)
 	for i := range m.venues {
-		m.venues[i].session.Save(w)
-		m.venues[i].line.Save(w)
+		m.venues[i].save(w)
 	}
 	m.app.Save(w)
 }
@@ -49,13 +48,10 @@ func (m *Machine) Load(r *app.StateReader) error {
 		return err
 	}
 	for i := range m.venues {
-		if err := m.venues[i].session.Load(r); err != nil {
+		if err := m.venues[i].load(r, version > 2); err != nil {
 			return err
 		}
-		if version > 2 {
-			m.venues[i].line.Load(r)
-		}
 	}
-	r.Sessions = uint32(m.server.Sessions() + m.fix.Len())
+	r.Sessions = uint32(m.server.Sessions() + m.fix.Clients())
 	return m.app.Load(r)
 }

@@ -11,13 +11,15 @@ import (
 )
 
 // venueEnd is our end of the session with one venue: the line before it, which
-// throttles, and the session itself.
+// throttles, and the session itself, of one of two kinds.
 type venueEnd struct {
 	m       *Machine
 	index   uint32
 	cfg     VenueConfig
-	prefix  string // of its counters
-	session *fixp.Initiator
+	prefix  string          // of its counters
+	session *fixp.Initiator // nil: it is FIX
+	fix     *venue.FIX      // nil: it is FIXP
+	fixAt   int             // of fix: which one among the FIX venues
 	line    *venue.Line
 	out     *app.Outbox // during Poll
 	sendNow func()      // what the line calls for each request it lets go
@@ -27,11 +29,17 @@ func (m *Machine) addVenues(list []VenueConfig) error {
 	m.venues = make([]venueEnd, len(list))
 	for i, v := range list {
 		v.Name = cmp.Or(v.Name, fmt.Sprint(i))
+		if v.FIX {
+			if err := m.addFIXVenue(i, v); err != nil {
+				return fmt.Errorf("%w: venue %s: %w", ErrConfig, v.Name, err)
+			}
+			continue
+		}
 		if v.LocalPort == m.port {
 			return fmt.Errorf("%w: clients and venue %s share port %d: give the venue another local_port", ErrConfig, v.Name, m.port)
 		}
 		for j := range i {
-			if m.venues[j].cfg.LocalPort == v.LocalPort {
+			if !m.venues[j].cfg.FIX && m.venues[j].cfg.LocalPort == v.LocalPort {
 				return fmt.Errorf("%w: venues %s and %s share port %d: give each a local_port of its own", ErrConfig, m.venues[j].cfg.Name, v.Name, v.LocalPort)
 			}
 		}
@@ -52,14 +60,17 @@ func (m *Machine) addVenues(list []VenueConfig) error {
 		m.venues[i] = venueEnd{m: m, index: uint32(i), cfg: v, prefix: "venue_" + v.Name + "_", session: session, line: line}
 		m.venues[i].sendNow = m.venues[i].send
 	}
+	if with := m.fix.Len() - m.fix.Clients(); with != len(m.fixVenues) {
+		return fmt.Errorf("%w: %d FIX sessions with venues, and %d venues that speak FIX", ErrConfig, with, len(m.fixVenues))
+	}
 	return nil
 }
 
 // Venues returns how many venues there are.
 func (m *Machine) Venues() int { return len(m.venues) }
 
-// Venue gives the cold side a look at a venue's session, VenueLine at what
-// stands before it.
+// Venue gives the cold side a look at a venue's session, nil if it is FIX; VenueLine
+// at what stands before it.
 func (m *Machine) Venue(i int) *fixp.Initiator { return m.venues[i].session }
 
 // VenueLine is described at Venue.
@@ -69,7 +80,7 @@ func (m *Machine) VenueLine(i int) *venue.Line { return m.venues[i].line }
 func (m *Machine) openVenue(dg *app.Datagram, nowNs int64) int {
 	for i := range m.venues {
 		v := &m.venues[i]
-		if v.cfg.LocalPort != dg.LocalPort {
+		if v.session == nil || v.cfg.LocalPort != dg.LocalPort {
 			continue
 		}
 		m.fromVenue = v
@@ -91,7 +102,7 @@ func (m *Machine) openVenue(dg *app.Datagram, nowNs int64) int {
 // to the application.
 func (m *Machine) applyVenue(rec *app.Record) {
 	i, seqNo, template, block, ok := fixp.ParseMessage(rec.Payload)
-	if !ok || i >= uint32(len(m.venues)) {
+	if !ok || i >= uint32(len(m.venues)) || m.venues[i].session == nil {
 		m.counts[countBadRecord]++
 		return
 	}
@@ -113,10 +124,11 @@ func (v *venueEnd) judge(template uint16, block []byte, timeNs int64) {
 	switch template {
 	case sbe.TemplateExecutionReport:
 		r := sbe.AsExecutionReport(block)
-		if r.ExecType() == sbe.ExecTypeRejected {
-			v.line.Refused(r.ClOrdID(), timeNs)
-		} else {
+		switch {
+		case r.ExecType() != sbe.ExecTypeRejected:
 			v.line.Accepted(r.ClOrdID())
+		case r.Reason() != sbe.RejectReasonDuplicateClOrdID:
+			v.line.Refused(r.ClOrdID(), timeNs)
 		}
 	case sbe.TemplateReject:
 		r := sbe.AsReject(block)
@@ -140,8 +152,10 @@ func (m *Machine) pollVenues(nowNs int64, out *app.Outbox) bool {
 	due := false
 	for i := range m.venues {
 		v := &m.venues[i]
-		v.out = out
-		v.session.Poll(nowNs, v)
+		if v.session != nil {
+			v.out = out
+			v.session.Poll(nowNs, v)
+		}
 		at := v.line.Due()
 		due = due || at != 0 && at <= nowNs
 	}
@@ -171,13 +185,20 @@ func (m *Machine) Withdraw(i uint32, clOrdID uint64) bool {
 
 // send sends the request that the session was given last.
 func (v *venueEnd) send() {
+	if v.session == nil {
+		return // it is with its port since it was numbered
+	}
 	v.session.SendNow(v.m.out, &v.cfg.Remote, v.cfg.LocalPort, venueFlow+uint64(v.index))
 }
 
 func (v *venueEnd) counters(visit func(name string, count uint64)) {
-	v.session.Counts.Visit(v.prefix, visit)
-	visit(v.prefix+"state", uint64(v.session.State()))
-	visit(v.prefix+"unanswered", uint64(v.session.Unanswered()))
+	if v.session != nil {
+		v.session.Counts.Visit(v.prefix, visit)
+		visit(v.prefix+"state", uint64(v.session.State()))
+		visit(v.prefix+"unanswered", uint64(v.session.Unanswered()))
+	} else {
+		v.fix.Counters(v.prefix, visit)
+	}
 	v.line.Counters(v.prefix, visit)
 }
 

@@ -14,6 +14,9 @@ func (n *Names) AppendRequest(b []byte, template uint16, block []byte, nowNs int
 		m := sbe.AsNewOrderSingle(block)
 		b = AppendInt(b, 11, int64(m.ClOrdID()))
 		b = n.appendAccount(b, m.Account())
+		if inst := sbe.NewOrderSingleExecInst(block); inst != sbe.ExecInstNone {
+			b = AppendChar(b, 18, byte(inst))
+		}
 		b = n.appendOrder(b, m.SymbolID(), m.Side(), m.QtyLots(), nowNs)
 		b = n.appendPrice(b, m.SymbolID(), m.OrdType(), m.PriceTicks())
 		return 'D', AppendChar(b, 59, '0'+byte(m.TimeInForce()))

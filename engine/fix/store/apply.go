@@ -79,10 +79,16 @@ func (s *Sessions) perform(x *session, h *Header, body []byte, in *app.Input) bo
 		return s.step(x, h, body, in)
 	case Order:
 		return s.order(x, h, body, in)
+	case Answer:
+		return s.answer(h, body, in)
 	case Echo:
 		s.echo(x, h, body)
 	case Reset:
 		s.reset(x)
+		if x.cfg.Venue {
+			*in = app.Input{Kind: app.VenueLost, TimeNs: s.timeNs, Venue: uint32(h.Session) - uint32(s.clients)}
+			return true
+		}
 	case SetIn:
 		if h.SeqNo > 0 && h.SeqNo < seqNoMax {
 			x.nextIn = h.SeqNo
@@ -104,7 +110,7 @@ func (s *Sessions) perform(x *session, h *Header, body []byte, in *app.Input) bo
 // step takes what a session said or says to the state.
 func (s *Sessions) step(x *session, h *Header, body []byte, in *app.Input) (up bool) {
 	if h.Flags&LoggedOn != 0 {
-		if up = !x.up; up {
+		if up = !x.up && !x.cfg.Venue; up {
 			x.up = true
 			*in = app.Input{Kind: app.SessionUp, TimeNs: s.timeNs, Session: s.cfg.First + uint32(h.Session)}
 		}

@@ -84,6 +84,10 @@ func (s *Sessions) tellMessages(x *session, q *Question) {
 		m := append(append(s.message[:0], first...), second...)
 		s.message = m[:0]
 		sum += len(m)
+		if !s.again(int(q.Session), from) {
+			from++
+			continue
+		}
 		s.tell(&cold.Entry{Kind: Kept, Session: q.Session, Cookie: q.Cookie, SeqNo: from,
 			TimeNs: x.index[from&uint64(len(x.index)-1)].timeNs, Payload: m})
 		from++

@@ -34,10 +34,13 @@ const (
 	Lost
 	// SetCreated: the session was created at Arg64, in ns since 1970.
 	SetCreated
+	// Answer: a message of a venue, with its number: template and block, without
+	// ClOrdIDs of clients.
+	Answer
 	kindCount
 )
 
-var kindNames = [kindCount]string{"none", "step", "order", "reset", "set_in", "set_out", "save", "part", "bind", "echo", "lost", "set_created"}
+var kindNames = [kindCount]string{"none", "step", "order", "reset", "set_in", "set_out", "save", "part", "bind", "echo", "lost", "set_created", "answer"}
 
 // String returns the kind's name.
 func (k Kind) String() string {

@@ -38,6 +38,9 @@ func (id ID) String() string {
 type SessionConfig struct {
 	ID
 	Names *convert.Names
+	// Venue: we log on to it; it is no client of the lane's application. Such sessions
+	// stand behind all others.
+	Venue bool
 	// CancelNs is how long a session may be away before its orders are cancelled; 0:
 	// they stay.
 	CancelNs int64
@@ -53,6 +56,9 @@ type Config struct {
 	RetainMessages, RetainBytes int
 	// OrdersMax is how many ClOrdIDs of all sessions are known together [65536].
 	OrdersMax int
+	// Waits reports whether message seqNo to a venue, by its place among them, waits for
+	// an answer; nil: all do. Only those are sent again.
+	Waits func(venue int, seqNo uint64) bool
 	// Port is where messages go to be sent; nil: nowhere.
 	Port *cold.Port
 }
@@ -104,6 +110,7 @@ type session struct {
 type Sessions struct {
 	cfg      Config
 	sessions []session
+	clients  int // sessions that are not with venues
 	ids      ids
 	offsetNs int64 // wall clock less lane time, as of the last record
 	digest   uint64
@@ -176,6 +183,12 @@ func New(cfg Config) (*Sessions, error) {
 		joined: make([]byte, 0, MessageMaxBytes), body: make([]byte, 0, MessageMaxBytes), message: make([]byte, 0, MessageMaxBytes+256),
 		fields: make([]byte, 0, 2048)}
 	for i, c := range cfg.Sessions {
+		if !c.Venue && s.clients < i {
+			return nil, fmt.Errorf("%w: session %v stands behind those with venues", ErrConfig, c.ID)
+		}
+		if !c.Venue {
+			s.clients++
+		}
 		for _, other := range cfg.Sessions[:i] {
 			if c.Target != "" && other.ID == c.ID {
 				return nil, fmt.Errorf("%w: session %v is configured twice", ErrConfig, c.ID)
@@ -210,9 +223,12 @@ func (x *session) setID(id ID) {
 // Len returns the number of sessions.
 func (s *Sessions) Len() int { return len(s.sessions) }
 
+// Clients returns the number of sessions that are clients of the lane's application.
+func (s *Sessions) Clients() int { return s.clients }
+
 // Owns reports whether a session of the lane is one of these.
 func (s *Sessions) Owns(laneSession uint32) bool {
-	return laneSession >= s.cfg.First && laneSession-s.cfg.First < uint32(len(s.sessions))
+	return laneSession >= s.cfg.First && laneSession-s.cfg.First < uint32(s.clients)
 }
 
 // State is what the cold side may ask of a session.
