@@ -268,19 +268,14 @@ func (s *Sessions) save(x *session, h *Header, message []byte) {
 
 // bind gives a place to a session that nobody configured.
 func (s *Sessions) bind(x *session, body []byte) {
-	if x.cfg.Target != "" || len(body) < 1 {
+	if x.cfg.Target != "" {
 		s.counts[countBad]++
 		return
 	}
-	id := ID{Version: convert.Version(body[0])}
-	rest := body[1:]
-	for _, to := range []*string{&id.Sender, &id.SenderSub, &id.Target, &id.TargetSub} {
-		v, r, ok := text(rest)
-		if !ok {
-			s.counts[countBad]++
-			return
-		}
-		*to, rest = string(v), r
+	id, ok := parseID(body)
+	if !ok {
+		s.counts[countBad]++
+		return
 	}
 	if id.Version != convert.FIX42 && id.Version != convert.FIX44 {
 		s.counts[countBad]++
@@ -289,6 +284,22 @@ func (s *Sessions) bind(x *session, body []byte) {
 	x.setID(id)
 	s.reset(x)
 	x.loggedOn = false
+}
+
+func parseID(b []byte) (id ID, ok bool) {
+	if len(b) == 0 {
+		return id, false
+	}
+	id.Version = convert.Version(b[0])
+	b = b[1:]
+	for _, to := range []*string{&id.Sender, &id.SenderSub, &id.Target, &id.TargetSub} {
+		var v []byte
+		if v, b, ok = text(b); !ok {
+			return id, false
+		}
+		*to = string(v)
+	}
+	return id, true
 }
 
 // AppendID writes the body of a Bind.

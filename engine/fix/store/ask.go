@@ -54,6 +54,7 @@ func (s *Sessions) Ask(b []byte) {
 		return
 	}
 	x := &s.sessions[q.Session]
+	s.aimed = true // only who serves is asked
 	switch q.Kind {
 	case AskState:
 		s.tellState(x, &q)
@@ -96,4 +97,16 @@ func (s *Sessions) tellMessages(x *session, q *Question) {
 		from = max(from, q.To+1)
 	}
 	s.tell(&cold.Entry{Kind: Asked, Session: q.Session, Cookie: q.Cookie, SeqNo: from})
+}
+
+// ParseState reads a StateIs.
+func ParseState(e *cold.Entry) (State, bool) {
+	s := State{NextOut: e.SeqNo, NextIn: e.Arg, CreatedNs: e.TimeNs, LoggedOn: e.Flags&FlagLoggedOn != 0, Blocked: e.Flags&FlagBlocked != 0}
+	if len(e.Payload) < 8 {
+		return s, false
+	}
+	s.Oldest = binary.LittleEndian.Uint64(e.Payload)
+	var ok bool
+	s.ID, ok = parseID(e.Payload[8:])
+	return s, ok
 }

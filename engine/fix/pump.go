@@ -1,0 +1,180 @@
+package fix
+
+import (
+	"bytes"
+
+	"onebeat/engine/cold"
+	"onebeat/engine/fix/convert"
+	"onebeat/engine/fix/store"
+)
+
+// pump takes what the loop lets out to the connections. It waits for nobody: a
+// connection that cannot take more has a goroutine of its own, or is closed.
+type pump struct {
+	a          *Acceptor
+	wait, wake func()
+	live       []*conn // by session
+	dirty      []*conn // with something to write
+	term       uint64
+	later      []laterAsk // questions the ring had no room for
+}
+
+type laterAsk struct {
+	term uint64
+	q    store.Question
+}
+
+// pumpBatch bounds the entries between two writes.
+const pumpBatch = 256
+
+func (p *pump) run() {
+	defer p.a.running.Done()
+	port := p.a.port
+	for {
+		n := 0
+		for ; n < pumpBatch; n++ {
+			e := port.Take()
+			if e == nil {
+				break
+			}
+			p.take(e)
+			port.Taken()
+		}
+		p.write()
+		p.askLater()
+		if term := port.Serving(); term != p.term {
+			p.newTerm(term)
+		}
+		if n > 0 {
+			continue
+		}
+		select {
+		case <-p.a.stop:
+			return
+		default:
+		}
+		if port.ColdSleeps() {
+			if port.Serving() == p.term {
+				p.wait()
+			}
+			port.ColdWoke()
+		}
+	}
+}
+
+// newTerm closes what belongs to an earlier one: its peers come again.
+func (p *pump) newTerm(term uint64) {
+	p.term = term
+	for _, c := range p.a.all() {
+		if c.term != term {
+			c.close()
+		}
+	}
+	clear(p.live)
+	p.later = p.later[:0]
+}
+
+func (p *pump) take(e *cold.Entry) {
+	if int(e.Session) >= len(p.live) {
+		return
+	}
+	switch e.Kind {
+	case store.Sent:
+		p.sent(e)
+	case store.Kept, store.Asked:
+		if c := p.a.byCookie(e.Cookie); c != nil {
+			p.resend(c, e)
+		}
+	case store.StateIs:
+		if c := p.a.byCookie(e.Cookie); c != nil {
+			c.tellState(e)
+		}
+	case store.Broken:
+		if e.Cookie == 0 {
+			if c := p.live[e.Session]; c != nil {
+				c.close() // an operator's word
+			}
+			return
+		}
+		if c := p.a.byCookie(e.Cookie); c != nil {
+			c.close()
+		}
+	}
+}
+
+// sent writes a new message to the connection of its session. A Logon's is live from
+// there on; what goes to a session without one is in the store.
+func (p *pump) sent(e *cold.Entry) {
+	p.a.status[e.Session].out.Store(e.SeqNo)
+	kind := msgTypeOf(e.Payload)
+	c := p.live[e.Session]
+	if c != nil && c.isEnded() {
+		c, p.live[e.Session] = nil, nil
+	}
+	if e.Cookie != 0 && (c == nil || c.cookie != e.Cookie) {
+		if own := p.a.byCookie(e.Cookie); own != nil && own.term == p.term {
+			c = own
+			if kind == 'A' {
+				p.live[e.Session] = own
+				own.live.Store(true)
+			}
+		}
+	}
+	if c == nil {
+		return
+	}
+	p.a.Counts.add(CountMessagesOut)
+	p.a.logs.message(int(e.Session), false, e.Payload)
+	c.wmu.Lock()
+	if len(c.resends) > 0 && kind != 'A' {
+		// Behind what is sent again, whatever it is: numbers come in order.
+		c.hold = append(c.hold, e.Payload...)
+	} else {
+		c.out = append(c.out, e.Payload...)
+	}
+	if kind == '5' && c.closeAfterLogout {
+		c.closeOnDrain = true
+	}
+	p.touch(c)
+	c.wmu.Unlock()
+}
+
+func (p *pump) touch(c *conn) {
+	if !c.dirty {
+		c.dirty = true
+		p.dirty = append(p.dirty, c)
+	}
+}
+
+func (p *pump) write() {
+	for _, c := range p.dirty {
+		c.wmu.Lock()
+		c.dirty = false
+		c.send()
+		c.wmu.Unlock()
+	}
+	p.dirty = p.dirty[:0]
+}
+
+func (p *pump) askLater() {
+	for len(p.later) > 0 && p.a.tryAsk(p.later[0].term, &p.later[0].q) {
+		p.later = p.later[1:]
+	}
+}
+
+// msgTypeOf reads the type of a message of ours; 0: of more than one character.
+func msgTypeOf(m []byte) byte {
+	i := bytes.Index(m, []byte("\x0135="))
+	if i < 0 || len(m) < i+6 || m[i+5] != convert.SOH {
+		return 0
+	}
+	return m[i+4]
+}
+
+func isAdmin(kind byte) bool {
+	switch kind {
+	case '0', '1', '2', '3', '4', '5', 'A':
+		return true
+	}
+	return false
+}
