@@ -115,11 +115,11 @@ func (r *Replica) perform(e *role.Effect, nowNs int64) bool {
 	return true
 }
 
-// announceRepeats is how many gratuitous ARPs a promotion sends, one per tick:
+// announceRepeats is how often a promotion announces the lane address, one per tick:
 // a switch or a client may miss one.
 const announceRepeats = 3
 
-// TakeAnnounce reports whether the loop shall send a gratuitous ARP now.
+// TakeAnnounce reports whether the loop shall announce the lane address now.
 func (r *Replica) TakeAnnounce(nowNs int64) bool {
 	if r.announce == 0 || nowNs < r.announceNs {
 		return false

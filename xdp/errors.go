@@ -12,7 +12,7 @@ var (
 	ErrNoRedirect      = errors.New("no target of XDP redirects")
 	ErrNoZeroCopy      = errors.New("no AF_XDP zero-copy")
 	ErrMTUTooSmall     = errors.New("MTU too small")
-	ErrNoAddress       = errors.New("no such IPv4 address")
+	ErrNoAddress       = errors.New("no such address")
 	ErrNoPrivilege     = errors.New("privilege missing")
 	ErrKernelTooOld    = errors.New("kernel too old")
 	ErrNoAddressFamily = errors.New("address family AF_XDP missing")

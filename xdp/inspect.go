@@ -16,6 +16,7 @@ type Interface struct {
 	Index    int
 	MAC      [6]byte
 	IPv4     netip.Prefix // primary address with its prefix length; invalid when there is none
+	IPv6     netip.Prefix // first address that is not link-local, likewise
 	MTU      int          // bytes of the longest IP packet
 	RxQueues int
 	TxQueues int
@@ -63,6 +64,9 @@ func Inspect(name string) (Interface, error) {
 	if i.IPv4, err = primaryIPv4(link); err != nil {
 		return Interface{}, err
 	}
+	if i.IPv6, err = primaryIPv6(link); err != nil {
+		return Interface{}, err
+	}
 	i.askEthtool()
 	if err := i.askFeatures(); err != nil {
 		return Interface{}, err
@@ -83,6 +87,23 @@ func primaryIPv4(link netlink.Link) (netip.Prefix, error) {
 		ip, ok := netip.AddrFromSlice(a.IP.To4())
 		bits, _ := a.Mask.Size()
 		if ok {
+			return netip.PrefixFrom(ip, bits), nil
+		}
+	}
+	return netip.Prefix{}, nil
+}
+
+// primaryIPv6 is the first address of more than one network's meaning that the
+// kernel does not still, or for good, doubt.
+func primaryIPv6(link netlink.Link) (netip.Prefix, error) {
+	addrs, err := netlink.AddrList(link, netlink.FAMILY_V6)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("addresses of %s: %w", link.Attrs().Name, err)
+	}
+	for _, a := range addrs {
+		ip, ok := netip.AddrFromSlice(a.IP)
+		bits, _ := a.Mask.Size()
+		if ok && !ip.IsLinkLocalUnicast() && a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
 			return netip.PrefixFrom(ip, bits), nil
 		}
 	}

@@ -28,6 +28,12 @@ func LaneAddress(lane int) [4]byte { return [4]byte{10, 10, 0, byte(100 + lane)}
 // VenueLaneAddress is the venue of a lane; it is never on an interface.
 func VenueLaneAddress(lane int) [4]byte { return [4]byte{10, 10, 0, byte(200 + lane)} }
 
+// InIPv6 is an address of the order network where that is an IPv6 one: fd00:: and
+// the IPv4 address. It is never on an interface.
+func InIPv6(ip [4]byte) [16]byte {
+	return [16]byte{0: 0xfd, 12: ip[0], 13: ip[1], 14: ip[2], 15: ip[3]}
+}
+
 // NodeNumber is a node's number in configuration files, 0 for other places.
 func NodeNumber(place string) int {
 	return map[string]int{NodeA: 1, NodeB: 2, NodeC: 3}[place]

@@ -38,7 +38,7 @@ type Options struct {
 	Interface string           // transport xdp
 	Queue     int              // transport xdp
 	VLAN      frame.VLAN       // transport xdp: tag of the order network; 0: none
-	Local     netip.AddrPort   // transport udp: address to bind; xdp: only the port counts
+	Local     netip.AddrPort   // address to send from; xdp: default the NIC's
 	Targets   []netip.AddrPort // the lane; transport udp: of every node, tried in turn
 	Session   sbe.UUID
 	Key       fixp.Key
@@ -97,14 +97,19 @@ func (o *Options) defaults() error {
 		if o.VLAN != 0 {
 			bad("a VLAN has no use with udp: send from an address of a VLAN interface")
 		}
-		if !o.Local.Addr().Is4() {
-			bad("no local address: with udp give the IPv4 address to send from")
+		if !o.Local.Addr().IsValid() {
+			bad("no local address: with udp give the address to send from")
 		}
 		if len(o.Targets) == 0 {
 			bad("no target: with udp give the address:port of every node")
 		}
 	default:
 		bad("transport %q is not known: use xdp or udp", o.Transport)
+	}
+	for _, t := range o.Targets {
+		if local := o.Local.Addr(); local.IsValid() && local.Unmap().Is4() != t.Addr().Unmap().Is4() {
+			bad("%v is of another family than %v: send from an address of the target's", local, t.Addr())
+		}
 	}
 	switch o.Idle {
 	case IdleSpin, IdleYield, IdleSleep:

@@ -56,7 +56,9 @@ type Scene struct {
 	OrderLines string
 	// VenueLines are further keys of the venue's [[lane]]s.
 	VenueLines string
-	LogLevel   string // default info
+	// IPv6: the lanes' and venues' addresses are IPv6 ones.
+	IPv6     bool
+	LogLevel string // default info
 }
 
 // OneLane is the lane of a pair: node-a seeds it, node-b stands by.

@@ -12,6 +12,14 @@ import (
 
 func dotted(ip [4]byte) string { return netip.AddrFrom4(ip).String() }
 
+// address is a lane's or a venue's.
+func (s *Scene) address(ip [4]byte) string {
+	if s.IPv6 {
+		return netip.AddrFrom16(lab.InIPv6(ip)).String()
+	}
+	return dotted(ip)
+}
+
 func (s *Scene) header(b *strings.Builder, place string, number int) {
 	level := s.LogLevel
 	if level == "" {
@@ -41,7 +49,7 @@ func (s *Scene) NodeText(place string) (string, error) {
 		if peer := l.Peer(place); peer != "" && !peers[peer] {
 			return "", fmt.Errorf("lane %d: no cable of topology %s leads from %s to %s", l.ID, s.Lab.Topology, place, peer)
 		}
-		l.text(&b, place)
+		s.laneText(&b, l, place)
 	}
 	return b.String(), nil
 }
@@ -70,9 +78,9 @@ key_file = %q
 		strings.ReplaceAll(s.LinkLines, "$PEER", strconv.Itoa(lab.NodeNumber(e.Peer))))
 }
 
-func (l *Lane) text(b *strings.Builder, place string) {
+func (s *Scene) laneText(b *strings.Builder, l *Lane, place string) {
 	fmt.Fprintf(b, "[[lane]]\nid = %d\naddress = %q\nport = %d\nfirst = %v\napp = %q\n",
-		l.ID, dotted(lab.LaneAddress(l.ID)), LanePort, place == l.Primary, l.app())
+		l.ID, s.address(lab.LaneAddress(l.ID)), LanePort, place == l.Primary, l.app())
 	if peer := l.Peer(place); peer != "" {
 		fmt.Fprintf(b, "peer = %d\n", lab.NodeNumber(peer))
 	}
@@ -91,7 +99,7 @@ max_qty_lots = 1000
 max_notional = 50000000
 collar_percent = 10
 max_position_lots = 1000000000
-`, dotted(lab.VenueLaneAddress(l.ID)), VenuePort, LaneVenuePort, VenueSession(l.ID), venueCredentials)
+`, s.address(lab.VenueLaneAddress(l.ID)), VenuePort, LaneVenuePort, VenueSession(l.ID), venueCredentials)
 	}
 	b.WriteString(symbol)
 }
@@ -119,7 +127,7 @@ order_log = %q
 id = %q
 name = "gateway-%d"
 key = %q
-%s`, l.ID, dotted(lab.VenueLaneAddress(l.ID)), VenuePort, VenueOrders(s.Lab, l.ID), s.VenueLines, VenueSession(l.ID), l.ID, venueCredentials, symbol)
+%s`, l.ID, s.address(lab.VenueLaneAddress(l.ID)), VenuePort, VenueOrders(s.Lab, l.ID), s.VenueLines, VenueSession(l.ID), l.ID, venueCredentials, symbol)
 	}
 	return b.String()
 }

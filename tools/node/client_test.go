@@ -45,18 +45,19 @@ func blankClient(w *world) *testClient {
 func newTestClient(w *world) *testClient {
 	c := blankClient(w)
 	err := w.lab.Do(lab.Client, func() error {
-		s, err := xdp.OpenEndpoint(xdp.Options{Interface: lab.OrderNIC, VLAN: w.set.vlan}, netip.AddrFrom4(lab.ClientIP), clientPort)
+		own := w.set.address(lab.ClientIP)
+		s, err := xdp.OpenEndpoint(xdp.Options{Interface: lab.OrderNIC, VLAN: w.set.vlan}, netip.AddrFrom16(own).Unmap(), clientPort)
 		if err != nil {
 			return err
 		}
 		c.port = s
-		c.local = frame.Endpoint{MAC: s.Interface().MAC, IP: frame.IPv4(lab.ClientIP), Port: clientPort}
+		c.local = frame.Endpoint{MAC: s.Interface().MAC, IP: own, Port: clientPort}
 		return nil
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(lab.NodeA)), IP: frame.IPv4(lab.LaneIP), Port: scene.LanePort}
+	c.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(lab.NodeA)), IP: w.set.address(lab.LaneIP), Port: scene.LanePort}
 	c.connect()
 	return c
 }
@@ -111,14 +112,14 @@ func (c *testClient) Buffer() []byte {
 	if c.buffer = c.port.Reserve(); c.buffer == nil {
 		return nil
 	}
-	return c.buffer[c.w.set.vlan.Bytes()+frame.HeaderBytes:]
+	return c.buffer[c.w.set.vlan.Bytes()+c.local.IP.HeaderBytes():]
 }
 
 func (c *testClient) Send(payloadBytes int) {
 	vlan := c.w.set.vlan
 	c.template.Put(c.buffer[vlan.Bytes():], &c.local, c.local.Port, &c.remote, payloadBytes)
 	vlan.Put(c.buffer)
-	c.port.Submit(vlan.Bytes() + frame.HeaderBytes + payloadBytes)
+	c.port.Submit(vlan.Bytes() + c.local.IP.HeaderBytes() + payloadBytes)
 }
 
 func (c *testClient) OnReport(_ *client.Answer, r *sbe.ExecutionReport) {

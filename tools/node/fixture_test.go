@@ -57,12 +57,21 @@ type setting struct {
 	sections             string     // of every node's file
 	calm                 bool       // slow to accuse: nothing is to move by itself
 	vlan                 frame.VLAN // of everybody on the order network
+	ipv6                 bool       // the addresses of lane, venue and client
 	wrap                 map[string]func(xdp.Port) xdp.Port
 	alter                map[string]func(app.Machine) app.Machine
 	witness              bool   // arbitration witness
 	etcd                 string // endpoint of a member: arbitration etcd
 	certificates         string // directory of those of streams
 	tcp                  map[int][]uint16
+}
+
+// address is one of the order network's.
+func (s *setting) address(ip [4]byte) frame.IP {
+	if s.ipv6 {
+		return lab.InIPv6(ip)
+	}
+	return frame.IPv4(ip)
 }
 
 func newWorld(t *testing.T, s setting) *world {
@@ -374,5 +383,5 @@ func sceneOf(l *lab.Lab, s setting) *scene.Scene {
 	if s.vlan != 0 {
 		order = fmt.Sprintf("vlan = %d", s.vlan)
 	}
-	return &scene.Scene{Lab: l, Lanes: lanes, LinkLines: s.link, OrderLines: order, NodeLines: sections, VenueLines: `ring_size = "1MiB"`}
+	return &scene.Scene{Lab: l, Lanes: lanes, IPv6: s.ipv6, LinkLines: s.link, OrderLines: order, NodeLines: sections, VenueLines: `ring_size = "1MiB"`}
 }

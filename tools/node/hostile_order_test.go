@@ -9,7 +9,6 @@ import (
 	"onebeat/bench/lab"
 	"onebeat/bench/scene"
 	"onebeat/engine/sbe"
-	"onebeat/xdp/frame"
 )
 
 // laneCounts returns what a node's loop counted, by name.
@@ -125,7 +124,8 @@ func (a *attacker) send(payload []byte, srcPort uint16, tweak func(b []byte)) {
 	for ; b == nil; b = c.port.Reserve() {
 		a.flush()
 	}
-	n := frame.HeaderBytes + copy(b[frame.HeaderBytes:], payload)
+	headerBytes := c.local.IP.HeaderBytes()
+	n := headerBytes + copy(b[headerBytes:], payload)
 	c.template.Put(b, &c.local, srcPort, &c.remote, len(payload))
 	if tweak != nil {
 		tweak(b[:n])

@@ -21,7 +21,7 @@ import (
 const testVLAN = 77
 
 // hears collects who claims an address in a VLAN of the client's network.
-func (w *world) hears(vlan frame.VLAN, ip [4]byte) <-chan [6]byte {
+func (w *world) hears(vlan frame.VLAN, ip frame.IP) <-chan [6]byte {
 	w.t.Helper()
 	claims, stop := make(chan [6]byte, 64), make(chan struct{})
 	w.t.Cleanup(func() { close(stop) })
@@ -30,7 +30,7 @@ func (w *world) hears(vlan frame.VLAN, ip [4]byte) <-chan [6]byte {
 		if err != nil {
 			return err
 		}
-		return xdp.WatchDirect(nic, vlan, netip.AddrFrom4(ip), stop, func(mac [6]byte) {
+		return xdp.WatchDirect(nic, vlan, netip.AddrFrom16(ip).Unmap(), stop, func(mac [6]byte) {
 			select {
 			case claims <- mac:
 			default:
@@ -118,8 +118,8 @@ func TestTaggedOrderNetwork(t *testing.T) {
 				t.Errorf("release %s: the standby let %d outputs out", release, chained)
 			}
 
-			claims := w.hears(testVLAN, lab.LaneIP)
-			others := w.hears(testVLAN+1, lab.LaneIP)
+			claims := w.hears(testVLAN, frame.IPv4(lab.LaneIP))
+			others := w.hears(testVLAN+1, frame.IPv4(lab.LaneIP))
 			w.kill(lab.NodeA)
 			w.untilState(lab.NodeB, lane.Active)
 			w.orders(100)

@@ -87,7 +87,7 @@ func parseAddresses(o *load.Options, local string, targets []string) error {
 	var err error
 	if local != "" {
 		if o.Local, err = netip.ParseAddrPort(local); err != nil {
-			return fmt.Errorf("--local: %w; write it like 10.10.0.10:40000", err)
+			return fmt.Errorf("--local: %w; write it like 10.10.0.10:40000 or [fd00::10]:40000", err)
 		}
 	}
 	for _, t := range targets {
