@@ -116,12 +116,14 @@ func openXDP(cfg Config, handler client.Handler) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	local := cfg.Local.Addr()
+	local, lane := cfg.Local.Addr(), cfg.Hosts[0].Address
 	if !local.IsValid() {
-		local = nic.IPv4.Addr()
+		if local = nic.IPv4.Addr(); !lane.Addr().Is4() {
+			local = nic.IPv6.Addr()
+		}
 	}
-	if !local.Is4() {
-		return nil, fmt.Errorf("%w: %s has no IPv4 address; give it one, or give a local address", ErrConfig, cfg.Interface)
+	if !local.IsValid() || local.Is4() != lane.Addr().Is4() {
+		return nil, fmt.Errorf("%w: %s has no address of %v's family; give it one, or give a local address", ErrConfig, cfg.Interface, lane.Addr())
 	}
 	port := cmp.Or(cfg.Local.Port(), xdpPort)
 	// First the program, then ARP: on a veth the answer, an XDP_TX of the
@@ -132,7 +134,6 @@ func openXDP(cfg Config, handler client.Handler) (*Conn, error) {
 	}
 	// Only the ACTIVE node answers for the lane address, so this also waits
 	// until there is one.
-	lane := cfg.Hosts[0].Address
 	mac, err := cfg.resolve(nic, lane.Addr())
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrNoLane, err), s.Close())
