@@ -166,6 +166,9 @@ func (b *Bench) result(c *scene) Result {
 		r.Batch = c.setting.Batch
 	}
 	r.ToVenue = c.setting.ToVenue
+	if c.setting.Lanes > 1 {
+		r.Lanes = c.setting.Lanes
+	}
 	return r
 }
 

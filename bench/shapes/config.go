@@ -27,9 +27,14 @@ const (
 )
 
 var (
-	clientSession = sbe.UUID{0x6f, 0x9f, 0x0a, 0x52, 15: 1}
+	clientSession = laneSession(0)
 	venueSession  = sbe.UUID{0x6f, 0x9f, 0x0a, 0x52, 15: 2}
 )
+
+// laneSession is the client's session with a lane: no two lanes know the same.
+func laneSession(lane int) sbe.UUID {
+	return sbe.UUID{0x6f, 0x9f, 0x0a, 0x52, 14: byte(lane), 15: 1}
+}
 
 // Both are far above what a busy machine takes from a loop: a failover in the
 // middle would measure something else.
@@ -89,21 +94,30 @@ func nodeText(l *lab.Lab, s *Setting, place string) string {
 	} else if s.Archive != "" && d.first {
 		fmt.Fprintf(&b, "[archive]\ndir = %q\n", s.Archive)
 	}
-	fmt.Fprintf(&b, "[[lane]]\nid = 0\naddress = %q\nport = %d\nfirst = %v\napp = %q\nheartbeat = %q\nhang_budget = %q\n",
-		dotted(address), lanePort, d.first, s.App, heartbeat, hangBudget)
+	for id := range s.lanes() {
+		if id > 0 {
+			address = lab.LaneAddress(id)
+		}
+		writeLane(&b, s, &d, id, address)
+	}
+	return b.String()
+}
+
+func writeLane(b *strings.Builder, s *Setting, d *side, id int, address [4]byte) {
+	fmt.Fprintf(b, "[[lane]]\nid = %d\naddress = %q\nport = %d\nfirst = %v\napp = %q\nheartbeat = %q\nhang_budget = %q\n",
+		id, dotted(address), lanePort, d.first, s.App, heartbeat, hangBudget)
 	if s.peered() {
-		fmt.Fprintf(&b, "peer = %d\npolicy = %q\n", d.peer, s.policy())
+		fmt.Fprintf(b, "peer = %d\npolicy = %q\n", d.peer, s.policy())
 		if !s.stronger() {
-			fmt.Fprintf(&b, "release = %q\n", s.Release)
+			fmt.Fprintf(b, "release = %q\n", s.Release)
 		}
 	}
-	fmt.Fprintf(&b, "[[lane.session]]\nid = %q\nname = \"client-1\"\nkey = %q\n", dashed(clientSession), clientKey)
+	fmt.Fprintf(b, "[[lane.session]]\nid = %q\nname = \"client-1\"\nkey = %q\n", dashed(laneSession(id)), clientKey)
 	if s.App == config.AppGateway {
 		// All checks are on; none of the orders fails one.
-		fmt.Fprintf(&b, "[[lane.venue]]\nname = \"exchange\"\naddress = %q\nport = %d\nlocal_port = %d\nsession = %q\nkey = %q\n",
+		fmt.Fprintf(b, "[[lane.venue]]\nname = \"exchange\"\naddress = %q\nport = %d\nlocal_port = %d\nsession = %q\nkey = %q\n",
 			dotted(lab.ClientIP), venuePort, laneVenuePort, dashed(venueSession), venueKey)
 		b.WriteString("[lane.risk]\nmax_qty_lots = 1000\nmax_notional = 50000000\ncollar_percent = 10\nmax_position_lots = 1000000\n")
 	}
-	fmt.Fprintf(&b, "[[lane.symbol]]\nid = %d\nname = \"ONEB\"\nreference_price_ticks = %d\n", symbolID, priceTicks)
-	return b.String()
+	fmt.Fprintf(b, "[[lane.symbol]]\nid = %d\nname = \"ONEB\"\nreference_price_ticks = %d\n", symbolID, priceTicks)
 }

@@ -17,6 +17,7 @@ type orderShooter struct {
 	wirePort
 	gateway bool
 	toVenue bool // measures to the venue's copy
+	id      sbe.UUID
 	session *client.Client
 	venue   *venue // nil: the lane is the book itself
 	standby looper // nil: there is none, or it has a thread of its own
@@ -36,14 +37,14 @@ type orderShooter struct {
 }
 
 func newOrderShooter(s *Setting) *orderShooter {
-	return &orderShooter{gateway: s.App == config.AppGateway, toVenue: s.ToVenue, orders: s.orders(), order: client.Order{PriceTicks: priceTicks,
+	return &orderShooter{id: clientSession, gateway: s.App == config.AppGateway, toVenue: s.ToVenue, orders: s.orders(), order: client.Order{PriceTicks: priceTicks,
 		SymbolID: symbolID, QtyLots: 1, OrdType: sbe.OrdTypeLimit, TimeInForce: sbe.TimeInForceDay}}
 }
 
 // wire implements orderClient.
 func (o *orderShooter) wire(w wirePort) (err error) {
 	o.wirePort = w
-	o.session, err = client.New(client.Config{Session: clientSession, Key: fixp.NewKey(clientKey), ResendNs: overdueNs,
+	o.session, err = client.New(client.Config{Session: o.id, Key: fixp.NewKey(clientKey), ResendNs: overdueNs,
 		BatchMessages: o.orders, MaxDatagramBytes: sbe.MaxDatagramBytes}, o)
 	if err != nil || !o.gateway {
 		return err
@@ -159,8 +160,14 @@ func (o *orderShooter) rest(nowNs int64) {
 // standbyCycles bounds how long the standby's engine keeps the client waiting.
 const standbyCycles = 8
 
-// take gives n received frames to whom they are for.
+// take gives n received frames to whom they are for, and back.
 func (o *orderShooter) take(n int) {
+	o.look(n)
+	o.port.Done()
+}
+
+// look gives n received frames to whom they are for.
+func (o *orderShooter) look(n int) {
 	o.arrivedNs = o.clock.NowNs()
 	if o.unanswered > 0 {
 		mark.At(mark.Answered)
@@ -180,7 +187,6 @@ func (o *orderShooter) take(n int) {
 			}
 		}
 	}
-	o.port.Done()
 }
 
 // OnReport implements client.Handler.

@@ -17,6 +17,7 @@ type Result struct {
 	Auth    bool   `json:"auth"`
 	Batch   int    `json:"batch,omitempty"` // orders of a datagram, when more than one
 	ToVenue bool   `json:"to_venue,omitempty"`
+	Lanes   int    `json:"lanes,omitempty"` // when more than one
 	// Count is that of the datagrams measured.
 	Count int64 `json:"count"`
 	// Lost counts frames that were not answered in time; an order is sent again
@@ -59,7 +60,7 @@ func (r *Result) Fill(h *hdr.Histogram) {
 
 // Name is that of the setting measured.
 func (r *Result) Name() string {
-	s := Setting{Shape: r.Shape, App: r.App, Release: r.Release, Auth: r.Auth, Batch: r.Batch, ToVenue: r.ToVenue}
+	s := Setting{Shape: r.Shape, App: r.App, Release: r.Release, Auth: r.Auth, Batch: r.Batch, ToVenue: r.ToVenue, Lanes: r.Lanes}
 	return s.Name()
 }
 

@@ -49,6 +49,14 @@ type orderClient interface {
 // open builds the scene of a setting that is measured frame by frame. The
 // caller's thread becomes the client's.
 func (b *Bench) open(ctx context.Context, s Setting) (*scene, error) {
+	if s.Lanes > 1 {
+		o := newLanesShooter(&s)
+		c, err := b.openScene(ctx, s, o)
+		if err == nil {
+			c.shooter = o
+		}
+		return c, err
+	}
 	if !s.echo() {
 		o := newOrderShooter(&s)
 		c, err := b.openScene(ctx, s, o)
@@ -112,7 +120,11 @@ func (c *scene) openWire() (wirePort, error) {
 		if c.setting.Batch > 1 {
 			o.RxFrames = floodFrames // one datagram brings many answers
 		}
-		s, err := xdp.OpenEndpoint(o, ip, clientPort, venuePort)
+		ports := []uint16{venuePort}
+		for id := range c.setting.lanes() {
+			ports = append(ports, clientPort+uint16(id))
+		}
+		s, err := xdp.OpenEndpoint(o, ip, ports...)
 		if err != nil {
 			return err
 		}
@@ -120,7 +132,7 @@ func (c *scene) openWire() (wirePort, error) {
 		if c.setting.Release != config.ReleaseChain {
 			return nil
 		}
-		second, err := xdp.OpenEndpoint(xdp.Options{Interface: lab.SecondOrderNIC}, ip, clientPort, venuePort)
+		second, err := xdp.OpenEndpoint(xdp.Options{Interface: lab.SecondOrderNIC}, ip, ports...)
 		if err != nil {
 			return errors.Join(err, s.Close())
 		}
@@ -185,18 +197,18 @@ func (c *scene) openOrder(ctx context.Context, o orderClient) error {
 	if err := o.wire(wire); err != nil {
 		return err
 	}
-	_, primary, err := c.openNode(ctx, lab.NodeA)
+	_, primaries, err := c.openNode(ctx, lab.NodeA)
 	if err != nil {
 		return err
 	}
 	if c.setting.peered() {
-		n, loop, err := c.openNode(ctx, lab.NodeB)
+		n, loops, err := c.openNode(ctx, lab.NodeB)
 		if err != nil {
 			return err
 		}
-		standby := looper(loop)
+		standby := inTurn(loops)
 		if c.setting.Shape == Archived {
-			standby = &archivingHost{loop, n}
+			standby = &archivingHost{loops[0], n}
 		}
 		if c.one != nil {
 			c.one.standby = standby
@@ -207,16 +219,21 @@ func (c *scene) openOrder(ctx context.Context, o orderClient) error {
 		}
 	}
 	if c.one != nil {
-		c.one.primary = primary
+		c.one.primary = inTurn(primaries)
 		o.follow(c.one, true)
-	} else if err := c.spin(primary, c.layout.Primary); err != nil {
+	} else if err := c.spin(inTurn(primaries), c.layout.Primary); err != nil {
 		return err
 	}
-	return c.untilReady(ctx, o, primary)
+	for _, primary := range primaries {
+		if err := c.untilReady(ctx, o, primary); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openNode opens a node in its namespace and takes its first steps.
-func (c *scene) openNode(ctx context.Context, place string) (*node.Node, *engine.Loop, error) {
+func (c *scene) openNode(ctx context.Context, place string) (*node.Node, []*engine.Loop, error) {
 	cfg, err := nodeConfig(c.lab, &c.setting, place)
 	if err != nil {
 		return nil, nil, err
@@ -237,11 +254,34 @@ func (c *scene) openNode(ctx context.Context, place string) (*node.Node, *engine
 		c.closers = append(c.closers, func() error { stop(); return nil })
 	}
 	n.Start()
-	return n, n.Loop(0), nil
+	var loops []*engine.Loop
+	for id := range c.setting.lanes() {
+		loops = append(loops, n.Loop(id))
+	}
+	return n, loops, nil
 }
 
 // looper is what a thread runs in turns.
 type looper interface{ DoWork(nowNs int64) int }
+
+// inTurn is what runs the loops of a thread.
+func inTurn(loops []*engine.Loop) looper {
+	if len(loops) == 1 {
+		return loops[0]
+	}
+	return &loopsInTurn{loops}
+}
+
+// loopsInTurn runs several, as a node's thread does.
+type loopsInTurn struct{ loops []*engine.Loop }
+
+// DoWork implements looper.
+func (t *loopsInTurn) DoWork(nowNs int64) (work int) {
+	for _, l := range t.loops {
+		work += l.DoWork(nowNs)
+	}
+	return work
+}
 
 // archivingHost is a standby whose archive is on the thread of its loop: on few
 // cores a goroutine of its own would wait for one behind those that spin.

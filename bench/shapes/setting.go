@@ -38,12 +38,18 @@ type Setting struct {
 	// ToVenue measures to the venue's copy of the order, not to the answer; only
 	// the gateway sends one.
 	ToVenue bool
+	// Lanes is how many lanes the nodes serve on one thread, one order in flight
+	// over all of them, in turns; 0: one.
+	Lanes int
 	// Archive is where the primary archives its log; empty: it does not.
 	Archive string
 }
 
 // batchMax is how many orders fit into a datagram.
 const batchMax = 32
+
+// lanesMax is how many lanes are measured side by side.
+const lanesMax = 2
 
 // Check refuses what is not a shape.
 func (s *Setting) Check() error {
@@ -62,6 +68,9 @@ func (s *Setting) Check() error {
 	if s.Batch < 0 || s.Batch > batchMax || s.Batch > 1 && (s.echo() || s.App == config.AppGateway) {
 		return fmt.Errorf("batch %d: 1 to %d orders to a book", s.Batch, batchMax)
 	}
+	if s.Lanes < 0 || s.Lanes > lanesMax || s.Lanes > 1 && (s.echo() || s.sockets() || s.App == config.AppGateway || s.orders() > 1 || s.stronger()) {
+		return fmt.Errorf("lanes %d: 1 to %d of a book, of shapes %s and %s, one order in a datagram", s.Lanes, lanesMax, Order, Mirrored)
+	}
 	if s.ToVenue && (s.echo() || s.App != config.AppGateway) {
 		return fmt.Errorf("only a gateway sends orders to a venue")
 	}
@@ -70,6 +79,9 @@ func (s *Setting) Check() error {
 
 // orders is how many a datagram carries.
 func (s *Setting) orders() int { return max(s.Batch, 1) }
+
+// lanes is how many lanes there are.
+func (s *Setting) lanes() int { return max(s.Lanes, 1) }
 
 // echo reports whether the shape does nothing but send frames back.
 func (s *Setting) echo() bool {
@@ -115,6 +127,9 @@ func (s *Setting) Name() string {
 	}
 	if s.Batch > 1 {
 		name += fmt.Sprintf(" x%d", s.Batch)
+	}
+	if s.Lanes > 1 {
+		name += fmt.Sprintf(" %d lanes", s.Lanes)
 	}
 	if s.Archive != "" {
 		name += " archived"

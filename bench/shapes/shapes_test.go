@@ -35,6 +35,7 @@ func TestEveryShape(t *testing.T) {
 		{Shape: UDP, App: config.AppBook, Release: config.ReleaseUser, Auth: false},
 		{Shape: Order, App: config.AppBook, Release: config.ReleaseRide, Auth: true, Batch: 8},
 		{Shape: Mirrored, App: config.AppBook, Release: config.ReleaseRide, Auth: true, Batch: batchMax},
+		{Shape: Mirrored, App: config.AppBook, Release: config.ReleaseRide, Auth: true, Lanes: lanesMax},
 	}, compared...)
 	for _, s := range settings {
 		t.Run(s.Name(), func(t *testing.T) {

@@ -43,6 +43,9 @@ func describe(s shapes.Setting) string {
 	if s.Shape != shapes.Order && !s.Auth {
 		text += "; frames without authentication"
 	}
+	if s.Lanes > 1 {
+		text += fmt.Sprintf("; %d lanes on one thread, an order to each in turn", s.Lanes)
+	}
 	if s.Batch > 1 {
 		text += fmt.Sprintf("; %d orders in a datagram, to the last answer", s.Batch)
 	}

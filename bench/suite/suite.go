@@ -73,6 +73,13 @@ func chained(app string, auth bool) shapes.Setting {
 	return s
 }
 
+// sideBySide is a setting with two lanes on the nodes' threads.
+func sideBySide(shape string) shapes.Setting {
+	s := at(shape, config.AppBook)
+	s.Lanes = 2
+	return s
+}
+
 // settings are measured in each round, in this order.
 func settings() []shapes.Setting {
 	open := at(shapes.Mirrored, config.AppBook)
@@ -88,6 +95,7 @@ func settings() []shapes.Setting {
 		chained(config.AppBook, true), chained(config.AppBook, false),
 		at(shapes.Order, config.AppGateway), at(shapes.Mirrored, config.AppGateway), chained(config.AppGateway, true), wire,
 		at(shapes.UDP, config.AppBook),
+		sideBySide(shapes.Order), sideBySide(shapes.Mirrored),
 		batched(shapes.Mirrored, 8), batched(shapes.Mirrored, 32),
 	}
 }

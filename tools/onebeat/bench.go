@@ -72,6 +72,7 @@ func newBenchCommand() *cobra.Command {
 	f.StringVar(&b.setting.App, "app", config.AppBook, "book (one output) or gateway (all checks, two outputs)")
 	f.StringVar(&b.setting.Release, "release", config.ReleaseRide, "mirrored, udp: ride (the kernel releases), chain (the standby's kernel does; not udp) or user")
 	f.BoolVar(&b.setting.Auth, "auth", true, "mirrored, udp: authenticate link frames")
+	f.IntVar(&b.setting.Lanes, "lanes", 1, "order, mirrored: lanes that the nodes serve on one thread, each sent an order in turn")
 	f.IntVar(&b.options.Count, "count", 200_000, "frames measured, of each shape and round")
 	f.IntVar(&b.options.Warmup, "warmup", 20_000, "frames before them")
 	f.DurationVar(&b.options.Limit, "limit", 3*time.Second, "end a measurement after this long whatever its count")
