@@ -30,9 +30,10 @@ func (r *Replica) leaseNs() int64 { return r.cfg.HeartbeatNs - r.cfg.HeartbeatNs
 // before it has heard that epoch's record.
 func (r *Replica) startLease(nowNs int64) {
 	r.leaseOut, r.leaseUntilNs = false, noLease
-	if r.leaseArms {
-		r.leaseArms, r.policy = false, policy.None{} // of a new set, or alone
+	if r.leaseArms && !r.terms.Waits() {
+		r.policy = policy.None{} // of a new set, or alone
 	}
+	r.leaseArms = false
 	if !r.terms.Waits() && r.inSync {
 		r.leaseUntilNs = nowNs + r.leaseNs()
 		r.leaseSentNs, r.leaseCounter = nowNs, r.table.Engine.TxCounter+1

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"onebeat/mirror/internal/mutant"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/ring"
 )
@@ -37,6 +38,9 @@ func (r *Replica) Quarantine(why EventKind) {
 	// this ring holds is no proof of anything any more.
 	r.table.Config.Flags |= lane.ConfigQuarantined
 	r.event(why, r.applied, 0)
+	if mutant.On(mutant.QuarantineStays) {
+		return
+	}
 	r.leaveService()
 }
 

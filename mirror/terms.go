@@ -110,8 +110,11 @@ func (r *Replica) noteChange(rec *app.Record) {
 		return
 	}
 	x.news = true
-	if r.word.State() == lane.Active && r.inSync && was.Waits() != c.Terms.Waits() {
+	switch serving := r.word.State() == lane.Active && r.inSync; {
+	case serving && was.Waits() != c.Terms.Waits():
 		r.changeLease(r.progressNs)
+	case serving && r.leaseArms:
+		r.policy = policy.Mirrored{} // none again, before the first answer to it
 	}
 }
 

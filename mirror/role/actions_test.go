@@ -35,6 +35,7 @@ const (
 	actStart
 	actForget
 	actWitnessForgets
+	actDiverge // its state is not the log's
 	actionCount
 )
 
@@ -194,6 +195,13 @@ func (x *model) faults(w *mWorld, a action, i int) bool {
 		w.left.Losses--
 		w.forget(i)
 		x.tell("node %d loses its memory", n.id)
+	case a == actDiverge && n.alive && w.left.Divergences > 0 && !n.left && n.state.word == n.lane() && n.lane().State() == lane.Standby:
+		w.left.Divergences--
+		n.left, n.joined = true, false
+		n.word = uint64(n.lane().With(lane.Syncing))
+		x.tell("node %d's state is not the log's", n.id)
+		x.feed(w, i, Event{Kind: WordChanged, Word: n.lane()})
+		x.feed(w, i, Event{Kind: StateLost})
 	case a == actWitnessForgets && i == 0 && x.witness && w.left.Forgets > 0 && w.register.Known:
 		w.left.Forgets--
 		w.register = arbiter.Register{Boot: w.register.Boot + 1}

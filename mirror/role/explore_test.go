@@ -27,12 +27,12 @@ type exploration struct {
 
 var explorations = []exploration{
 	{name: "witness", witness: true, states: 1_600_000,
-		left: budget{Epochs: 13, Orders: 4, Deaths: 6, Losses: 1, Forgets: 1, Silences: 4, Fences: 4, Doublings: 2}},
-	{name: "pair", states: 600_000, left: budget{Epochs: 13, Orders: 4, Deaths: 6, Losses: 1, Fences: 4}},
+		left: budget{Epochs: 13, Orders: 4, Deaths: 6, Losses: 1, Forgets: 1, Silences: 4, Fences: 4, Doublings: 2, Divergences: 1}},
+	{name: "pair", states: 600_000, left: budget{Epochs: 13, Orders: 4, Deaths: 6, Losses: 1, Fences: 4, Divergences: 1}},
 	{name: "links", pair: arbiter.PairConfig{SilencePromotes: true}, states: 500_000,
-		left: budget{Epochs: 13, Orders: 4, Deaths: 6, Losses: 1, Silences: 4, Fences: 3}},
+		left: budget{Epochs: 13, Orders: 4, Deaths: 6, Losses: 1, Silences: 4, Fences: 3, Divergences: 1}},
 	{name: "degrade", pair: arbiter.PairConfig{Degrades: true}, states: 500_000,
-		left: budget{Epochs: 13, Orders: 4, Deaths: 6, Fences: 4}},
+		left: budget{Epochs: 13, Orders: 4, Deaths: 6, Fences: 4, Divergences: 1}},
 }
 
 // Half of the states are near the lane in order, the rest around places that are
@@ -202,11 +202,11 @@ func (c *exploration) around(x *explorer, root uint32, states int) string {
 var often = [...]action{actHello, actMirror, actOrder, actRelease, actRelease, actObserve, actTick, actDeliverHello, actDeliverHello, actDeliverEngine,
 	actDeliverEngine, actDeliverKernel, actDeliverKernel, actLetter0, actLetter0, actLetter1, actStart}
 
-// draw picks an action.
-func draw(dice *rand.Rand) action {
+// draw picks an action below a number.
+func draw(dice *rand.Rand, below action) action {
 	switch n := dice.IntN(80); {
 	case n < 4:
-		return actFence + action(dice.IntN(int(actionCount-actFence)))
+		return actFence + action(dice.IntN(int(below-actFence)))
 	case n < 6:
 		return actSilentTick
 	case n < 20:
@@ -219,7 +219,7 @@ func draw(dice *rand.Rand) action {
 func (c *exploration) wander(x *explorer, dice *rand.Rand, steps int) (at uint32, counterexample string) {
 	here := x.root
 	for steps > 0 {
-		a, i := draw(dice), dice.IntN(2)
+		a, i := draw(dice, actionCount), dice.IntN(2)
 		next := here
 		ok := x.try(&next, a, i)
 		if x.failure != "" {
@@ -295,11 +295,15 @@ func TestExploration(t *testing.T) {
 func (c *exploration) roam(seed uint64, steps int) (counterexample string, done int) {
 	x := &explorer{model: c.model(), root: c.inOrder()}
 	x.root.left = budget{Epochs: 14, Orders: 6, Deaths: 12, Losses: min(c.left.Losses, 1), Forgets: c.left.Forgets, Silences: 12, Fences: 12, Doublings: 6}
+	below := actDiverge
+	if seed/4%4 == 3 { // the other walks stay what they were
+		below, x.root.left.Divergences = actionCount, 3
+	}
 	x.parent, x.act = append(x.parent, 0), append(x.act, 0)
 	dice := rand.New(rand.NewPCG(seed, 42))
 	w, was := x.root, mWorld{}
 	for range steps {
-		a, i := draw(dice), dice.IntN(2)
+		a, i := draw(dice, below), dice.IntN(2)
 		was = w
 		ok := x.try(&w, a, i)
 		at := uint32(len(x.parent) - 1)
@@ -349,7 +353,7 @@ const mutantWalks = 20_000
 func TestModelFindsMutants(t *testing.T) {
 	defer mutant.Plant(mutant.None)
 	for _, rule := range []mutant.Rule{mutant.Unasked, mutant.AnyIncarnation, mutant.UnseenSet, mutant.SeedsBlindly, mutant.Reenters,
-		mutant.KeepsTail, mutant.FollowsOlder, mutant.ParksLate} {
+		mutant.KeepsTail, mutant.FollowsOlder, mutant.ParksLate, mutant.QuarantineClaims} {
 		t.Run(rule.String(), func(t *testing.T) {
 			mutant.Plant(rule)
 			for seed := range uint64(mutantWalks) {
@@ -370,6 +374,6 @@ func TestModelFindsMutants(t *testing.T) {
 var actionNames = [actionCount]string{"says where it stands", "sends records", "sends records again", "takes an order", "releases",
 	"looks at its word", "tick", "tick, and the other is silent", "tick, and a look at the register", "HELLO arrives", "the engine's frame arrives", "the kernel's frame arrives",
 	"a letter", "the second letter", "a letter twice", "its kernel fences", "its kernel hears nothing", "the wait for an ACK ends", "is to hand over",
-	"is drained", "dies", "starts", "loses its memory", "the witness forgets"}
+	"is drained", "dies", "starts", "loses its memory", "the witness forgets", "has another state than the log"}
 
 func (a action) String() string { return actionNames[a] }

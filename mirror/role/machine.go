@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"onebeat/mirror/arbiter"
+	"onebeat/mirror/internal/mutant"
 	"onebeat/mirror/lane"
 	"onebeat/mirror/wire"
 )
@@ -113,7 +114,7 @@ func (m *Machine) Step(e Event, nowNs int64) []Effect {
 	case Forced:
 		m.force(&e, nowNs)
 	case StateLost:
-		m.hollow = true
+		m.hollow = !mutant.On(mutant.QuarantineClaims)
 	case Restored:
 		m.restored(&e, nowNs)
 	default:

@@ -135,6 +135,7 @@ type mNode struct {
 	mark     uint8 // of the peer's last HELLO
 	joined   bool  // the log is the beginning of the writer's: it may be continued
 	draining bool
+	left     bool // quarantined: its state is not the log's
 	in       [paths]mFrame
 	letters  [2]mLetter
 }
@@ -152,7 +153,7 @@ type mWorld struct {
 
 // budget is what may still go wrong, and how far the lane may get.
 type budget struct {
-	Epochs, Orders, Deaths, Losses, Forgets, Silences, Fences, Doublings uint8
+	Epochs, Orders, Deaths, Losses, Forgets, Silences, Fences, Doublings, Divergences uint8
 }
 
 // model is the rules of a run: what does not change.
@@ -196,6 +197,11 @@ func (x *model) first(left budget) *mWorld {
 // start starts a node's process.
 func (x *model) start(w *mWorld, i int) {
 	n := &w.nodes[i]
+	if n.left {
+		// It comes back as another member: nobody's record names this ring.
+		n.inc, n.left, n.peerInc = n.inc+2, false, 0
+		n.in[byEngine], n.in[byKernel] = mFrame{}, mFrame{}
+	}
 	n.alive, n.state = true, state{}
 	n.heard, n.mark, n.joined, n.draining, n.acked, n.echoed = wire.Hello{}, 0, false, false, 0, 0
 	n.letters = [2]mLetter{}
@@ -274,6 +280,9 @@ func (x *model) perform(w *mWorld, i int, f *Effect) {
 	case StopServing, ResumeIntake:
 		n.draining = false
 	case CatchUp:
+		if n.left {
+			return
+		}
 		n.log.cut(uint8(f.Position / modelRecord))
 		n.joined = true
 	}
@@ -282,6 +291,9 @@ func (x *model) perform(w *mWorld, i int, f *Effect) {
 // promoted: a node became ACTIVE, or opened an epoch as it was.
 func (x *model) promoted(w *mWorld, i int, word lane.Word) {
 	n, p := &w.nodes[i], &w.nodes[1-i]
+	if n.left {
+		x.fail("node %d is %v, and its state is not the log's", n.id, word)
+	}
 	if !n.log.startsWith(&w.truth) {
 		x.fail("node %d is %v without a record that was released", n.id, word)
 	}
@@ -356,6 +368,9 @@ func (x *model) sendHello(w *mWorld, i int) {
 	n := &w.nodes[i]
 	h := wire.Hello{Incarnation: uint64(n.inc), PeerIncarnation: n.heard.Incarnation, Authority: n.lane(), Record: n.state.record,
 		LastEpoch: n.log.lastEpoch(), Tail: n.log.tail(), CutAt: n.cutFor(&n.heard), CutFor: n.heard.LastEpoch, First: n.id == 1}
+	if n.left {
+		h.Want = wire.WantOut
+	}
 	x.send(w, i, byHello, mFrame{kind: wire.HelloFrame, hello: h, mark: n.mark})
 	w.nodes[1-i].in[byHello].word = lane.Word(n.state.register.boot) // what this HELLO shows to have been heard
 }
@@ -396,7 +411,7 @@ func (x *model) onHello(w *mWorld, i int, f *mFrame) {
 	}
 	x.feed(w, i, Event{Kind: PeerHello, Hello: f.hello, Tail: n.log.tail(), Echoed: echoed})
 	h := &f.hello
-	if n.lane().State() == lane.Active && h.Authority.State() == lane.Syncing && n.cutFor(h) >= h.Tail && h.Tail+2*modelRecord >= n.log.tail() {
+	if n.lane().State() == lane.Active && h.Authority.State() == lane.Syncing && h.Want != wire.WantOut && n.cutFor(h) >= h.Tail && h.Tail+2*modelRecord >= n.log.tail() {
 		x.feed(w, i, Event{Kind: StandbyReady})
 	}
 }
@@ -455,7 +470,7 @@ func (n *mNode) append(f *mFrame) {
 // follow is user space in SYNCING: it alone writes the log.
 func (x *model) follow(w *mWorld, i int, f *mFrame) {
 	n := &w.nodes[i]
-	if !n.alive || !n.joined || f.from != n.log.n {
+	if !n.alive || !n.joined || n.left || f.from != n.log.n {
 		return
 	}
 	n.append(f)

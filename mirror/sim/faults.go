@@ -22,6 +22,10 @@ func (w *World) fault() {
 		w.lazyReader(h)
 		return
 	}
+	if w.cfg.Diverges && w.chance(8) {
+		w.diverge()
+		return
+	}
 	if w.cfg.Mode.Changes && w.chance(4) {
 		w.changePolicy()
 		return
@@ -64,6 +68,27 @@ func (w *World) fault() {
 
 func (w *World) undo(afterNs int64, what func()) {
 	w.plan(event{atNs: w.nowNs + afterNs, kind: evUndo, undo: what})
+}
+
+// diverge makes a standby find that its state is not the log's. It is of no use
+// until somebody starts its process again.
+func (w *World) diverge() {
+	for _, h := range w.hosts {
+		p := h.p
+		if p == nil || p.diverged || h.busy || lane.Load(&h.word).State() != lane.Standby {
+			continue
+		}
+		w.tell("host %d's state is not the log's", h.i)
+		w.result.Diverged++
+		p.diverged = true
+		p.r.Quarantine(mirror.EventDiverged)
+		w.undo(w.between(1*ms, 40*ms), func() {
+			if h.p == p {
+				w.kill(h)
+			}
+		})
+		return
+	}
 }
 
 // kill ends a process; it starts again later.

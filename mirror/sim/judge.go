@@ -164,6 +164,9 @@ func (j *judge) serves(h *host, epoch uint32) {
 		w.fail("epoch %d is served by host %d, after host %d", epoch, h.i, first)
 	}
 	j.served[epoch] = h.i
+	if h.p != nil && h.p.diverged {
+		w.fail("host %d serves in epoch %d, and its state is not the log's", h.i, epoch)
+	}
 	if r, ok := j.records[epoch]; w.cfg.Mode.Witness && (!ok || int(r.Writer) != h.i+1) {
 		w.fail("host %d serves in epoch %d, which the witness granted as %v", h.i, epoch, r)
 	}

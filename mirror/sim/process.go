@@ -27,6 +27,7 @@ type process struct {
 	out      *app.Outbox
 	rec      app.Record
 	serving  bool
+	diverged bool      // quarantined
 	laneNs   int64     // what the lane's time is ahead of the host's clock
 	archiver *archiver // nil: none
 	cutNs    int64     // when the cold side will have kept a cut; 0: nothing to keep
@@ -62,6 +63,11 @@ func (p *port) Kick() int {
 // start starts the host's process.
 func (h *host) start() {
 	w := h.w
+	if c := &h.table.Config; c.Flags&lane.ConfigQuarantined != 0 {
+		// It comes back as another ring, as tools/node opens it.
+		c.Incarnation, c.PeerIncarnation = w.dice.Uint64()|1, 0
+		c.Flags &^= lane.ConfigQuarantined
+	}
 	h.out.Reset(h.table.NextOutput)
 	h.out.Muted = true
 	h.gens++
@@ -223,6 +229,9 @@ func (h *host) events() {
 		}
 		switch e.Kind {
 		case mirror.EventLogBroken, mirror.EventDiverged:
+			if h.p.diverged && e.Kind == mirror.EventDiverged {
+				break
+			}
 			h.w.fail("host %d: %v at %d", h.i, e.Kind, e.A)
 		case mirror.EventServing:
 			h.w.judge.serves(h, uint32(e.A))

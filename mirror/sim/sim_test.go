@@ -88,17 +88,21 @@ func TestSimulation(t *testing.T) {
 		total.Lost += r.Lost
 		total.Shots += r.Shots
 		total.Adopted += r.Adopted
+		total.Diverged += r.Diverged
 		modes[cfg.Mode.Name] += r.Failovers
 	}
 	took := time.Since(start).Seconds()
 	fmt.Printf("simulated %d failovers (%d promotions) in %d runs, %d outputs released, %d words of an operator; %.1f s, %.0f failovers a second\n",
 		total.Failovers, total.Promotions, runs, total.Released, total.Forced, took, float64(total.Failovers)/took)
-	fmt.Printf("  with policy none %d bytes of released records were lost; %d hosts had their power taken; %d rings began behind a snapshot\n", total.Lost, total.Shots, total.Adopted)
+	fmt.Printf("  with policy none %d bytes of released records were lost; %d hosts had their power taken; %d rings began behind a snapshot; %d standbys were quarantined\n", total.Lost, total.Shots, total.Adopted, total.Diverged)
 	for _, m := range all {
 		fmt.Printf("  %-16s %d\n", m.Name, modes[m.Name])
 		if modes[m.Name] == 0 {
 			t.Errorf("no failover in mode %s", m.Name)
 		}
+	}
+	if total.Diverged == 0 {
+		t.Error("no standby was quarantined")
 	}
 	if total.Shots == 0 {
 		t.Error("no host had its power taken")

@@ -92,6 +92,8 @@ type Config struct {
 	RingBytes int
 	// LazyReader: the only fault is a standby whose engine sleeps.
 	LazyReader bool
+	// Diverges: standbys find that their state is not the log's, and leave.
+	Diverges bool
 	// Streams: rings are small and turn over; what they no longer hold is fetched.
 	Streams bool
 }
@@ -109,6 +111,14 @@ func Draw(seed uint64) Config {
 		mode := modes[n%uint64(len(modes))]
 		return Config{Seed: seed, Mode: mode, Gentle: n/uint64(len(modes))%2 == 0 || mode.None, TwoPaths: n%3 == 0, Faults: 60,
 			RingBytes: smallRingBytes, Streams: true}
+	}
+	if seed%32 == 23 {
+		// Without a witness, a standby that comes back as another ring before its writer
+		// heard that it left, and a writer that died meanwhile, wait for an operator.
+		modes := slices.Concat(Modes, leaseModes[:1], policyModes)
+		n := seed / 32
+		m := modes[n%uint64(len(modes))]
+		return Config{Seed: seed, Mode: m, Gentle: m.Witness, TwoPaths: n%2 == 0, Faults: 80, RingBytes: ringBytes, Diverges: true}
 	}
 	if seed%32 == 31 {
 		return Config{Seed: seed, Mode: Modes[3], Gentle: true, Faults: 40, RingBytes: 16 << 10, LazyReader: true}
@@ -137,6 +147,7 @@ type Result struct {
 	Released   int // outputs
 	Repeated   int // of them, for the second time: their receivers drop them
 	Forced     int // an operator's word was needed
+	Diverged   int // standbys that left because their state was not the log's
 	Shots      int // hosts that their peer took the power from
 	Adopted    int // rings that were begun anew behind a snapshot
 	Lost       int // bytes of records whose outputs had left, with policy none

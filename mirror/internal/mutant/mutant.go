@@ -86,6 +86,10 @@ const (
 	DeadAccuses
 	// TimeFalls: a new writer's lane time is its own clock.
 	TimeFalls
+	// QuarantineStays: a standby whose state is not the log's stays what it is.
+	QuarantineStays
+	// QuarantineClaims: it leaves, and claims the lane when that is to be had.
+	QuarantineClaims
 
 	// Count is the number of rules.
 	Count
@@ -95,7 +99,8 @@ var names = [Count]string{"none", "unasked", "any incarnation", "unseen set", "a
 	"old proof", "fenced unfenced", "fences anyway", "gate open", "unleased", "lease unwatched",
 	"unfenced", "believes off", "early", "reenters", "length decides", "silently", "keeps tail",
 	"follows older", "parks late", "old appends", "active appends", "old rides", "rides twice", "rides uncovered",
-	"chains any output", "chains uncovered", "chained twice", "no reader", "frozen accuses", "dead accuses", "time falls"}
+	"chains any output", "chains uncovered", "chained twice", "no reader", "frozen accuses", "dead accuses", "time falls",
+	"quarantine stays", "quarantine claims"}
 
 func (r Rule) String() string { return names[r] }
 
