@@ -92,6 +92,7 @@ func (g *Gateway) check(r *request) bool {
 	if g.unchecked {
 		return true
 	}
+	g.checks++
 	limits := g.limitsOf(r.session, r.position)
 	c := g.checkStanding(r, limits)
 	if c == CheckCount {

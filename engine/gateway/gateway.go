@@ -144,6 +144,7 @@ type Gateway struct {
 	checking   request
 	compared   [CheckCount]compared // of the last request checked
 	refusedBy  Check                // of it; CheckCount: it passed
+	checks     uint64               // requests checked
 	unchecked  bool                 // of a benchmark only: what the checks cost
 	lastKey    uint64               // of the newest order
 	warmed     uint64               // keeps Warm's loads alive

@@ -371,6 +371,13 @@ func TestForgottenByTheVenueIsInDoubt(t *testing.T) {
 
 func TestNoAllocations(t *testing.T) {
 	d := newDesk(t)
+	for l := range LimitCount { // all checks on, and none refuses
+		if v := limitInfos[l].most; l != LimitRestricted {
+			d.g.limits[l] = max(1, v/2)
+		}
+	}
+	d.g.limits[LimitDuplicateWindow] = 0
+	d.g.limitsRevision++
 	d.keep = false
 	var m sbe.NewOrderSingle
 	var r sbe.ExecutionReport

@@ -34,7 +34,7 @@ func (g *Gateway) startSweep() {
 	if s.dueNs != 0 && s.cursor > 0 {
 		s.again = true
 	}
-	s.dueNs, s.againNs = g.in.TimeNs, sweepAgainNs
+	s.dueNs, s.againNs = max(g.in.TimeNs, 1), sweepAgainNs
 }
 
 // condemned says why an order shall be cancelled; None: it stays.

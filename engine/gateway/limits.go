@@ -41,7 +41,6 @@ const Inherit = operator.Unset
 
 // limitInfo is what the checks need to know about a limit.
 type limitInfo struct {
-	name string
 	unit string
 	most int64 // what can be set
 	off  int64 // what the checks compare with when it is off
@@ -53,32 +52,30 @@ type limitInfo struct {
 const sumMax = 1 << 60
 
 var limitInfos = [LimitCount]limitInfo{
-	LimitQty:             {name: "max_qty_lots", unit: "lots", most: 1<<32 - 1, off: 1<<32 - 1},
-	LimitNotional:        {name: "max_notional", unit: "ticks x lots", most: notionalMax, off: notionalMax},
-	LimitCollar:          {name: "collar_percent", unit: "percent", most: 100, off: collarOff},
-	LimitPosition:        {name: "max_position_lots", unit: "lots", most: sumMax, off: 1 << 62},
-	LimitGross:           {name: "max_gross_lots", unit: "lots", most: sumMax, off: 1 << 62},
-	LimitOpenOrders:      {name: "max_open_orders", unit: "orders", most: 1 << 31, off: 1 << 62},
-	LimitOpenNotional:    {name: "max_open_notional", unit: "ticks x lots", most: sumMax, off: sumMax},
-	LimitCredit:          {name: "max_credit", unit: "ticks x lots", most: sumMax, off: 1 << 62},
-	LimitOrderRate:       {name: "max_orders_per_second", unit: "orders", most: 1 << 31, off: 1 << 62},
-	LimitRepeats:         {name: "max_repeated_executions", unit: "orders", most: 1 << 31, off: 1 << 62},
-	LimitRepeatWindow:    {name: "repeat_window_ms", unit: "ms", most: 86_400_000, off: 1000, greater: true},
-	LimitDuplicateWindow: {name: "duplicate_window_ms", unit: "ms", most: 3_600_000, off: 0, greater: true},
-	LimitSelfMatch:       {name: "self_match", unit: "1 refuse, 2 cancel", most: SelfMatchCancel, off: 3},
-	LimitRestricted:      {name: "restricted", unit: "1 yes", most: 1, off: 0, greater: true},
+	LimitQty:             {unit: "lots", most: 1<<32 - 1, off: 1<<32 - 1},
+	LimitNotional:        {unit: "ticks x lots", most: notionalMax, off: notionalMax},
+	LimitCollar:          {unit: "percent", most: 100, off: collarOff},
+	LimitPosition:        {unit: "lots", most: sumMax, off: 1 << 62},
+	LimitGross:           {unit: "lots", most: sumMax, off: 1 << 62},
+	LimitOpenOrders:      {unit: "orders", most: 1 << 31, off: 1 << 62},
+	LimitOpenNotional:    {unit: "ticks x lots", most: sumMax, off: sumMax},
+	LimitCredit:          {unit: "ticks x lots", most: sumMax, off: 1 << 62},
+	LimitOrderRate:       {unit: "orders", most: 1 << 31, off: 1 << 62},
+	LimitRepeats:         {unit: "orders", most: 1 << 31, off: 1 << 62},
+	LimitRepeatWindow:    {unit: "ms", most: 86_400_000, off: 1000, greater: true},
+	LimitDuplicateWindow: {unit: "ms", most: 3_600_000, off: 0, greater: true},
+	LimitSelfMatch:       {unit: "1 refuse, 2 cancel", most: SelfMatchCancel, off: 3},
+	LimitRestricted:      {unit: "1 yes", most: 1, off: 0, greater: true},
 }
 
 // collarOff is a percentage that no price reaches.
 const collarOff = 1_000_000
 
 // String is the limit's name in the configuration and on the command line.
-func (l Limit) String() string {
-	if l < LimitCount {
-		return limitInfos[l].name
-	}
-	return fmt.Sprintf("limit %d", uint8(l))
-}
+func (l Limit) String() string { return operator.LimitName(uint32(l)) }
+
+// Every limit has a name there.
+var _ = [1]struct{}{}[operator.Limits-int(LimitCount)]
 
 // Unit is what it counts.
 func (l Limit) Unit() string { return limitInfos[l].unit }
@@ -89,7 +86,7 @@ func (l Limit) Most() int64 { return limitInfos[l].most }
 // ParseLimit returns the limit of a name.
 func ParseLimit(name string) (Limit, bool) {
 	for l := range LimitCount {
-		if limitInfos[l].name == name {
+		if l.String() == name {
 			return l, true
 		}
 	}

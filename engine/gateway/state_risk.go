@@ -91,7 +91,7 @@ func (g *Gateway) saveContents(w *app.StateWriter) {
 
 func (l *Limits) save(w *app.StateWriter) {
 	for i, v := range l {
-		w.I64(limitInfos[i].name, v)
+		w.I64(Limit(i).String(), v)
 	}
 }
 

@@ -51,6 +51,9 @@ func (g *Gateway) LastChecked() Checked {
 	return k
 }
 
+// Checks counts the requests checked since this gateway was made.
+func (g *Gateway) Checks() uint64 { return g.checks }
+
 // LimitsOf returns the limits that a scope itself sets; ok is false where it is not
 // known.
 func (g *Gateway) LimitsOf(s Scope, id uint32) (l Limits, ok bool) {

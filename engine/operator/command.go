@@ -103,8 +103,13 @@ func (c *Command) String() string {
 	if c.Order != 0 {
 		fmt.Fprintf(&b, " order %d", c.Order)
 	}
-	if c.What != 0 || c.Value != 0 {
-		fmt.Fprintf(&b, " what %d value %d", c.What, c.Value)
+	switch {
+	case c.Kind == RiskSet && c.Value == Unset:
+		fmt.Fprintf(&b, " %s inherited", LimitName(c.What))
+	case c.Kind == RiskSet:
+		fmt.Fprintf(&b, " %s=%d", LimitName(c.What), c.Value)
+	case c.Value != 0:
+		fmt.Fprintf(&b, " value %d", c.Value)
 	}
 	if c.Price != 0 {
 		fmt.Fprintf(&b, " price %d", c.Price)

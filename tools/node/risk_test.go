@@ -10,6 +10,7 @@ import (
 	"onebeat/engine/sbe"
 	"onebeat/mirror/lane"
 	"onebeat/tools/control"
+	"onebeat/tools/inspect"
 )
 
 // beside runs f while everybody is stepped.
@@ -84,11 +85,12 @@ func (c *testClient) rest(lots uint32) uint64 {
 	return c.nextID
 }
 
-// refusedFor sends an order and waits until it is refused.
-func (c *testClient) refused(lots uint32) {
+// refused sends an order and waits until it is refused.
+func (c *testClient) refused(lots uint32) uint64 {
 	c.w.t.Helper()
 	id := c.rest(lots)
 	c.w.until("a refusal", func() bool { return c.rejected[id] > 0 })
+	return id
 }
 
 func (c *testClient) taken(lots uint32) uint64 {
@@ -112,11 +114,11 @@ func TestLimitsSetAtRunTimeSurviveFailover(t *testing.T) {
 	if _, err := w.operate(lab.NodeB, set); err == nil || !strings.Contains(err.Error(), "node 1 is ACTIVE, give the command there") {
 		t.Errorf("a standby: %v", err)
 	}
-	w.client.taken(6)
+	first := w.client.taken(6)
 	if r := w.mustOperate(lab.NodeA, set); r.Count < 2 || r.Position == 0 || !strings.Contains(r.Command, "risk set session 0") || !strings.Contains(r.Command, "test") {
 		t.Errorf("%+v", r)
 	}
-	w.client.refused(6)
+	second := w.client.refused(6)
 	for _, bad := range []control.Operate{{Kind: "risk set", Limit: "max_qty", Value: 1}, {Kind: "risk set", Session: "nobody", Limit: "max_qty_lots"},
 		{Kind: "risk set", Limit: "collar_percent", Value: 101}, {Kind: "dance"}, {Kind: "risk enable"}} {
 		if r, err := w.operate(lab.NodeA, bad); err == nil {
@@ -127,12 +129,37 @@ func TestLimitsSetAtRunTimeSurviveFailover(t *testing.T) {
 	w.kill(lab.NodeA)
 	w.client.refused(6)
 	w.client.taken(5)
+	w.explains(first, "passed", 6, 1000, "default")
+	w.explains(second, "refused", 6, 5, "session")
 	s := w.riskOf(lab.NodeB)
 	if l := s.Limits[0]; l.Name != "max_qty_lots" || l.Value != 5 || l.From != "session" || s.State != "ACTIVE" || len(s.Scopes) != 1 {
 		t.Errorf("%+v", s)
 	}
 	w.mustOperate(lab.NodeB, control.Operate{Kind: "risk set", Session: "client-1", Limit: "max_qty_lots", Value: -1})
 	w.client.taken(6)
+}
+
+// explains asks NodeB's ring why an order was taken, or was not.
+func (w *world) explains(id uint64, verdict string, value, limit int64, from string) {
+	w.t.Helper()
+	r, err := inspect.OpenRing(w.lab.BPFFS(lab.NodeB), 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer r.Close()
+	e, err := Explain(w.config(lab.NodeB), 0, "client-1", id, r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, c := range e.Checks {
+		if c.Check == "quantity" {
+			if c.Verdict != verdict || c.Value != value || c.Limit != limit || c.From != from || e.QtyLots != uint32(value) || e.Account != 7 {
+				w.t.Errorf("%+v of %+v", c, e)
+			}
+			return
+		}
+	}
+	w.t.Errorf("no check of the quantity: %+v", e)
 }
 
 // TestKillSwitchDuringFlowAndFailover: the node dies just after it said that the kill
@@ -167,14 +194,14 @@ func TestKillSwitchDuringFlowAndFailover(t *testing.T) {
 // TestCancelOnDisconnect: not after a failover, which the client's session outlives;
 // after the client's death, once its window is over.
 func TestCancelOnDisconnect(t *testing.T) {
-	w := steady(t, setting{app: "gateway", session: "cancel_on_disconnect = \"1s\""})
+	w := steady(t, setting{app: "gateway", session: "cancel_on_disconnect = \"400ms\""})
 	var resting []uint64
 	for range 40 {
 		resting = append(resting, w.client.taken(1))
 	}
 	w.kill(lab.NodeA)
 	from := w.clock.NowNs()
-	w.until("longer than the window", func() bool { return w.clock.NowNs()-from > 1_500_000_000 })
+	w.until("longer than the window", func() bool { return w.clock.NowNs()-from > 700_000_000 })
 	if n := w.openOrders(lab.NodeB); n < 40 {
 		t.Fatalf("%d orders are open behind a failover", n)
 	}
