@@ -50,6 +50,7 @@ type Options struct {
 	ClientIdle    string // idle strategy of the client
 	RingSize      string
 	Release       string // ride, chain or user
+	IPv6          bool   // the addresses of lanes, venues and clients
 	LogLevel      string
 
 	// Log takes what the lab's processes say and how the drill goes on.
@@ -105,6 +106,9 @@ func (o *Options) Defaults() error {
 	}
 	if fixFaults := []string{FaultKill, FaultStop, FaultPanicExit, FaultPower, FaultHandover, FaultNone}; o.Client == ClientFIX && !slices.Contains(fixFaults, o.Fault) {
 		return fmt.Errorf("%w: fault %s with a FIX client: use one of %s", ErrOptions, o.Fault, strings.Join(fixFaults, " "))
+	}
+	if o.IPv6 && (o.Client == ClientFIX || o.Fault == FaultSite) {
+		return fmt.Errorf("%w: over IPv6 there is no FIX client and no far site", ErrOptions)
 	}
 	if o.App != "gateway" && o.App != "book" {
 		return fmt.Errorf("%w: app %q is not known; use gateway or book", ErrOptions, o.App)

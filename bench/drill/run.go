@@ -222,7 +222,8 @@ func (r *run) startLoads() error {
 			}
 			continue
 		}
-		args := []string{"load", "--interface", lab.OrderNIC, "--target", scene.Target(l.ID).String(),
+		args := []string{"load", "--interface", lab.OrderNIC, "--target", r.scene.Target(l.ID).String(),
+			"--local", r.scene.Client(lab.ClientPlace(i)).String(),
 			"--session", scene.Session(l.ID), "--key", scene.Credentials, "--rate", strconv.Itoa(r.o.RatePerSecond),
 			"--duration", (r.o.Duration + r.courseMax()).String(), "--idle", r.o.ClientIdle, "--log", clientLogPath(r.lab, l.ID), "--json"}
 		var err error

@@ -40,7 +40,7 @@ func sceneOf(l *lab.Lab, o *Options, f *fault) *scene.Scene {
 	if f.lanes != nil {
 		lanes = f.lanes
 	}
-	return &scene.Scene{Lab: l, Lanes: lanes(o.App, lines.String()), NodeLines: node.String(), LinkLines: link.String(),
+	return &scene.Scene{Lab: l, Lanes: lanes(o.App, lines.String()), NodeLines: node.String(), LinkLines: link.String(), IPv6: o.IPv6,
 		LoopLines: fmt.Sprintf("idle = %q\nmax_sleep = %q", o.Idle, min(maxSleep, o.Heartbeat/5)), LogLevel: o.LogLevel}
 }
 

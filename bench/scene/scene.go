@@ -147,8 +147,21 @@ func (l *Lane) app() string {
 }
 
 // Target is a lane as its clients see it.
-func Target(lane int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4(lab.LaneAddress(lane)), LanePort)
+func (s *Scene) Target(lane int) netip.AddrPort {
+	return netip.AddrPortFrom(s.address(lab.LaneAddress(lane)), LanePort)
+}
+
+// Client is where the client of a place speaks from; its port is for it to choose.
+func (s *Scene) Client(place string) netip.AddrPort {
+	return netip.AddrPortFrom(s.address(lab.OrderIP(place)), 0)
+}
+
+// address is one on the order network.
+func (s *Scene) address(ip [4]byte) netip.Addr {
+	if s.IPv6 {
+		return netip.AddrFrom16(lab.InIPv6(ip))
+	}
+	return netip.AddrFrom4(ip)
 }
 
 // Session is that of a lane's client.

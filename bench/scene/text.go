@@ -12,14 +12,6 @@ import (
 
 func dotted(ip [4]byte) string { return netip.AddrFrom4(ip).String() }
 
-// address is a lane's or a venue's.
-func (s *Scene) address(ip [4]byte) string {
-	if s.IPv6 {
-		return netip.AddrFrom16(lab.InIPv6(ip)).String()
-	}
-	return dotted(ip)
-}
-
 func (s *Scene) header(b *strings.Builder, place string, number int) {
 	level := s.LogLevel
 	if level == "" {
@@ -80,7 +72,7 @@ key_file = %q
 
 func (s *Scene) laneText(b *strings.Builder, l *Lane, place string) {
 	fmt.Fprintf(b, "[[lane]]\nid = %d\naddress = %q\nport = %d\nfirst = %v\napp = %q\n",
-		l.ID, s.address(lab.LaneAddress(l.ID)), LanePort, place == l.Primary, l.app())
+		l.ID, s.address(lab.LaneAddress(l.ID)).String(), LanePort, place == l.Primary, l.app())
 	if peer := l.Peer(place); peer != "" {
 		fmt.Fprintf(b, "peer = %d\n", lab.NodeNumber(peer))
 	}
@@ -99,7 +91,7 @@ max_qty_lots = 1000
 max_notional = 50000000
 collar_percent = 10
 max_position_lots = 1000000000
-`, s.address(lab.VenueLaneAddress(l.ID)), VenuePort, LaneVenuePort, VenueSession(l.ID), venueCredentials)
+`, s.address(lab.VenueLaneAddress(l.ID)).String(), VenuePort, LaneVenuePort, VenueSession(l.ID), venueCredentials)
 	}
 	b.WriteString(symbol)
 }
@@ -127,7 +119,7 @@ order_log = %q
 id = %q
 name = "gateway-%d"
 key = %q
-%s`, l.ID, s.address(lab.VenueLaneAddress(l.ID)), VenuePort, VenueOrders(s.Lab, l.ID), s.VenueLines, VenueSession(l.ID), l.ID, venueCredentials, symbol)
+%s`, l.ID, s.address(lab.VenueLaneAddress(l.ID)).String(), VenuePort, VenueOrders(s.Lab, l.ID), s.VenueLines, VenueSession(l.ID), l.ID, venueCredentials, symbol)
 	}
 	return b.String()
 }

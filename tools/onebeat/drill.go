@@ -96,6 +96,7 @@ func newDrill() *cobra.Command {
 	f.StringVar(&o.ClientIdle, "client-idle", "sleep", "idle strategy of the client")
 	f.StringVar(&o.RingSize, "ring-size", "16MiB", "ring of each lane")
 	f.StringVar(&o.Release, "release", "ride", "ride, chain or user")
+	f.BoolVar(&o.IPv6, "ipv6", false, "the addresses of lanes, venues and clients are IPv6 ones")
 	f.StringVar(&o.KeepDir, "keep", "", "keep the logs of bad runs under this directory")
 	f.BoolVarP(&verbose, "verbose", "v", false, "show what the lab's processes log")
 	f.BoolVar(&asJSON, "json", false, "print JSON: an object, with --all an array of them")
