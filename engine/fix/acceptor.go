@@ -66,6 +66,7 @@ func NewAcceptor(cfg Config, port *cold.Port, wait, wake func()) (*Acceptor, err
 	a.running.Add(2)
 	go a.pump.run()
 	go a.runClock()
+	a.startInitiators()
 	return a, nil
 }
 

@@ -20,6 +20,8 @@ var ErrConfig = errors.New("FIX configuration")
 type Session struct {
 	store.SessionConfig
 	Name string
+	// Initiate is how it is begun, of a session with a venue.
+	Initiate Venue
 	// Echo sends D and d messages back instead of giving orders to the lane's
 	// application.
 	Echo bool
@@ -99,6 +101,11 @@ func (c *Config) complete() error {
 		orDefault(&s.HeartbeatMax, time.Minute)
 		orDefault(&s.Latency, 120*time.Second)
 		orDefault(&s.LogoutTimeout, 2*time.Second)
+		if s.SessionConfig.Venue {
+			if err := s.Initiate.complete(); err != nil {
+				return fmt.Errorf("session %s: %w", s.Name, err)
+			}
+		}
 		if s.Rate > 0 && s.Burst == 0 {
 			s.Burst = s.Rate
 		}

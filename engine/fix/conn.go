@@ -83,6 +83,7 @@ type conn struct {
 	hold             []byte // new messages behind a resend
 	resends          []resend
 	scratch          []byte
+	greeting         bool // the venue has not answered our Logon: nothing else leaves
 	dirty            bool // in the pump's list; the pump's
 	closeAfterLogout bool
 	closeOnDrain     bool

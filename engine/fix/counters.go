@@ -43,6 +43,8 @@ const (
 	CountPeerTimeout
 	CountSchedulesEnded
 	CountLogDropped
+	CountDialsFailed
+	CountNotUnderstood
 	counterCount
 )
 
@@ -50,7 +52,8 @@ var counterNames = [counterCount]string{"connections", "not_serving", "too_many"
 	"logon_timeout", "handshake_failed", "unknown_session", "wrong_address", "wrong_certificate", "wrong_credentials", "blocked",
 	"out_of_schedule", "logged_on_already", "logons", "logons_refused", "logouts", "messages_in", "messages_out", "bytes_in", "bytes_out",
 	"garbled", "too_long", "rejects", "seq_too_low", "seq_too_high", "resend_requests", "resent", "gap_fills", "stash_full", "throttled",
-	"slow_consumer", "peer_timeout", "schedule_ended", "log_dropped"}
+	"slow_consumer", "peer_timeout", "schedule_ended", "log_dropped",
+	"dials_failed", "not_understood"}
 
 // Counts are the acceptor's counters.
 type Counts [counterCount]atomic.Uint64

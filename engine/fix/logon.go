@@ -86,6 +86,9 @@ func (c *conn) find() (at int, dynamic bool) {
 	at = -1
 	for i := range c.a.cfg.Sessions {
 		s := &c.a.cfg.Sessions[i]
+		if s.SessionConfig.Venue {
+			continue // nobody logs on as a venue
+		}
 		if s.Target != "" && s.ID == c.id {
 			return i, false
 		}

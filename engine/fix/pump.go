@@ -112,6 +112,9 @@ func (p *pump) sent(e *cold.Entry) {
 		c, p.live[e.Session] = nil, nil
 	}
 	if e.Cookie != 0 && (c == nil || c.cookie != e.Cookie) {
+		if term := p.a.port.Serving(); term != p.term {
+			p.newTerm(term) // its first message came before we looked
+		}
 		if own := p.a.byCookie(e.Cookie); own != nil && own.term == p.term {
 			c = own
 			if kind == 'A' {
@@ -126,7 +129,7 @@ func (p *pump) sent(e *cold.Entry) {
 	p.a.Counts.add(CountMessagesOut)
 	p.a.logs.message(int(e.Session), false, e.Payload)
 	c.wmu.Lock()
-	if len(c.resends) > 0 && kind != 'A' {
+	if (len(c.resends) > 0 || c.greeting) && kind != 'A' {
 		// Behind what is sent again, whatever it is: numbers come in order.
 		c.hold = append(c.hold, e.Payload...)
 	} else {

@@ -57,7 +57,7 @@ func (p *pump) resend(c *conn, e *cold.Entry) {
 	c.resends = c.resends[1:]
 	if len(c.resends) > 0 {
 		p.askOn(c, c.resends[0].next, c.resends[0].to)
-	} else {
+	} else if !c.greeting {
 		c.out = append(c.out, c.hold...)
 		c.hold = c.hold[:0]
 	}

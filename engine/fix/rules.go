@@ -103,6 +103,12 @@ func (c *conn) dispatch(h *head) bool {
 	if !c.verify(h, true, true) {
 		return true
 	}
+	if c.cfg.SessionConfig.Venue {
+		switch kind {
+		case '8', '9', '3', 'j':
+			return c.onVenue(h, kind)
+		}
+	}
 	switch kind {
 	case '0', '3':
 		return c.consume(h.number) == nil
@@ -252,8 +258,8 @@ func (c *conn) onApplication(h *head, kind byte) bool {
 		}
 		return c.echo(h, kind)
 	}
-	switch kind {
-	case 'D', 'F', 'G', 'H':
+	switch {
+	case !c.cfg.SessionConfig.Venue && (kind == 'D' || kind == 'F' || kind == 'G' || kind == 'H'):
 	default:
 		c.reject(h, &reject{business: true, reason: convert.BusinessUnsupported, text: "Unsupported Message Type"})
 		return true

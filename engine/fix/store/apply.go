@@ -85,6 +85,11 @@ func (s *Sessions) perform(x *session, h *Header, body []byte, in *app.Input) bo
 		s.echo(x, h, body)
 	case Reset:
 		s.reset(x)
+		if h.Flags&Send != 0 {
+			if msgType, header, fields, ok := message(body); ok {
+				s.send(x, h.Session, h.Cookie, msgType, header, fields)
+			}
+		}
 		if x.cfg.Venue {
 			*in = app.Input{Kind: app.VenueLost, TimeNs: s.timeNs, Venue: uint32(h.Session) - uint32(s.clients)}
 			return true
