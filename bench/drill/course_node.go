@@ -139,14 +139,14 @@ func (r *run) rejoin() error {
 			return err
 		}
 	}
-	restartNs := monotonicNs()
+	m.BackNs = monotonicNs()
 	if err := r.restart(writer); err != nil {
 		return err
 	}
 	if err := l.waitInSync(r, m); err != nil {
 		return err
 	}
-	r.say("%s is back and in sync %v after its start", writer, time.Duration(m.InSyncNs-restartNs))
+	r.say("%s is back and in sync %v after its start", writer, time.Duration(m.InSyncNs-m.BackNs))
 	if err := r.rest(r.o.Asleep / 2); err != nil {
 		return err
 	}

@@ -108,6 +108,8 @@ type Verdict struct {
 	// WentAlone counts the times that no fault explains in which a writer went on
 	// without a standby that did not answer for as long as it waits.
 	WentAlone int64 `json:"went_alone,omitempty"`
+	// CatchUps are of the nodes that came back without memory.
+	CatchUps []CatchUp `json:"catch_ups,omitempty"`
 	// Reconnects run from a FIX client's first attempt to connect again to the first
 	// acknowledgement of an order sent after it; Attempts counts what it took.
 	Reconnects []int64 `json:"reconnects_ns,omitempty"`
@@ -172,6 +174,7 @@ func (v *Verdict) add(w *Verdict) {
 	v.Swaps = append(v.Swaps, w.Swaps...)
 	v.InSyncs = append(v.InSyncs, w.InSyncs...)
 	v.Reconnects = append(v.Reconnects, w.Reconnects...)
+	v.CatchUps = append(v.CatchUps, w.CatchUps...)
 	v.Attempts = append(v.Attempts, w.Attempts...)
 	v.DualActiveNs += w.DualActiveNs
 	v.UnexplainedEpochs += w.UnexplainedEpochs

@@ -33,6 +33,7 @@ type Mark struct {
 	CandidateNs int64 // when the successor's kernel became CANDIDATE
 	ActiveNs    int64 // when its engine became ACTIVE
 	Why         string
+	BackNs      int64 // when the node that died was started again; 0: it was not, or nobody noted it
 	InSyncNs    int64 // when the lane had a standby again
 	// EndEpoch is the lane's when what followed was over; 0: until the next mark.
 	EndEpoch uint32

@@ -45,6 +45,9 @@ func timeline(logs *Logs) []moment {
 	return list
 }
 
+// settledAfter is how long after a fault latencies are as usual again.
+const settledAfter = 100 * time.Millisecond
+
 // WriteReport writes one run for people.
 func (r *RunResult) WriteReport(w io.Writer, o *Options) {
 	fmt.Fprintf(w, "\nFailover, microseconds from the fault (heartbeat %v, hang budget %v)\n", o.Heartbeat, o.HangBudget)
@@ -60,8 +63,12 @@ func (r *RunResult) WriteReport(w io.Writer, o *Options) {
 	row("before the fault", r.Before)
 	row("after it", r.After)
 	// What comes after the first moments shows the new primary at work.
-	settled := load.Measure(r.Logs.Orders, r.Logs.SignalNs()+int64(100*time.Millisecond), 0)
+	settled := load.Measure(r.Logs.Orders, r.Logs.SignalNs()+int64(settledAfter), 0)
 	row("after it + 100 ms", settled)
+	for i := range r.CatchUps {
+		row("alone", r.CatchUps[i].Alone)
+		row("during catch-up", r.CatchUps[i].During)
+	}
 	fmt.Fprintf(w, "\nOrders  sent %d   acknowledged %d   sent again %d   unanswered %d   LOST %d   DOUBLED %d\n",
 		r.OrdersSent, r.OrdersAcked, r.Resent, r.Unanswered, r.AckedLost, r.VenueDuplicates)
 	for _, ns := range r.Outages {

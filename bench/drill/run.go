@@ -154,6 +154,7 @@ func (r *run) play() (*RunResult, error) {
 	if signalNs != 0 {
 		res.After = load.Measure(res.Logs.Orders, signalNs, 0)
 	}
+	res.CatchUps = catchUps(res.Logs)
 	return res, nil
 }
 

@@ -43,8 +43,9 @@ type Summary struct {
 	Client          string  `json:"client"`
 	// ReconnectNs is a FIX client's: from its first attempt to connect again to an
 	// acknowledgement; Reattempts how often it took more than one.
-	ReconnectNs *Spread `json:"reconnect_ns,omitempty"`
-	Reattempts  int     `json:"reattempts,omitempty"`
+	ReconnectNs *Spread   `json:"reconnect_ns,omitempty"`
+	Reattempts  int       `json:"reattempts,omitempty"`
+	CaughtUp    *CaughtUp `json:"caught_up,omitempty"`
 	// MTTRNs is the mean of the outages: the time to repair the service.
 	MTTRNs            int64 `json:"mttr_ns"`
 	DualActiveNs      int64 `json:"dual_active_ns"`
@@ -82,6 +83,7 @@ func Summarize(o *Options, verdicts []Verdict) Summary {
 	s.Outages = append(s.Outages, sum.Outages...)
 	s.OutageNs, s.DetectNs, s.SwapNs, s.InSyncNs = spread(sum.Outages), spread(sum.Detects), spread(sum.Swaps), spread(sum.InSyncs)
 	s.MTTRNs = mean(sum.Outages)
+	s.CaughtUp = caughtUp(sum.CatchUps)
 	if o.Client == ClientFIX {
 		reconnect := spread(sum.Reconnects)
 		s.ReconnectNs = &reconnect
@@ -187,6 +189,9 @@ func (s *Summary) WriteText(w io.Writer) error {
 		micros(s.OutageNs.P50), micros(s.OutageNs.P99), micros(s.OutageNs.Max), micros(s.MTTRNs),
 		micros(s.DetectNs.P50), micros(s.DetectNs.P99), micros(s.DetectNs.Max),
 		micros(s.SwapNs.P50), micros(s.SwapNs.P99), micros(s.SwapNs.Max), ok)
+	if err == nil {
+		err = s.CaughtUp.writeText(w)
+	}
 	if s.ReconnectNs != nil && err == nil {
 		_, err = fmt.Fprintf(w, "  FIX client: from its first attempt to connect again to an acknowledgement  p50 %s  p99 %s  max %s; %d times it took more than one attempt\n",
 			micros(s.ReconnectNs.P50), micros(s.ReconnectNs.P99), micros(s.ReconnectNs.Max), s.Reattempts)
