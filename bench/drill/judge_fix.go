@@ -220,10 +220,17 @@ func comeback(events []fixpeers.Event, fromNs int64) (c comingBack) {
 	sent, on := map[string]bool{}, false
 	for i := range events {
 		e := &events[i]
+		if e.Ns > fromNs && !on && c.lostNs == 0 {
+			c.lostNs = fromNs // it was away already
+		}
 		switch {
+		case e.Event == fixpeers.Logon && c.lostNs == 0:
+			on = true
+		case e.Event == fixpeers.Logout && e.Ns <= fromNs:
+			on = false
 		case e.Ns <= fromNs:
 		case e.Event == fixpeers.Logout && c.lostNs == 0:
-			c.lostNs = e.Ns
+			c.lostNs, on = e.Ns, false
 		case c.lostNs == 0:
 		case e.Event == fixpeers.Connecting:
 			if c.attempts++; c.tryNs == 0 {

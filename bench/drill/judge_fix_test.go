@@ -111,6 +111,14 @@ func TestJudgeFIX(t *testing.T) {
 	if want := int64(12_000_000); v.Reconnects[0] != want || v.Outages[0] != want+1_500_000 {
 		t.Errorf("reconnect %d, outage %d", v.Reconnects[0], v.Outages[0])
 	}
+	// A client that was away already when it happened.
+	l := s.logs()
+	l.Marks[0].AtNs += 1_000_000
+	l.Marks[0].CandidateNs += 1_000_000
+	l.Marks[0].ActiveNs += 1_000_000
+	if v := Judge(l); !v.OK() || len(v.Reconnects) != 1 || v.Reconnects[0] != 12_000_000 {
+		t.Errorf("%+v", v)
+	}
 	for name, c := range map[string]struct {
 		change func(s *story)
 		want   string

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"onebeat/bench/fixload"
 	"onebeat/bench/logs"
 	"onebeat/bench/shapes"
 	"onebeat/pin"
@@ -27,6 +28,7 @@ type benchFlags struct {
 	check   bool
 	asJSON  bool
 	logs    logs.Options
+	fix     fixload.BenchOptions
 }
 
 const benchLong = `bench measures what one order costs from the client's send to its answer, one in
@@ -52,7 +54,13 @@ Shapes of the log, beside the order path (--shape logs: each of them in turn)
   replay    the gateway's state rebuilt from its archive
   catchup   a log of 1 GiB over TLS on the loopback, checked and archived again
 
-All shapes are measured by the same client: its clock is read right before the
+FIX over TCP
+  fix          an order to its report by the loopback, mirrored, beside plain quickfixgo
+               with its file store; and how many orders one session bears
+  fix-hostile  a session beside 10,000 connections that say nothing, and beside
+               10,000 half-open ones a second
+
+All other shapes are measured by the same client: its clock is read right before the
 system call that sends and right after the receive ring shows the answer. With
 --app gateway the answer is PendingNew and the order goes to the venue as well.
 
@@ -68,7 +76,7 @@ func newBenchCommand() *cobra.Command {
 		RunE:    func(c *cobra.Command, _ []string) error { return b.run(c) },
 	}
 	f := c.Flags()
-	f.StringVar(&b.setting.Shape, "shape", "all", "all, "+strings.Join(shapes.All, ", ")+"; logs, "+strings.Join(logs.All, ", "))
+	f.StringVar(&b.setting.Shape, "shape", "all", "all, "+strings.Join(shapes.All, ", ")+"; logs, "+strings.Join(logs.All, ", ")+"; "+strings.Join(fixload.All, ", "))
 	f.StringVar(&b.setting.App, "app", config.AppBook, "book (one output) or gateway (all checks, two outputs)")
 	f.StringVar(&b.setting.Release, "release", config.ReleaseRide, "mirrored, udp: ride (the kernel releases), chain (the standby's kernel does; not udp) or user")
 	f.BoolVar(&b.setting.Auth, "auth", true, "mirrored, udp: authenticate link frames")
@@ -77,7 +85,7 @@ func newBenchCommand() *cobra.Command {
 	f.IntVar(&b.options.Warmup, "warmup", 20_000, "frames before them")
 	f.DurationVar(&b.options.Limit, "limit", 3*time.Second, "end a measurement after this long whatever its count")
 	f.StringVar(&b.layout, "layout", "", "cores of primary, client and, where there is a third, standby, like 0,1; on two cores the\nclient's thread runs the standby between two orders (default: the first cores allowed)")
-	f.StringVar(&b.logs.Dir, "dir", "", "archive, replay: where archives are made (default: the directory for temporary files)")
+	f.StringVar(&b.logs.Dir, "dir", "", "archive, replay, fix: where archives and stores are made (default: the directory for temporary files)")
 	f.DurationVar(&b.logs.For, "for", 0, "append, reader, archive, replay: how long one measurement takes (default: as the shape needs)")
 	f.BoolVar(&b.compare, "compare", false, "measure all shapes in turns and print the promised ratios")
 	f.IntVar(&b.rounds, "rounds", 5, "compare and shapes of the log: rounds; each percentile printed is the median of them")
@@ -100,6 +108,9 @@ func (b *benchFlags) run(c *cobra.Command) (err error) {
 	b.options.Progress = func(line string) { fmt.Fprintln(os.Stderr, "measuring "+line) }
 	if b.setting.Shape == "logs" || slices.Contains(logs.All, b.setting.Shape) {
 		return b.runLogs(c)
+	}
+	if slices.Contains(fixload.All, b.setting.Shape) {
+		return b.runFIX(c)
 	}
 	settings, err := b.settings()
 	if err != nil {
@@ -164,6 +175,36 @@ func (b *benchFlags) runLogs(c *cobra.Command) error {
 		return errSilent
 	}
 	return nil
+}
+
+// runFIX measures shapes of FIX.
+func (b *benchFlags) runFIX(c *cobra.Command) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	o := b.fix
+	o.Program, o.App, o.Dir, o.Rounds, o.Progress = self, b.setting.App, b.logs.Dir, b.rounds, b.options.Progress
+	o.Count, o.Warmup, o.Limit = b.options.Count, b.options.Warmup, b.options.Limit
+	r, err := fixload.Measure(c.Context(), b.setting.Shape, o)
+	if err != nil {
+		return err
+	}
+	if b.asJSON {
+		err = json.NewEncoder(c.OutOrStdout()).Encode(&r)
+	} else {
+		err = r.WriteText(c.OutOrStdout())
+	}
+	if err == nil && b.check && !r.Holds() {
+		return errSilent
+	}
+	return err
+}
+
+// newBenchAcceptor is a plain acceptor of the shape fix.
+func newBenchAcceptor() *cobra.Command {
+	return &cobra.Command{Use: "bench-acceptor ADDRESS DIRECTORY sync|nosync", Hidden: true, Args: cobra.ExactArgs(3),
+		RunE: func(c *cobra.Command, args []string) error { return fixload.RunAcceptor(c.Context(), args) }}
 }
 
 // newBenchReader is the other process of the shape reader.
