@@ -44,7 +44,7 @@ func (r *run) startFIX(place string, l *laneRun) error {
 	}
 	c := fixpeers.Client{
 		At:      netip.AddrPortFrom(netip.AddrFrom4(lab.LaneAddress(l.ID)), scene.FIXPort),
-		Version: r.o.FIXVersion, Sender: scene.FIXClient, Target: scene.FIXNode, User: scene.FIXClient, Password: scene.Credentials,
+		Version: r.o.FIXVersion, Sender: scene.FIXClient, Target: scene.FIXNode,
 		StoreDir: fixStore(r.lab, l.ID), History: fixHistory(r.lab, l.ID), RatePerSecond: float64(r.o.RatePerSecond),
 		Duration: r.o.Duration + r.courseMax() + fixAfter, Reconnect: fixReconnect, Heartbeat: fixHeartbeat,
 	}

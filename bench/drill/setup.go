@@ -40,7 +40,13 @@ func sceneOf(l *lab.Lab, o *Options, f *fault) *scene.Scene {
 	if f.lanes != nil {
 		lanes = f.lanes
 	}
-	return &scene.Scene{Lab: l, Lanes: lanes(o.App, lines.String()), NodeLines: node.String(), LinkLines: link.String(), IPv6: o.IPv6,
+	all := lanes(o.App, lines.String())
+	for i := range all {
+		if o.Client == ClientFIX {
+			all[i].FIX = scene.FIXText(o.FIXVersion, scene.FIXClient)
+		}
+	}
+	return &scene.Scene{Lab: l, Lanes: all, NodeLines: node.String(), LinkLines: link.String(), IPv6: o.IPv6,
 		LoopLines: fmt.Sprintf("idle = %q\nmax_sleep = %q", o.Idle, min(maxSleep, o.Heartbeat/5)), LogLevel: o.LogLevel}
 }
 

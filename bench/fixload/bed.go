@@ -53,8 +53,9 @@ func (b *bed) start(ctx context.Context) (err error) {
 		return err
 	}
 	// Slow to accuse: both cores are busy, and nothing is to move.
-	lines := "heartbeat = \"100ms\"\nhang_budget = \"1s\"\n" + scene.FIXLines("", b.clients()...)
-	s := &scene.Scene{Lab: b.lab, Lanes: scene.OneLane(b.o.App, lines), LoopLines: fmt.Sprintf("idle = %q", b.o.Idle), LogLevel: "warn"}
+	lanes := scene.OneLane(b.o.App, "heartbeat = \"100ms\"\nhang_budget = \"1s\"\n")
+	lanes[0].FIX = scene.FIXText("FIX.4.4", b.clients()...)
+	s := &scene.Scene{Lab: b.lab, Lanes: lanes, LoopLines: fmt.Sprintf("idle = %q", b.o.Idle), LogLevel: "warn"}
 	if err := s.Write(); err != nil {
 		return err
 	}

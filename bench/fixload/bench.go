@@ -124,7 +124,7 @@ func (b *bed) laneAt() netip.AddrPort {
 // session are the options of one to the lane.
 func (b *bed) session(client int) Options {
 	name := b.clients()[client]
-	return Options{At: b.laneAt(), Sender: name, Target: scene.FIXNode, User: name, Password: scene.Credentials}
+	return Options{At: b.laneAt(), Sender: name, Target: scene.FIXNode}
 }
 
 // latency measures the acceptors in turns, by the loopback of the first node's

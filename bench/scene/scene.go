@@ -43,6 +43,16 @@ type Lane struct {
 	App          string // default gateway
 	Lines        string // further keys of [[lane]]
 	SessionLines string // of its [[lane.session]]
+	FIX          string // its [lane.fix], of FIXText; empty: none
+}
+
+// FIXText is the section of a lane whose clients speak FIX, too.
+func FIXText(version string, clients ...string) string {
+	text := fmt.Sprintf("[lane.fix]\nport = %d\n", FIXPort)
+	for _, c := range clients {
+		text += fmt.Sprintf("[[lane.fix.session]]\nname = %q\nversion = %q\nsender_comp_id = %q\ntarget_comp_id = %q\n", c, version, FIXNode, c)
+	}
+	return text
 }
 
 // Scene is what a lab's nodes run.

@@ -77,6 +77,7 @@ func (s *Scene) laneText(b *strings.Builder, l *Lane, place string) {
 		fmt.Fprintf(b, "peer = %d\n", lab.NodeNumber(peer))
 	}
 	fmt.Fprintf(b, "%s\n[[lane.session]]\nid = %q\nname = \"client-%d\"\nkey = %q\n%s\n", l.Lines, Session(l.ID), l.ID+1, Credentials, l.SessionLines)
+	b.WriteString(l.FIX)
 	if l.app() == config.AppGateway {
 		// All checks are on; none of a load's orders fails one.
 		fmt.Fprintf(b, `[[lane.venue]]
