@@ -165,6 +165,11 @@ func (g *Gateway) loadRisk(r *app.StateReader) {
 	g.accountBy.Clear() // of those that the configuration names
 	g.accountBy.Load(r, uint32(g.accountIn))
 	r.End()
+	for i := range g.accountIn {
+		if at, ok := g.accountBy.Get(uint64(g.accounts[i].id) + 1); r.Err() == nil && (!ok || at != uint32(i)) {
+			r.Fail("account %d at place %d is not found by its number", g.accounts[i].id, i)
+		}
+	}
 	r.Section("sessions' risk", riskVersion)
 	for i := range g.sessions {
 		g.sessions[i].load(r)

@@ -100,6 +100,9 @@ func (c *Command) String() string {
 			fmt.Fprintf(&b, " %s %d", n.name, n.id)
 		}
 	}
+	if named := c.Session != None || c.Account != None || c.Symbol != None; !named {
+		b.WriteString(map[Kind]string{Kill: " all", KillRelease: " all", RiskSet: " default"}[c.Kind])
+	}
 	if c.Order != 0 {
 		fmt.Fprintf(&b, " order %d", c.Order)
 	}

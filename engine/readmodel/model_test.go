@@ -24,7 +24,7 @@ type machine struct {
 func (m *machine) Apply(rec *app.Record) { m.Machine.Apply(rec, m.out) }
 
 func shapeOf(seed uint64, gateway bool) flow.Shape {
-	return flow.Shape{Seed: seed, Sessions: 3, Symbols: []uint32{7, 8}, Accounts: 3, Gateway: gateway, Epochs: true, PriceTicks: 1000}
+	return flow.Shape{Seed: seed, Sessions: 3, Symbols: []uint32{7, 8}, Accounts: 3, Gateway: gateway, Epochs: true, Operators: gateway, PriceTicks: 1000}
 }
 
 func newMachine(t *testing.T, s flow.Shape, watch ...func(app.App) (app.App, error)) *machine {

@@ -68,6 +68,7 @@ type explainer struct {
 	gateway *gateway.Gateway
 	session uint32
 	clOrdID uint64
+	fixp    bool // the session's protocol
 	found   bool
 	e       *Explanation
 }
@@ -133,7 +134,7 @@ func (x *explainer) checks() {
 		case c.Refused:
 			l.Verdict = "refused"
 		case c.Off:
-			l.Verdict = "off"
+			l.Verdict, l.Limit = "off", 0
 		}
 		x.e.Checks = append(x.e.Checks, l)
 	}
@@ -192,7 +193,7 @@ func Explain(cfg *config.Config, laneID int, session string, clOrdID uint64, liv
 	if err != nil {
 		return nil, err
 	}
-	x := &explainer{session: index, clOrdID: clOrdID, e: &Explanation{Lane: laneID, Session: sessionName(l, index), ClOrdID: clOrdID}}
+	x := &explainer{session: index, clOrdID: clOrdID, fixp: index < uint32(len(l.Sessions)), e: &Explanation{Lane: laneID, Session: sessionName(l, index), ClOrdID: clOrdID}}
 	source := snapshot.Source{FS: disk.OS{}, New: func() (app.Machine, error) { return NewMachine(l, x.watch) }}
 	var m app.Machine
 	from := uint64(0)
@@ -216,9 +217,11 @@ func Explain(cfg *config.Config, laneID int, session string, clOrdID uint64, liv
 
 // replayArchive begins with the newest snapshot before the request.
 func (x *explainer) replayArchive(s snapshot.Source, snapshots string) (m app.Machine, end uint64, err error) {
-	at, err := x.place(s.Archive)
-	if err != nil {
-		return nil, 0, err
+	at := uint64(0) // the messages of a FIX session are in no order to look for
+	if x.fixp {
+		if at, err = x.place(s.Archive); err != nil {
+			return nil, 0, err
+		}
 	}
 	if snapshots != "" {
 		if s.Store, err = snapshot.Look(s.FS, snapshots); err != nil {

@@ -19,6 +19,8 @@ type Shape struct {
 	Accounts int
 	Gateway  bool // else a book
 	Epochs   bool // the lane changes hands now and then
+	// Operators give commands now and then, and time brings what they make due.
+	Operators bool
 	// PriceTicks is around where prices are.
 	PriceTicks int64
 }
@@ -114,6 +116,10 @@ func (f *Flow) make() (app.RecordType, []byte) {
 	case f.records%digestEvery == 0:
 		binary.LittleEndian.PutUint64(f.payload, f.machine.Digest())
 		return app.RecordDigest, f.payload[:8]
+	case f.shape.Operators && f.r.IntN(100) == 0:
+		return app.RecordOperator, f.command()
+	case f.shape.Operators && f.r.IntN(20) == 0:
+		return app.RecordTimer, nil
 	case len(f.reports.waiting) > 0 && f.r.IntN(3) > 0:
 		return app.RecordVenue, f.report()
 	}
