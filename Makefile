@@ -43,6 +43,8 @@ setup: ## fetch the modules and say what is missing on this machine
 		echo "no g++ or no QuickFIX: tests and drills with a FIX client of another make fail (apt-get install g++ libquickfix-dev)"
 	@for p in fence_ipmilan:fence-agents ipmi_sim:openipmi ipmitool:ipmitool; do command -v $${p%%:*} >/dev/null || \
 		echo "no $${p%%:*}: tests of fencing fail (apt-get install --no-install-recommends $${p##*:})"; done
+	@for p in tshark:tshark python3:python3; do command -v $${p%%:*} >/dev/null || \
+		echo "no $${p%%:*}: tests of the dissector and of the published schema fail (apt-get install --no-install-recommends $${p##*:})"; done
 	@for p in redis-server:redis-server pg_ctlcluster:postgresql etcd:etcd-server; do command -v $${p%%:*} >/dev/null || \
 		echo "no $${p%%:*}: tests that compare with it or write to it fail (apt-get install $${p##*:})"; done
 	@command -v versitygw >/dev/null || echo "no versitygw: tests that ship to an S3 server fail (GOBIN=/usr/local/bin go install github.com/versity/versitygw/cmd/versitygw@v1.8.0)"

@@ -11,4 +11,11 @@
 // a duplicate is found however long the day was. 0 is never a ClOrdID.
 package sbe
 
-//go:generate go run ../../tools/sbegen onebeat.xml session.go orders.go
+import _ "embed"
+
+//go:generate go run ../../tools/sbegen onebeat.xml session.go orders.go ../../tools/wireshark/onebeat_messages.lua
+
+// Schema is onebeat.xml: what others generate their clients from.
+//
+//go:embed onebeat.xml
+var Schema []byte

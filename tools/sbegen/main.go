@@ -1,116 +1,77 @@
 // Command sbegen writes Go flyweights for an SBE schema with fixed-size
-// blocks (no groups, no variable data): sbegen schema.xml session.go orders.go.
+// blocks, and the tables of the Wireshark dissector: sbegen schema.xml session.go
+// orders.go messages.lua. It refuses a schema that breaks the rules of SBE.
 // The second file takes the messages with a semanticType, which are FIX's, and
 // the enums they are the first to use; the first file takes everything else.
 package main
 
 import (
 	"bytes"
-	"encoding/xml"
 	"fmt"
 	"go/format"
 	"os"
 	"strings"
+
+	"onebeat/tools/schema"
 )
 
-type schema struct {
-	ID      uint16 `xml:"id,attr"`
-	Version uint16 `xml:"version,attr"`
-	Types   struct {
-		Enums []enum `xml:"enum"`
-	} `xml:"types"`
-	Messages []message `xml:"message"`
-}
-
-type enum struct {
-	Name     string `xml:"name,attr"`
-	Encoding string `xml:"encodingType,attr"`
-	Values   []struct {
-		Name  string `xml:"name,attr"`
-		Value string `xml:",chardata"`
-	} `xml:"validValue"`
-}
-
-type message struct {
-	Name        string `xml:"name,attr"`
-	ID          uint16 `xml:"id,attr"`
-	BlockBytes  int    `xml:"blockLength,attr"`
-	MsgType     string `xml:"semanticType,attr"` // FIX's; the session layer has none
-	Description string `xml:"description,attr"`
-	Fields      []struct {
-		Name        string `xml:"name,attr"`
-		Type        string `xml:"type,attr"`
-		Offset      int    `xml:"offset,attr"`
-		Since       uint16 `xml:"sinceVersion,attr"` // 0: from the message's first
-		Description string `xml:"description,attr"`
-	} `xml:"field"`
-}
-
-// since is the version that added fields to the message, and baseBytes what its
-// block is without them; 0: none did.
-func (m *message) since() (version uint16, baseBytes int, err error) {
-	for _, f := range m.Fields {
-		switch {
-		case f.Since == 0 && version == 0, f.Since == version && version != 0:
-		case version == 0:
-			version, baseBytes = f.Since, f.Offset
-		default:
-			return 0, 0, fmt.Errorf("message %s field %s: fields of one later version, at the end, are supported", m.Name, f.Name)
-		}
-	}
-	return version, baseBytes, nil
-}
-
 func main() {
-	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: sbegen schema.xml session.go orders.go")
+	if len(os.Args) != 5 {
+		fmt.Fprintln(os.Stderr, "usage: sbegen schema.xml session.go orders.go messages.lua")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2], os.Args[3]); err != nil {
+	if err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
 		fmt.Fprintln(os.Stderr, "sbegen:", err)
 		os.Exit(1)
 	}
 }
 
-func run(in, sessionOut, ordersOut string) error {
+func run(in, sessionOut, ordersOut, luaOut string) error {
 	text, err := os.ReadFile(in)
 	if err != nil {
 		return err
 	}
-	var s schema
-	if err := xml.Unmarshal(text, &s); err != nil {
-		return fmt.Errorf("parse %s: %w", in, err)
+	s, err := schema.Parse(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", in, err)
+	}
+	if err := s.Check(); err != nil {
+		return fmt.Errorf("%s: %w", in, err)
 	}
 	var session, orders bytes.Buffer
-	if err := writeTables(&session, &s); err != nil {
+	if err := writeTables(&session, s); err != nil {
 		return err
 	}
 	for _, e := range s.Types.Enums {
-		writeEnum(s.fileOf(&e, &session, &orders), &e)
+		writeEnum(fileOf(s, &e, &session, &orders), &e)
 	}
 	for _, m := range s.Messages {
 		b := &session
-		if m.order() {
+		if m.Order() {
 			b = &orders
 		}
-		if err := writeMessage(b, &m, s.encodings()); err != nil {
+		if err := writeMessage(b, &m, s.Encodings()); err != nil {
 			return err
 		}
 	}
 	if err := writeFile(sessionOut, session.Bytes()); err != nil {
 		return err
 	}
-	return writeFile(ordersOut, orders.Bytes())
+	if err := writeFile(ordersOut, orders.Bytes()); err != nil {
+		return err
+	}
+	var lua bytes.Buffer
+	if err := s.WriteLua(&lua); err != nil {
+		return err
+	}
+	return os.WriteFile(luaOut, lua.Bytes(), 0o644)
 }
 
-// order tells order messages, which are FIX messages, from the session layer's.
-func (m *message) order() bool { return m.MsgType != "" }
-
 // fileOf returns where an enum goes: to the messages that use it first.
-func (s *schema) fileOf(e *enum, session, orders *bytes.Buffer) *bytes.Buffer {
+func fileOf(s *schema.Schema, e *schema.Enum, session, orders *bytes.Buffer) *bytes.Buffer {
 	for _, m := range s.Messages {
 		for _, f := range m.Fields {
-			if f.Type == e.Name && m.order() {
+			if f.Type == e.Name && m.Order() {
 				return orders
 			}
 			if f.Type == e.Name {
@@ -119,15 +80,6 @@ func (s *schema) fileOf(e *enum, session, orders *bytes.Buffer) *bytes.Buffer {
 		}
 	}
 	return session
-}
-
-// encodings is the wire type of every enum.
-func (s *schema) encodings() map[string]string {
-	encodings := map[string]string{}
-	for _, e := range s.Types.Enums {
-		encodings[e.Name] = e.Encoding
-	}
-	return encodings
 }
 
 func writeFile(path string, body []byte) error {
@@ -144,7 +96,7 @@ func writeFile(path string, body []byte) error {
 }
 
 // writeTables writes what is indexed by template id, of all messages.
-func writeTables(b *bytes.Buffer, s *schema) error {
+func writeTables(b *bytes.Buffer, s *schema.Schema) error {
 	fmt.Fprintf(b, "\n// Identity of the schema in every message header.\nconst (\nSchemaID uint16 = %d\nSchemaVersion uint16 = %d\n)\n", s.ID, s.Version)
 	fmt.Fprintf(b, "\n// Template ids.\nconst (\n")
 	for _, m := range s.Messages {
@@ -169,7 +121,7 @@ func writeTables(b *bytes.Buffer, s *schema) error {
 	}
 	fmt.Fprintf(b, "}\n\n// older is the block length before the version that added fields; by template id.\nvar older = [len(blockBytes)]olderBlock{\n")
 	for _, m := range s.Messages {
-		since, base, err := m.since()
+		since, base, err := m.Later()
 		if err != nil {
 			return err
 		}
@@ -181,10 +133,10 @@ func writeTables(b *bytes.Buffer, s *schema) error {
 	return nil
 }
 
-func writeEnum(b *bytes.Buffer, e *enum) {
+func writeEnum(b *bytes.Buffer, e *schema.Enum) {
 	fmt.Fprintf(b, "\n// %s is an enum of the schema.\ntype %s %s\n\n// Values of %s.\nconst (\n", e.Name, e.Name, e.Encoding, e.Name)
 	for _, v := range e.Values {
-		fmt.Fprintf(b, "%s%s %s = %s\n", e.Name, v.Name, e.Name, strings.TrimSpace(v.Value))
+		fmt.Fprintf(b, "%s%s %s = %s\n", e.Name, v.Name, e.Name, v.Value)
 	}
 	fmt.Fprintf(b, ")\n\n// String returns the name in the schema.\nfunc (v %s) String() string {\nswitch v {\n", e.Name)
 	for _, v := range e.Values {
@@ -193,12 +145,12 @@ func writeEnum(b *bytes.Buffer, e *enum) {
 	fmt.Fprintf(b, "}\nreturn \"unknown\"\n}\n")
 }
 
-func writeMessage(b *bytes.Buffer, m *message, enums map[string]string) error {
+func writeMessage(b *bytes.Buffer, m *schema.Message, enums map[string]string) error {
 	fmt.Fprintf(b, "\n// %s is the block of a message", m.Name)
 	if m.Description != "" {
 		fmt.Fprintf(b, ": %s", m.Description)
 	}
-	since, base, err := m.since()
+	since, base, err := m.Later()
 	if err != nil {
 		return err
 	}
