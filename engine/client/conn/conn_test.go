@@ -140,7 +140,6 @@ func (l *lane) cycle(now int64, out *app.Outbox, serving int32) {
 // desk counts the answers to its orders.
 type desk struct {
 	accepted, rejected int
-	refused            int
 }
 
 func (d *desk) OnReport(a *client.Answer, _ *sbe.ExecutionReport) {

@@ -26,9 +26,9 @@ import (
 
 // options are what the command line says.
 type options struct {
-	hosts, session, key, local, nic string
-	strategy                        string
-	attempts, orders                int
+	session, key, local, nic string
+	strategy                 string
+	attempts, orders         int
 }
 
 func main() {
@@ -113,9 +113,9 @@ func config(o *options, hosts []string) (cfg conn.Config, err error) {
 
 // desk sends its orders, one a cycle, and ends the session when all are answered.
 type desk struct {
-	c              *client.Client
-	orders, closed int
-	nextID         uint64
+	c      *client.Client
+	orders int
+	nextID uint64
 }
 
 func (d *desk) each(nowNs int64) {
