@@ -122,6 +122,7 @@ func (k *checker) lane(l *Lane, path string) {
 	}
 	k.venues(l, at)
 	k.exchange(l, at)
+	k.fix(l, at)
 }
 
 // replication: policy, peer, and what happens without an ACK belong together.

@@ -199,6 +199,7 @@ type Lane struct {
 	RetainMessages int `toml:"retain_messages" default:"0" range:"0..1048576"`
 
 	Sessions []Session `toml:"session" required:"true"`
+	FIX      *FIX      `toml:"fix"`   // nil: no FIX sessions
 	Venues   []Venue   `toml:"venue"` // gateway only
 	Risk     Risk      `toml:"risk"`  // gateway only: the defaults
 	Accounts []Account `toml:"account"`
@@ -259,8 +260,10 @@ type Venue struct {
 
 // Symbol is a tradable instrument.
 type Symbol struct {
-	ID                  uint32 `toml:"id" required:"true"`
-	Name                string `toml:"name" required:"true"`
+	ID   uint32 `toml:"id" required:"true"`
+	Name string `toml:"name" required:"true"`
+	// Tick is what a tick of a price is in FIX.
+	Tick                string `toml:"tick" default:"1"`
 	ReferencePriceTicks int64  `toml:"reference_price_ticks" default:"0" range:"0.."`
 	Risk                Risk   `toml:"risk"` // gateway only
 }

@@ -297,6 +297,9 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 		s.Records = r.Records
 		s.Diverged = s.Diverged || r.Diverged
 		s.Counters = make(map[string]uint64, len(r.Counts))
+		if p.fix != nil && p.fix.acceptor != nil {
+			p.fix.acceptor.Counts.Visit(func(name string, count uint64) { s.Counters[name] = count })
+		}
 		for _, c := range r.Counts {
 			s.Counters[c.Name] += c.Value
 		}

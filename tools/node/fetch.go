@@ -103,7 +103,7 @@ func (c *catcher) receive(client *stream.Client) (*engine.Adoption, error) {
 	if status.State != lane.Active {
 		return nil, fmt.Errorf("the peer is %v for the lane, not ACTIVE", status.State)
 	}
-	m, err := newMachine(c.lane.cfg, c.lane.venueAt, c.lane.orders)
+	m, err := newMachine(c.lane.cfg, c.lane.venueAt, c.lane.orders, c.lane.fixPort())
 	if err != nil {
 		return nil, err
 	}

@@ -80,9 +80,9 @@ func SnapshotDir(cfg *config.Config, laneID int) string {
 // addKeeper makes a lane's keeper.
 func (n *Node) addKeeper(p *laneParts) {
 	k := &keeper{log: n.log, lane: p, cfg: n.cfg.Snapshot, dir: SnapshotDir(n.cfg, p.cfg.ID), wallNs: func() int64 { return time.Now().UnixNano() }}
-	k.src = snapshot.Source{FS: disk.OS{}, New: func() (app.Machine, error) { return newMachine(p.cfg, p.venueAt, nil) },
+	k.src = snapshot.Source{FS: disk.OS{}, New: func() (app.Machine, error) { return newMachine(p.cfg, p.venueAt, nil, nil) },
 		Note: func(text string) { k.log.Warn("snapshot", "lane", p.cfg.ID, "detail", text) }}
-	k.restores = func() (app.Machine, error) { return newMachine(p.cfg, p.venueAt, p.orders) }
+	k.restores = func() (app.Machine, error) { return newMachine(p.cfg, p.venueAt, p.orders, p.fixPort()) }
 	switch {
 	case p.archive != nil:
 		k.archive = ownArchive{p.archive}

@@ -7,6 +7,7 @@ import (
 	"onebeat/engine"
 	"onebeat/engine/app"
 	"onebeat/engine/book"
+	"onebeat/engine/cold"
 	"onebeat/engine/fixp"
 	"onebeat/engine/gateway"
 	"onebeat/engine/sbe"
@@ -15,9 +16,9 @@ import (
 )
 
 // newMachine builds a lane's machine. venueAt are the venues' MACs until they were
-// heard from, or will be; log is where a book notes what it accepts, or nil; watch
+// heard from, or will be; port is where FIX sessions speak, or nil; log is where a book notes what it accepts, or nil; watch
 // are NewReplay's.
-func newMachine(l *config.Lane, venueAt []atomic.Uint64, log *orderLog, watch ...func(app.App) (app.App, error)) (*engine.Machine, error) {
+func newMachine(l *config.Lane, venueAt []atomic.Uint64, log *orderLog, port *cold.Port, watch ...func(app.App) (app.App, error)) (*engine.Machine, error) {
 	cfg := engine.MachineConfig{Port: uint16(l.Port), RetainMessages: l.RetainMessages}
 	for _, s := range l.Sessions {
 		cfg.Sessions = append(cfg.Sessions, fixp.SessionConfig{ID: sbe.UUID(s.ID), Key: fixp.NewKey(s.Key),
@@ -48,6 +49,9 @@ func newMachine(l *config.Lane, venueAt []atomic.Uint64, log *orderLog, watch ..
 	if err != nil {
 		return nil, fmt.Errorf("lane %d: %s: %w", l.ID, l.App, err)
 	}
+	if cfg.FIX, err = storeConfig(l, port); err != nil {
+		return nil, fmt.Errorf("lane %d: %w", l.ID, err)
+	}
 	m, err := engine.NewMachine(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("lane %d: %w", l.ID, err)
@@ -68,11 +72,11 @@ func venueConfig(v *config.Venue) engine.VenueConfig {
 
 // NewMachine makes a lane's machine, without records, for who only rebuilds a state.
 func NewMachine(l *config.Lane, watch ...func(app.App) (app.App, error)) (*engine.Machine, error) {
-	return newMachine(l, nil, nil, watch...)
+	return newMachine(l, nil, nil, nil, watch...)
 }
 
 func newBook(l *config.Lane, log *orderLog) (*book.Book, error) {
-	cfg := book.Config{FlowsMax: max(64, len(l.Sessions)), ClOrdIDWindow: clOrdIDWindow(len(l.Sessions))}
+	cfg := book.Config{FlowsMax: max(64, l.SessionCount()), ClOrdIDWindow: clOrdIDWindow(l.SessionCount())}
 	for _, s := range l.Symbols {
 		cfg.Symbols = append(cfg.Symbols, s.ID)
 	}
@@ -86,7 +90,7 @@ func newBook(l *config.Lane, log *orderLog) (*book.Book, error) {
 }
 
 func newGateway(l *config.Lane) (*gateway.Gateway, error) {
-	cfg := gateway.Config{Sessions: len(l.Sessions), ClOrdIDWindow: clOrdIDWindow(len(l.Sessions)), Limits: limitsOf(&l.Risk),
+	cfg := gateway.Config{Sessions: l.SessionCount(), ClOrdIDWindow: clOrdIDWindow(l.SessionCount()), Limits: limitsOf(&l.Risk),
 		SessionLimits: map[uint32]*gateway.Limits{}, AccountLimits: map[uint32]*gateway.Limits{}}
 	for i := range l.Sessions {
 		cfg.SessionLimits[uint32(i)] = limitsOf(&l.Sessions[i].Risk)

@@ -91,6 +91,7 @@ type laneParts struct {
 	catcher   *catcher          // nil: nothing is fetched
 	keeper    *keeper
 	tcp       []*lanetcp.Listener // in the order of Node.tcpPorts
+	fix       *fixParts           // nil: no FIX sessions
 }
 
 // Open sets a node up. Everything wrong that can be seen now is refused with
@@ -131,11 +132,17 @@ func (n *Node) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.openFIX(); err != nil {
+		return err
+	}
 	return n.openStream()
 }
 
 // addLane joins a lane's ports and memory to a replica, a machine and a loop.
 func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
+	if err := n.addFIX(p); err != nil {
+		return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
+	}
 	arb, err := n.newArbiter(p, mem.Ring)
 	if err != nil {
 		return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
@@ -162,7 +169,7 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 	if p.cfg.OrderLog != "" {
 		p.orders = newOrderLog(p.cfg.OrderLog)
 	}
-	first, err := newMachine(p.cfg, p.venueAt, p.orders)
+	first, err := newMachine(p.cfg, p.venueAt, p.orders, p.fixPort())
 	if err != nil {
 		return err
 	}
@@ -171,7 +178,7 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 			first = nil
 			return m
 		}
-		m, err := newMachine(p.cfg, p.venueAt, p.orders)
+		m, err := newMachine(p.cfg, p.venueAt, p.orders, p.fixPort())
 		if err != nil {
 			panic(err) // the same configuration worked at the start
 		}
@@ -184,6 +191,7 @@ func (n *Node) addLane(p *laneParts, mem mirror.Memory) error {
 	out := app.NewOutbox(p.local, mem.Table.NextOutput)
 	out.UseVLAN(n.vlan())
 	p.loop = engine.NewLoop(p.order, p.link, p.replica, makeMachine, out)
+	p.loop.UsePort(p.fixPort())
 	n.addKeeper(p)
 	if p.cfg.Peer != 0 {
 		p.watch = newLaneWatch(n.cfg)

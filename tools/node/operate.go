@@ -156,7 +156,12 @@ func sessionIndex(l *config.Lane, text string) (uint32, error) {
 			return uint32(i), nil
 		}
 	}
-	if i, err := strconv.ParseUint(text, 10, 32); err == nil && i < uint64(len(l.Sessions)) {
+	for i, s := range l.FIXSessions() {
+		if s.Name == text && s.Places == 0 {
+			return uint32(len(l.Sessions) + i), nil
+		}
+	}
+	if i, err := strconv.ParseUint(text, 10, 32); err == nil && i < uint64(l.SessionCount()) {
 		return uint32(i), nil
 	}
 	return 0, fmt.Errorf("lane %d has no session %q: give its name, its UUID or its index (onebeat session list)", l.ID, text)

@@ -19,7 +19,7 @@ type Replay struct {
 // NewReplay makes the state of a lane without records. Each of watch may take the
 // application's place in the machine, to see what it is given and says.
 func NewReplay(l *config.Lane, watch ...func(app.App) (app.App, error)) (*Replay, error) {
-	m, err := newMachine(l, nil, nil, watch...)
+	m, err := newMachine(l, nil, nil, nil, watch...)
 	if err != nil {
 		return nil, err
 	}

@@ -223,12 +223,15 @@ func orderStatus(l *config.Lane, o *app.OrderState) control.OrderStatus {
 }
 
 // sessionCount is how many sessions a lane has.
-func sessionCount(l *config.Lane) int { return len(l.Sessions) }
+func sessionCount(l *config.Lane) int { return l.SessionCount() }
 
 // sessionName names a session as the configuration does.
 func sessionName(l *config.Lane, i uint32) string {
 	if i < uint32(len(l.Sessions)) {
 		return l.Sessions[i].Name
+	}
+	if fix := l.FIXSessions(); int(i)-len(l.Sessions) < len(fix) {
+		return fix[int(i)-len(l.Sessions)].Name
 	}
 	return fmt.Sprint(i)
 }

@@ -12,8 +12,13 @@ import (
 	"onebeat/xdp"
 )
 
-// tcpPorts are the ports of a lane's address that are served over TCP.
-func (n *Node) tcpPorts(l *config.Lane) []uint16 { return n.tcp[l.ID] }
+// tcpPorts are the ports of a lane's address that are served over TCP, FIX's first.
+func (n *Node) tcpPorts(l *config.Lane) []uint16 {
+	if l.FIX == nil {
+		return n.tcp[l.ID]
+	}
+	return append([]uint16{uint16(l.FIX.Port)}, n.tcp[l.ID]...)
+}
 
 func (n *Node) anyTCP() bool {
 	for i := range n.cfg.Lanes {

@@ -27,6 +27,7 @@ type idle struct {
 	strategy   string
 	maxSleepNs int64
 	fds        []unix.PollFd
+	ports      []*fixParts
 	muxes      []*xdp.Mux // their frames are off the sockets: poll does not see them
 	empty      int        // cycles without work in a row
 	sleepNs    int64
@@ -45,10 +46,12 @@ func (i *idle) idle(work int) bool {
 	case i.strategy == config.IdleYield || i.empty < backoffSpins+backoffYields:
 		unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 	case i.waiting():
+	case i.drafted():
 	default:
 		timeout := unix.NsecToTimespec(i.sleepNs)
 		// A frame ends the sleep; an error only shortens it.
 		_, _ = unix.Ppoll(i.fds, &timeout, nil)
+		i.awake()
 		i.sleepNs = min(2*i.sleepNs, i.maxSleepNs)
 	}
 	return true
@@ -62,6 +65,27 @@ func (i *idle) waiting() bool {
 		}
 	}
 	return false
+}
+
+// drafted says that the loops sleep now; true: a session outside drafted something
+// meanwhile, and they do not.
+func (i *idle) drafted() bool {
+	for n, f := range i.ports {
+		if !f.port.LoopSleeps() {
+			for _, before := range i.ports[:n] {
+				before.port.LoopWoke()
+			}
+			return true
+		}
+	}
+	return false
+}
+
+func (i *idle) awake() {
+	for _, f := range i.ports {
+		f.port.LoopWoke()
+		f.loop.heard()
+	}
 }
 
 // thread runs loops in turn on one locked thread until it is stopped.
@@ -158,6 +182,10 @@ func (t *thread) add(p *laneParts) {
 		if !slices.Contains(t.idle.fds, fd) {
 			t.idle.fds = append(t.idle.fds, fd)
 		}
+	}
+	if p.fix != nil {
+		t.idle.ports = append(t.idle.ports, p.fix)
+		t.idle.fds = append(t.idle.fds, unix.PollFd{Fd: int32(p.fix.loop.fd), Events: unix.POLLIN})
 	}
 	for _, m := range p.muxes {
 		if !slices.Contains(t.idle.muxes, m) {

@@ -1,0 +1,215 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"onebeat/engine/cold"
+	"onebeat/engine/fix"
+	"onebeat/engine/fix/convert"
+	"onebeat/engine/fix/store"
+	"onebeat/tools/config"
+)
+
+// fixParts are a lane's FIX sessions; nil: it has none.
+type fixParts struct {
+	port     *cold.Port
+	loop     *doorbell // ends the loop's sleep
+	pump     *doorbell // ends the acceptor's
+	acceptor *fix.Acceptor
+}
+
+// pumpSleep is how long the acceptor sleeps at most.
+const pumpSleep = 100 * time.Millisecond
+
+// addFIX makes the port between a lane's loop and its acceptor, before its machine.
+func (n *Node) addFIX(p *laneParts) error {
+	if p.cfg.FIX == nil {
+		return nil
+	}
+	f := &fixParts{}
+	var err error
+	if f.loop, err = newDoorbell(); err != nil {
+		return err
+	}
+	n.closer = append(n.closer, f.loop.close)
+	if f.pump, err = newDoorbell(); err != nil {
+		return err
+	}
+	n.closer = append(n.closer, f.pump.close)
+	f.port = cold.NewPort(f.loop.ring, f.pump.ring)
+	p.fix = f
+	return nil
+}
+
+// fixPort is what a lane's machines write to.
+func (p *laneParts) fixPort() *cold.Port {
+	if p.fix == nil {
+		return nil
+	}
+	return p.fix.port
+}
+
+// openFIX starts the acceptors, on every node and whatever its role: who is not ACTIVE
+// gets no connection.
+func (n *Node) openFIX() error {
+	for _, p := range n.lanes {
+		if p.fix == nil {
+			continue
+		}
+		cfg, err := acceptorConfig(n.cfg.File, p.cfg)
+		if err != nil {
+			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
+		}
+		cfg.Log = n.log.With("lane", p.cfg.ID)
+		a, err := fix.NewAcceptor(cfg, p.fix.port, func() { p.fix.pump.wait(pumpSleep) }, p.fix.pump.ring)
+		if err != nil {
+			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
+		}
+		p.fix.acceptor = a
+		l := p.tcp[0] // tcpPorts names FIX first; closed after the acceptor, which takes nobody in any more
+		go func() {
+			if err := a.Serve(l); err != nil {
+				n.log.Error("FIX listener", "lane", p.cfg.ID, "error", err)
+			}
+		}()
+		n.closer = append(n.closer, func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), n.goodbye(p))
+			defer cancel()
+			return a.Close(ctx)
+		})
+	}
+	return nil
+}
+
+// goodbye is how long clients of a lane that nobody takes over may take for their
+// Logouts; with a peer they are to go on there, and hear nothing.
+func (n *Node) goodbye(p *laneParts) time.Duration {
+	if p.cfg.Peer != 0 {
+		return 0
+	}
+	return 100 * time.Millisecond
+}
+
+// storeConfig is the replicated side of a lane's FIX sessions.
+func storeConfig(l *config.Lane, port *cold.Port) (store.Config, error) {
+	if l.FIX == nil {
+		return store.Config{}, nil
+	}
+	c := store.Config{RetainMessages: l.FIX.RetainMessages, RetainBytes: int(l.FIX.RetainSize), OrdersMax: l.FIX.Orders, Port: port}
+	for _, s := range l.FIXSessions() {
+		x, err := sessionConfig(l, s)
+		if err != nil {
+			return c, err
+		}
+		c.Sessions = append(c.Sessions, x)
+	}
+	return c, nil
+}
+
+func sessionConfig(l *config.Lane, s *config.FIXSession) (store.SessionConfig, error) {
+	version, _ := convert.ParseVersion(s.Version)
+	var instruments []convert.Instrument
+	for _, x := range l.Symbols {
+		tick, err := convert.ParseTick(x.Tick)
+		if err != nil {
+			return store.SessionConfig{}, err
+		}
+		instruments = append(instruments, convert.Instrument{ID: x.ID, Name: x.Name, Tick: tick})
+	}
+	var accounts map[string]uint32
+	for _, a := range s.Accounts {
+		if accounts == nil {
+			accounts = map[string]uint32{}
+		}
+		accounts[a.Name] = a.ID
+	}
+	names, err := convert.NewNames(version, instruments, accounts, s.Account)
+	if err != nil {
+		return store.SessionConfig{}, fmt.Errorf("FIX session %s: %w", s.Name, err)
+	}
+	x := store.SessionConfig{Names: names, CancelNs: s.CancelOnDisconnect.Ns()}
+	if s.Places == 0 {
+		x.ID = store.ID{Version: version, Sender: s.Sender, SenderSub: s.SenderSub, Target: s.Target, TargetSub: s.TargetSub}
+	}
+	return x, nil
+}
+
+// acceptorConfig is the other side.
+func acceptorConfig(file string, l *config.Lane) (fix.Config, error) {
+	f := l.FIX
+	c := fix.Config{LogonTimeout: time.Duration(f.LogonTimeout), ConnectionsMax: f.Connections, PendingMax: f.Pending, PerAddressMax: f.PerAddress,
+		BacklogMax: int(f.Backlog), MessageLog: f.MessageLog}
+	var err error
+	if c.TLS, err = fixTLS(file, f); err != nil {
+		return c, err
+	}
+	for _, s := range l.FIXSessions() {
+		x, err := acceptorSession(l, s)
+		if err != nil {
+			return c, err
+		}
+		c.Sessions = append(c.Sessions, x)
+	}
+	return c, nil
+}
+
+func acceptorSession(l *config.Lane, s *config.FIXSession) (fix.Session, error) {
+	base, err := sessionConfig(l, s)
+	if err != nil {
+		return fix.Session{}, err
+	}
+	x := fix.Session{SessionConfig: base, Name: s.Name, Echo: s.App == config.FIXEcho, Username: s.Username, Password: s.Password,
+		CertificateName: s.CertificateName, HeartbeatMin: time.Duration(s.HeartbeatMin), HeartbeatMax: time.Duration(s.HeartbeatMax),
+		Latency: time.Duration(s.Latency), Rate: s.MessagesPerSecond, Burst: s.Burst, Validate: s.Validate, AllowUser: s.UserFields,
+		NextExpected: s.NextExpected, ResetOnLogon: s.ResetOnLogon, ResetOnLogout: s.ResetOnLogout, ResetOnLeave: s.ResetOnDisconnect}
+	if x.Latency == 0 {
+		x.Latency = -1
+	}
+	if x.Schedule, err = fix.NewSchedule(s.Start, s.End, s.Zone, s.Days, s.StartDay, s.EndDay); err != nil {
+		return x, err
+	}
+	for _, a := range s.Allow {
+		p, err := config.ParsePrefix(a)
+		if err != nil {
+			return x, err
+		}
+		x.Allowed = append(x.Allowed, p)
+	}
+	return x, nil
+}
+
+// fixTLS reads the certificates; nil: clear text.
+func fixTLS(file string, f *config.FIX) (*tls.Config, error) {
+	if f.Certificate == "" {
+		return nil, nil
+	}
+	at := func(path string) string {
+		if filepath.IsAbs(path) {
+			return path
+		}
+		return filepath.Join(filepath.Dir(file), path)
+	}
+	own, err := tls.LoadX509KeyPair(at(f.Certificate), at(f.Key))
+	if err != nil {
+		return nil, fmt.Errorf("fix.certificate, fix.key: %w", err)
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{own}}
+	if f.Authorities == "" {
+		return c, nil
+	}
+	pem, err := os.ReadFile(at(f.Authorities))
+	if err != nil {
+		return nil, fmt.Errorf("fix.authorities: %w", err)
+	}
+	c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
+	if !c.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("fix.authorities: %s holds no certificate: give a PEM file", f.Authorities)
+	}
+	return c, nil
+}
