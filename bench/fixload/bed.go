@@ -63,13 +63,9 @@ func (b *bed) start(ctx context.Context) (err error) {
 		if err := b.run(place, "node", "--config", scene.ConfigPath(b.lab, place)); err != nil {
 			return err
 		}
-		want := lane.Active
-		if place == lab.NodeB {
-			want = lane.Standby
-		}
-		if err := b.await(ctx, place, want); err != nil {
-			return err
-		}
+	}
+	if err := errors.Join(b.await(ctx, lab.NodeA, lane.Active), b.await(ctx, lab.NodeB, lane.Standby)); err != nil {
+		return err
 	}
 	for i, sync := range []string{"sync", "nosync"} {
 		at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(plainPort+i))
