@@ -174,15 +174,34 @@ func (a *Acceptor) passed(c *conn) {
 	}
 }
 
-// claim makes a connection the one of its session; false: there is one.
+// leaveTimeout is how long a connection that ended may take to leave its session.
+const leaveTimeout = time.Second
+
+// claim makes a connection the one of its session; false: there is one. One that ended
+// and is about to leave is waited for: its peer may be faster.
 func (a *Acceptor) claim(c *conn, at int) bool {
+	for deadline := time.Now().Add(leaveTimeout); ; time.Sleep(time.Millisecond) {
+		a.mu.Lock()
+		holder := a.users[at]
+		if holder == nil || holder == c {
+			a.users[at] = c
+			a.mu.Unlock()
+			return true
+		}
+		a.mu.Unlock()
+		if !holder.isEnded() || time.Now().After(deadline) {
+			return false
+		}
+	}
+}
+
+// release leaves a connection's session to the next one.
+func (a *Acceptor) release(c *conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.users[at] != nil && a.users[at] != c {
-		return false
+	if a.users[c.at] == c {
+		a.users[c.at] = nil
 	}
-	a.users[at] = c
-	return true
 }
 
 func (a *Acceptor) forget(c *conn) {
@@ -190,8 +209,10 @@ func (a *Acceptor) forget(c *conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.conns, c.cookie)
-	if c.cfg != nil && a.users[c.at] == c {
-		a.users[c.at] = nil
+	for i, user := range a.users {
+		if user == c {
+			a.users[i] = nil
+		}
 	}
 }
 

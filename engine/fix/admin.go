@@ -194,6 +194,7 @@ func (c *conn) leave() {
 		}
 	}
 	c.a.flush()
+	c.a.release(c)
 }
 
 // logonAgain is a Logon within a session: with ResetSeqNumFlag both begin at 1 again.

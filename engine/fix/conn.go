@@ -145,6 +145,9 @@ func (c *conn) run() {
 		return
 	}
 	if !c.logon(m) {
+		if c.cfg != nil {
+			c.a.release(c)
+		}
 		c.drain()
 		return
 	}
@@ -250,7 +253,7 @@ func (r *reader) handle() bool {
 		ok := c.incoming(m)
 		c.mu.Unlock()
 		if !ok {
-			c.a.flush()
+			c.leave() // who sees the end may log on again at once
 			c.drain()
 			return false
 		}
