@@ -8,6 +8,7 @@ import (
 
 	"onebeat/bench/lab"
 	"onebeat/bench/scene"
+	"onebeat/engine/fixp"
 	"onebeat/engine/sbe"
 )
 
@@ -117,6 +118,24 @@ func (a *attacker) establish() []byte {
 	return b
 }
 
+// recorded are a Negotiate and an Establish with good credentials, as somebody
+// heard them earlier.
+func (a *attacker) recorded(template uint16) []byte {
+	key, b := fixp.NewKey(scene.Credentials), make([]byte, sbe.PrefixBytes+sbe.BlockBytes(template))
+	m := sbe.AsEstablish(sbe.Put(b, template, sbe.BlockBytes(template)))
+	m.SetSessionID(&a.session)
+	m.SetTimestamp(7)
+	m.SetCredentials(key.Sign(template, &a.session, 7))
+	return b
+}
+
+// named is a message that only its session stands in.
+func (a *attacker) named(template uint16) []byte {
+	b := make([]byte, sbe.PrefixBytes+sbe.BlockBytes(template))
+	copy(sbe.Put(b, template, sbe.BlockBytes(template)), a.session[:])
+	return b
+}
+
 // send puts a payload into a frame, lets tweak harm the frame, and sends it.
 func (a *attacker) send(payload []byte, srcPort uint16, tweak func(b []byte)) {
 	c := a.w.client
@@ -189,6 +208,14 @@ func TestBadOrderFramesAreCountedByReason(t *testing.T) {
 		{"sequence too far", "session_sequence_too_far", func() []byte { return a.orderDatagram(a.seqNo+1<<32, 1<<40) }, clientPort, nil},
 		{"bad credentials, Negotiate", "session_bad_credentials", a.negotiate, clientPort, nil},
 		{"bad credentials, Establish", "session_bad_credentials", a.establish, clientPort, nil},
+		{"recorded Negotiate", "session_stale_timestamp", func() []byte { return a.recorded(sbe.TemplateNegotiate) }, clientPort + 1, nil},
+		{"recorded Establish", "session_stale_timestamp", func() []byte { return a.recorded(sbe.TemplateEstablish) }, clientPort + 1, nil},
+		{"a stranger's Terminate", "session_wrong_endpoint", func() []byte { return a.named(sbe.TemplateTerminate) }, clientPort + 1, nil},
+		{"a stranger's FinishedSending", "session_wrong_endpoint", func() []byte { return a.named(sbe.TemplateFinishedSending) }, clientPort + 1, nil},
+		{"a stranger's RetransmitRequest", "session_wrong_endpoint", func() []byte { return a.named(sbe.TemplateRetransmitRequest) }, clientPort + 1, nil},
+		{"FinishedReceiving of what goes on", "session_unexpected_message", func() []byte { return a.named(sbe.TemplateFinishedReceiving) }, clientPort, nil},
+		{"FinishedSending of fewer than were sent", "session_sequence_too_far", func() []byte { return a.named(sbe.TemplateFinishedSending) }, clientPort, nil},
+		{"a Sequence of nobody", "session_unexpected_message", func() []byte { return a.named(sbe.TemplateSequence) }, clientPort, nil},
 		{"a message of the server", "session_unexpected_message", func() []byte {
 			b := make([]byte, 256)
 			n := sbe.PutContext(b, &a.session, a.seqNo)
