@@ -30,9 +30,32 @@ func (s *Segment) IndexPath() string {
 	return filepath.Join(filepath.Dir(s.Path), fileName(s.first, indexSuffix))
 }
 
+// listTries is how often a list that lacks a segment is made anew: its writer may
+// have compressed or removed one while the directory was read.
+const listTries = 4
+
 // List returns the segments of an archive in the order of the log. A directory
 // that is not there has none.
-func List(fs disk.FS, dir string) ([]Segment, error) {
+func List(fs disk.FS, dir string) (list []Segment, err error) {
+	for range listTries {
+		if list, err = listOnce(fs, dir); err != nil || follow(list) {
+			break
+		}
+	}
+	return list, err
+}
+
+// follow reports whether each segment follows the one before it in the list.
+func follow(list []Segment) bool {
+	for i := 1; i < len(list); i++ {
+		if before := &list[i-1]; before.Sealed && list[i].usable() && list[i].Header.PreviousEnd != before.Seal.End {
+			return false
+		}
+	}
+	return true
+}
+
+func listOnce(fs disk.FS, dir string) ([]Segment, error) {
 	names, err := fs.List(dir)
 	if isNotExist(err) {
 		return nil, nil
@@ -50,8 +73,14 @@ func List(fs disk.FS, dir string) ([]Segment, error) {
 			continue // compressed, and the plain one, sorted before it, still there
 		}
 		s := Segment{Path: filepath.Join(dir, name), Compressed: suffix == compressedSuffix, first: first}
-		switch err := s.look(fs); {
-		case isNotExist(err): // removed, or renamed by compression, meanwhile
+		err := s.look(fs)
+		if isNotExist(err) && !s.Compressed {
+			// Its writer lives, and has compressed it since the directory was read.
+			s = Segment{Path: filepath.Join(dir, fileName(first, compressedSuffix)), Compressed: true, first: first}
+			err = s.look(fs)
+		}
+		switch {
+		case isNotExist(err): // retention took it
 			continue
 		case err != nil:
 			return nil, err

@@ -44,3 +44,23 @@ func Lock(dir string) (release func() error, err error) {
 	// Closing alone would leave the lock with a child that is just being forked.
 	return func() error { return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close()) }, nil
 }
+
+// written reports whether some process holds the lock of an archive now, without
+// touching it: who starts just then must find it free.
+func written(dir string) bool {
+	var st unix.Stat_t
+	if unix.Stat(filepath.Clean(dir)+lockSuffix, &st) != nil {
+		return false
+	}
+	locks, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		return true // who knows
+	}
+	inode := fmt.Sprintf(":%d", st.Ino)
+	for line := range strings.Lines(string(locks)) { // "1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> 0 EOF"
+		if f := strings.Fields(line); len(f) > 5 && f[1] == "FLOCK" && strings.HasSuffix(f[5], inode) {
+			return true
+		}
+	}
+	return false
+}

@@ -67,7 +67,8 @@ type verifier struct {
 
 // Verify reads every byte of an archive: both ends of segments, every record's
 // checksum, position, epoch and time, the index, and the hash chain over all of
-// it. It goes on behind what is harmed. progress, if not nil, is told bytes.
+// it. It goes on behind what is harmed. The archive's writer may live: what it
+// compresses, removes or writes meanwhile is no harm. progress, if not nil, is told bytes.
 func Verify(fs disk.FS, dir string, progress func(done, all int64)) (*Verified, error) {
 	list, err := List(fs, dir)
 	if err != nil {
@@ -82,7 +83,7 @@ func Verify(fs disk.FS, dir string, progress func(done, all int64)) (*Verified, 
 		v.all += HeaderBytes + int64(list[i].Header.DataBytes) + SealBytes
 	}
 	for i := range list {
-		if err := v.segment(&list[i], i == len(list)-1); err != nil {
+		if err := v.settled(list, i); err != nil {
 			return nil, err
 		}
 	}

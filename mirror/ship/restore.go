@@ -81,11 +81,29 @@ func Find(ctx context.Context, s Store, prefix string) ([]*Manifest, error) {
 
 // Restore makes an archive of what a store has. It may be called again after it
 // failed: it goes on. A file counts once its digest is that of the manifest; what
-// the store harmed is named and ends it.
+// the store harmed is named and ends it. Who ships may live: when an object has gone
+// because a newer one took its place, the newer manifest is gone by.
 func Restore(ctx context.Context, o RestoreOptions) (*Restored, error) {
 	if o.FS == nil {
 		o.FS = disk.OS{}
 	}
+	var last *Manifest
+	for fetched, bytes := 0, int64(0); ; {
+		done, err := restoreOnce(ctx, o)
+		if done == nil {
+			return nil, err
+		}
+		done.Fetched, done.Bytes = done.Fetched+fetched, done.Bytes+bytes
+		newer := last == nil || done.Manifest.Identity != last.Identity || done.Manifest.Revision != last.Revision
+		if !errors.Is(err, ErrNoObject) || !newer {
+			return done, err
+		}
+		last, fetched, bytes = done.Manifest, done.Fetched, done.Bytes
+	}
+}
+
+// restoreOnce goes by the manifest that is the newest now.
+func restoreOnce(ctx context.Context, o RestoreOptions) (*Restored, error) {
 	list, err := Find(ctx, o.Store, o.Prefix)
 	if err != nil {
 		return nil, err
