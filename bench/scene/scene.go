@@ -43,6 +43,7 @@ type Lane struct {
 	App          string // default gateway
 	Lines        string // further keys of [[lane]]
 	SessionLines string // of its [[lane.session]]
+	VenueLines   string // of its [[lane.venue]]; further tables of the lane may follow
 	FIX          string // its [lane.fix], of FIXText; empty: none
 }
 

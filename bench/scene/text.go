@@ -87,12 +87,13 @@ port = %d
 local_port = %d
 session = %q
 key = %q
+%s
 [lane.risk]
 max_qty_lots = 1000
 max_notional = 50000000
 collar_percent = 10
 max_position_lots = 1000000000
-`, s.address(lab.VenueLaneAddress(l.ID)).String(), VenuePort, LaneVenuePort, VenueSession(l.ID), venueCredentials)
+`, s.address(lab.VenueLaneAddress(l.ID)).String(), VenuePort, LaneVenuePort, VenueSession(l.ID), venueCredentials, l.VenueLines)
 	}
 	b.WriteString(symbol)
 }

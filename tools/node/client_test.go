@@ -26,6 +26,7 @@ type testClient struct {
 	nextID   uint64
 	answered map[uint64][]sbe.ExecType
 	rejected map[uint64]int
+	doubted  map[uint64]int // told to be in doubt
 	servers  map[[6]byte]int
 	// places are where the lane may be when its address does not move with it.
 	places  []frame.Endpoint
@@ -39,7 +40,7 @@ type testClient struct {
 const lookElsewhereNs = 15_000_000
 
 func blankClient(w *world) *testClient {
-	return &testClient{w: w, answered: map[uint64][]sbe.ExecType{}, rejected: map[uint64]int{}, servers: map[[6]byte]int{}}
+	return &testClient{w: w, answered: map[uint64][]sbe.ExecType{}, rejected: map[uint64]int{}, doubted: map[uint64]int{}, servers: map[[6]byte]int{}}
 }
 
 func newTestClient(w *world) *testClient {
@@ -125,6 +126,9 @@ func (c *testClient) Send(payloadBytes int) {
 func (c *testClient) OnReport(_ *client.Answer, r *sbe.ExecutionReport) {
 	if c.forget {
 		return
+	}
+	if r.Reason() == sbe.RejectReasonVenueInDoubt {
+		c.doubted[r.ClOrdID()]++
 	}
 	c.answered[r.ClOrdID()] = append(c.answered[r.ClOrdID()], r.ExecType())
 }

@@ -27,19 +27,21 @@ const clientPort = 40000 // of lane 0's client; that of lane n has n more
 // world is a lab whose processes are all in this test: it steps their loops in
 // turn on one goroutine, so that a run has an order.
 type world struct {
-	t      *testing.T
-	lab    *lab.Lab // nil: sockets on loopback, no privileges
-	dir    string   // run directory
-	set    setting
-	clock  *Clock
-	nodes  map[string]*Node
-	frozen map[string]bool                    // not stepped: SIGSTOP
-	client *testClient                        // lane 0's
-	others []*testClient                      // further lanes'
-	said   lines                              // what the nodes log
-	wrap   map[string]func(xdp.Port) xdp.Port // ports of a node to come
-	judge  *judge                             // nil: arbitration pair
-	faulty func(net.Conn) net.Conn            // what a node's stream connections go through; nil: nothing
+	t   *testing.T
+	lab *lab.Lab // nil: sockets on loopback, no privileges
+	dir string   // run directory
+	// loopback are addresses of 127/8 that no other world has: without a lab.
+	loopback func(last byte) netip.Addr
+	set      setting
+	clock    *Clock
+	nodes    map[string]*Node
+	frozen   map[string]bool                    // not stepped: SIGSTOP
+	client   *testClient                        // lane 0's
+	others   []*testClient                      // further lanes'
+	said     lines                              // what the nodes log
+	wrap     map[string]func(xdp.Port) xdp.Port // ports of a node to come
+	judge    *judge                             // nil: arbitration pair
+	faulty   func(net.Conn) net.Conn            // what a node's stream connections go through; nil: nothing
 	// loopsOnly: nothing works beside the loops, which are measured.
 	loopsOnly bool
 	// keeping are the lanes whose keepers work just now; kept hears when one ends.
@@ -266,7 +268,7 @@ func (w *world) clients() []*testClient {
 
 // step runs one cycle of everybody.
 func (w *world) step() {
-	for _, place := range []string{lab.Venue, lab.NodeA, lab.NodeB, lab.NodeC} {
+	for _, place := range []string{lab.Venue, secondVenue, lab.NodeA, lab.NodeB, lab.NodeC} {
 		n := w.nodes[place]
 		if n == nil || w.frozen[place] {
 			continue

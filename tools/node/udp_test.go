@@ -44,7 +44,11 @@ func emptyUDPWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: t.TempDir(), clock: clock, nodes: map[string]*Node{}, frozen: map[string]bool{}}
+	pid, base := os.Getpid(), byte(20*(1+udpWorlds.Add(1)%10))
+	ip := func(last byte) netip.Addr {
+		return netip.AddrFrom4([4]byte{127, byte(100 + pid/250%100), byte(1 + pid%250), base + last})
+	}
+	w := &world{t: t, loopback: ip, dir: t.TempDir(), clock: clock, nodes: map[string]*Node{}, frozen: map[string]bool{}}
 	t.Cleanup(w.close)
 	return w
 }
@@ -53,15 +57,11 @@ func emptyUDPWorld(t *testing.T) *world {
 // 127/8 that no other world has.
 func (w *world) startUDP(s *scene.Scene) {
 	w.t.Helper()
-	pid := os.Getpid()
-	ip := func(last byte) netip.Addr {
-		return netip.AddrFrom4([4]byte{127, byte(100 + pid/250%100), byte(1 + pid%250), last})
-	}
-	base := byte(20 * (1 + udpWorlds.Add(1)%10))
-	places := map[string]netip.Addr{lab.NodeA: ip(base + 1), lab.NodeB: ip(base + 2), lab.Venue: ip(base + 3), lab.Client: ip(base + 4)}
-	second := map[string]netip.Addr{lab.NodeA: ip(base + 5), lab.NodeB: ip(base + 6)}
+	ip := w.loopback
+	places := map[string]netip.Addr{lab.NodeA: ip(1), lab.NodeB: ip(2), lab.Venue: ip(3), lab.Client: ip(4)}
+	second := map[string]netip.Addr{lab.NodeA: ip(5), lab.NodeB: ip(6)}
 	if w.set.witness {
-		w.startWitness(ip(base + 7).As4())
+		w.startWitness(ip(7).As4())
 	}
 	w.openUDP(s, places, second)
 	for _, l := range s.Lanes {

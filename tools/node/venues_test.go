@@ -1,0 +1,211 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"onebeat/bench/lab"
+	"onebeat/engine/client"
+	"onebeat/engine/sbe"
+	"onebeat/mirror/lane"
+)
+
+// secondVenue is another exchange beside lab.Venue, of worlds of sockets.
+const secondVenue = "venue-2"
+
+const secondSession = "6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f2b02"
+
+// newTwoVenues is a world of sockets whose gateway sends symbol 1 to lab.Venue and
+// symbol 2 to another.
+func newTwoVenues(t *testing.T, venueLines string) *world {
+	t.Helper()
+	w := emptyUDPWorld(t)
+	w.set = setting{app: "gateway", extra: `silence = "links"`}
+	s := sceneOf(&lab.Lab{Topology: lab.Switched, RunDir: w.dir, PinDir: "/nowhere"}, w.set)
+	at := w.loopback(8)
+	s.Lanes[0].VenueLines = fmt.Sprintf(`default = true
+[[lane.venue]]
+name = "second"
+symbols = ["TWO"]
+address = %q
+port = 9300
+local_port = 9301
+session = %q
+key = "second"
+%s
+[[lane.symbol]]
+id = 2
+name = "TWO"
+reference_price_ticks = 10000
+`, at, secondSession, venueLines)
+	text := fmt.Sprintf(`[node]
+name = %q
+number = 8
+run_dir = %q
+transport = "udp"
+[order]
+address = %q
+[[lane]]
+id = 0
+address = "10.10.0.250"
+port = 9300
+first = true
+app = "book"
+ring_size = "1MiB"
+order_log = %q
+[[lane.session]]
+id = %q
+name = "gateway"
+key = "second"
+[[lane.symbol]]
+id = 2
+name = "TWO"
+`, secondVenue, w.dir, at, w.dir+"/second.csv", secondSession)
+	if err := os.WriteFile(w.configPath(secondVenue), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.restart(secondVenue)
+	w.startUDP(s)
+	w.untilState(lab.NodeA, lane.Active)
+	w.untilState(lab.NodeB, lane.Standby)
+	w.until("session", w.client.c.Ready)
+	return w
+}
+
+// orderIn sends an order in a symbol; bids below the market rest.
+func (c *testClient) orderIn(symbol uint32, side sbe.Side, priceTicks int64) uint64 {
+	c.nextID++
+	if !c.c.SendOrder(&client.Order{ClOrdID: c.nextID, PriceTicks: priceTicks, SymbolID: symbol, QtyLots: 1, Side: side, OrdType: sbe.OrdTypeLimit}, c.w.clock.NowNs()) {
+		c.w.t.Fatalf("order %d not taken%s", c.nextID, c.w.describe())
+	}
+	return c.nextID
+}
+
+// both sends n orders to each venue, which trade there in pairs, and returns their
+// first and last ClOrdID.
+func (c *testClient) both(n int) (first, last uint64) {
+	first = c.nextID + 1
+	for i := range n {
+		for symbol := uint32(1); symbol <= 2; symbol++ {
+			c.orderIn(symbol, sbe.Side(1+i%2), 10000)
+		}
+		c.w.step()
+	}
+	return first, c.nextID
+}
+
+func (c *testClient) has(id uint64, exec sbe.ExecType) bool {
+	for _, e := range c.answered[id] {
+		if e == exec {
+			return true
+		}
+	}
+	return false
+}
+
+// untilTaken waits until the venues have taken the orders from first to last.
+func (c *testClient) untilTaken(first, last uint64) {
+	c.w.t.Helper()
+	c.w.until(fmt.Sprintf("orders %d to %d taken by their venues", first, last), func() bool {
+		for id := first; id <= last; id++ {
+			if !c.has(id, sbe.ExecTypeNew) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// checkVenue: a venue took nothing twice, and the orders that it should have.
+func (w *world) checkVenue(place string, want int) {
+	w.t.Helper()
+	log := w.nodes[place].lanes[0].orders
+	seen := map[uint64]bool{}
+	for _, a := range log.orders[:log.count.Load()] {
+		if seen[a.clOrdID] {
+			w.t.Errorf("%s took order %d twice", place, a.clOrdID)
+		}
+		seen[a.clOrdID] = true
+	}
+	if len(seen) != want {
+		w.t.Errorf("%s took %d orders, want %d", place, len(seen), want)
+	}
+}
+
+// TestOneVenueDiesAndComesBack: orders to the other one do not notice. Those to the
+// dead one wait and go to it when it is back, with its state or without. Of what it
+// forgot the client is told that it is in doubt.
+func TestOneVenueDiesAndComesBack(t *testing.T) {
+	w := newTwoVenues(t, "")
+	c := w.client
+	c.untilTaken(c.both(40))
+	resting := c.orderIn(2, sbe.SideBuy, 9900)
+	c.untilTaken(resting, resting)
+	away := func() (first, last uint64) {
+		w.kill(secondVenue)
+		first = c.nextID + 1
+		for range 30 {
+			c.orderIn(2, sbe.SideBuy, 9800)
+			w.step()
+		}
+		last = c.nextID
+		w.until("the lane's own answers", func() bool { return c.c.Unanswered() == 0 })
+		for range 30 {
+			id := c.orderIn(1, sbe.SideBuy, 9800)
+			c.untilTaken(id, id)
+		}
+		if c.has(first, sbe.ExecTypeNew) {
+			t.Fatalf("a dead venue took order %d", first)
+		}
+		return first, last
+	}
+	first, last := away()
+	w.restart(secondVenue)
+	c.untilTaken(first, last)
+	w.checkVenue(secondVenue, 41+30) // it applied its log again
+	if n := w.laneCounts(lab.NodeA)["gateway_venue_lost"]; n != 0 || len(c.doubted) != 0 {
+		t.Errorf("the venue lost reports %d times, %d orders are in doubt", n, len(c.doubted))
+	}
+	first, last = away()
+	w.cleanup(secondVenue)
+	w.restart(secondVenue)
+	c.untilTaken(first, last)
+	w.until("what is forgotten in doubt", func() bool { return len(c.doubted) == 1+30 && c.doubted[resting] == 1 })
+	counts := w.laneCounts(lab.NodeA)
+	if counts["gateway_in_doubt"] != 31 || counts["gateway_venue_lost"] != 1 {
+		t.Errorf("%d orders in doubt, the venue lost reports %d times", counts["gateway_in_doubt"], counts["gateway_venue_lost"])
+	}
+	w.checkVenue(secondVenue, 30)
+	w.checkVenue(lab.Venue, 40+60)
+	w.sameState()
+}
+
+// TestFailoverWithOrdersAtTwoVenues: the primary dies with orders on their way to
+// both, some of them before a throttle. Each venue has each of its orders once.
+func TestFailoverWithOrdersAtTwoVenues(t *testing.T) {
+	w := newTwoVenues(t, "orders_per_second = 2000\nburst = 5\nqueue = 4096\n")
+	c := w.client
+	c.untilTaken(c.both(20))
+	first := c.nextID + 1
+	for i := range 40 {
+		c.orderIn(1, sbe.Side(1+i%2), 10000)
+		c.orderIn(2, sbe.Side(1+i%2), 10000)
+	}
+	for w.laneCounts(lab.NodeA)["venue_second_queue"] == 0 {
+		w.step()
+	}
+	w.kill(lab.NodeA)
+	w.untilState(lab.NodeB, lane.Active)
+	c.both(20)
+	c.untilTaken(first, c.nextID)
+	w.checkVenue(lab.Venue, 80)
+	w.checkVenue(secondVenue, 80)
+	w.restart(lab.NodeA)
+	w.untilState(lab.NodeA, lane.Standby)
+	c.untilTaken(c.both(20))
+	w.sameState()
+	if n := len(c.doubted); n != 0 {
+		t.Errorf("%d orders in doubt", n)
+	}
+}
