@@ -26,6 +26,8 @@ type world struct {
 	promoted int
 	deathIn  int // steps between deaths, on average
 	losesMax int // records that may be lost with a primary (policy none)
+	// operated: people kill, release and cancel.
+	operated bool
 }
 
 func newWorld(t testing.TB, seed uint64, clients int) *world {
@@ -108,6 +110,9 @@ func (w *world) step(active bool) {
 			b[i] = byte(d >> (8 * i))
 		}
 		w.lane.commit(app.Draft{Type: app.RecordDigest, Payload: b[:]}, w.nowNs)
+	}
+	if w.operated && active && w.r.IntN(150) == 0 {
+		w.operate()
 	}
 	for _, tr := range w.traders {
 		tr.nowNs = w.nowNs

@@ -221,6 +221,7 @@ type simOrder struct {
 	acknowledged, ended bool
 	withdrawn           bool
 	qty, cum, leaves    uint32
+	leaving             bool // a cancel is at the venue
 }
 
 func (tr *trader) OnReport(a *client.Answer, r *sbe.ExecutionReport) {
@@ -241,11 +242,13 @@ func (tr *trader) OnReport(a *client.Answer, r *sbe.ExecutionReport) {
 	}
 	switch r.ExecType() {
 	case sbe.ExecTypeNew, sbe.ExecTypeTrade, sbe.ExecTypeCancelled, sbe.ExecTypeReplaced:
-		if r.Reason() == sbe.RejectReasonWithdrawn {
+		if r.Reason() == sbe.RejectReasonWithdrawn || r.ExecType() == sbe.ExecTypeCancelled && ours(r.Reason()) && !o.leaving {
 			tr.withdrawn++
 			o.withdrawn = true // no venue ever saw it
 		}
 		o.acknowledged = !o.withdrawn
+	case sbe.ExecTypePendingCancel:
+		o.leaving = true
 	case sbe.ExecTypeRejected:
 		tr.t.Fatalf("order %d rejected by the venue: %v", id, r.Reason())
 	}
@@ -257,6 +260,11 @@ func (tr *trader) OnReport(a *client.Answer, r *sbe.ExecutionReport) {
 	}
 	o.qty, o.leaves = r.OrderQtyLots(), r.LeavesQtyLots()
 	o.ended = (o.acknowledged || o.withdrawn) && o.leaves == 0
+}
+
+// ours reports whether the gateway ends orders for this reason by itself.
+func ours(why sbe.RejectReason) bool {
+	return why == sbe.RejectReasonKilled || why == sbe.RejectReasonSelfMatch || why == sbe.RejectReasonOperator
 }
 
 func (tr *trader) OnReject(a *client.Answer, r *sbe.Reject) {
@@ -275,7 +283,7 @@ func (tr *trader) OnReject(a *client.Answer, r *sbe.Reject) {
 			tr.t.Fatalf("order %d refused: %v", r.ClOrdID(), r.Reason())
 		}
 	case sbe.RejectReasonPositionLimit, sbe.RejectReasonMaxQuantity, sbe.RejectReasonPriceCollar, sbe.RejectReasonVenueUnavailable,
-		sbe.RejectReasonVenueThrottle:
+		sbe.RejectReasonVenueThrottle, sbe.RejectReasonKilled, sbe.RejectReasonSelfMatch:
 		if o := tr.orders[r.ClOrdID()]; o != nil {
 			o.ended = true
 		}

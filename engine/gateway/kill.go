@@ -17,6 +17,7 @@ const (
 	// Where a pass left something to be done it is made again, later each time.
 	sweepAgainNs    = 5_000_000
 	sweepAgainMaxNs = 1_000_000_000
+	sweepRefusedNs  = 50_000_000 // behind a cancel that the venue refused
 )
 
 // sweep is the walk over all orders that cancels those which shall go: one for all
@@ -119,26 +120,33 @@ func (g *Gateway) cancelOwn(i uint32, why sbe.RejectReason) sbe.RejectReason {
 	return sbe.RejectReasonNone
 }
 
-// ownCancelRefused: the venue refused a cancel of ours. What it does not know is in
-// doubt; what is still to go is tried again.
+// ownCancelRefused: the venue refused a cancel of ours. What is still to go is tried
+// again. An order that it does not know any more is in doubt; one that it has not
+// answered yet may still come to it, behind the cancel.
 func (g *Gateway) ownCancelRefused(o *order, why sbe.RejectReason) {
 	g.counts[countOwnCancelsRefused]++
 	if !o.open() {
 		return
 	}
-	i, _ := g.byKey.Get(o.key)
-	if why == sbe.RejectReasonUnknownOrder {
+	if why == sbe.RejectReasonUnknownOrder && o.status != sbe.OrdStatusPendingNew {
 		g.doubt(o)
 		return
 	}
-	if g.condemned(i) != sbe.RejectReasonNone {
-		s := &g.sweep
-		if s.dueNs == 0 {
-			*s = sweep{dueNs: g.in.TimeNs + sweepAgainMaxNs, againNs: sweepAgainMaxNs}
-		}
-		s.again = true
-	}
+	g.sweepLater(o)
 	g.report(o, sbe.ExecTypeOrderStatus, o.clOrdID(), 0, why)
+}
+
+// sweepLater makes the walk come by an order again, if that shall go.
+func (g *Gateway) sweepLater(o *order) {
+	i, _ := g.byKey.Get(o.key)
+	if !o.open() || g.condemned(i) == sbe.RejectReasonNone {
+		return
+	}
+	s := &g.sweep
+	if s.dueNs == 0 {
+		*s = sweep{dueNs: g.in.TimeNs + sweepRefusedNs, againNs: sweepAgainNs}
+	}
+	s.again = true
 }
 
 // sessionLost cancels what a session has open, in steps.

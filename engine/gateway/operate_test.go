@@ -121,6 +121,7 @@ func TestKillCancelsInBoundedSteps(t *testing.T) {
 func TestKillWaitsForAReplace(t *testing.T) {
 	d := newRoutes(t)
 	d.accepted(asked{id: 1, side: buy, price: 1000, qty: 5})
+	d.report(sbe.ExecTypeNew, sbe.OrdStatusNew, 1, 0, nil)
 	var m sbe.OrderCancelReplaceRequest
 	m.SetClOrdID(2)
 	m.SetOrigClOrdID(1)
@@ -154,6 +155,11 @@ func TestKillWaitsForAReplace(t *testing.T) {
 	}
 	if refuse(sbe.RejectReasonUnknownOrder, cancels[0]); d.g.InDoubt() != 1 || d.g.Due() != 0 {
 		t.Fatalf("%d in doubt, due %d", d.g.InDoubt(), d.g.Due())
+	}
+	// It does know it after all, and cancels it then.
+	d.report(sbe.ExecTypeOrderStatus, sbe.OrdStatusNew, 1, 0, func(r *sbe.ExecutionReport) { r.SetPriceTicks(1001); r.SetOrderQtyLots(6) })
+	if cancels = d.sweep(); len(cancels) != 1 || d.g.InDoubt() != 0 {
+		t.Fatalf("%d cancels behind the doubt, %d in doubt", len(cancels), d.g.InDoubt())
 	}
 }
 

@@ -34,6 +34,9 @@ func (g *Gateway) venueReport(r *sbe.ExecutionReport) {
 	wasOpen := o.open()
 	doubted := o.inDoubt
 	g.certain(o)
+	if doubted {
+		g.sweepLater(o)
+	}
 	exec := r.ExecType()
 	switch exec {
 	case sbe.ExecTypeNew:
