@@ -24,8 +24,8 @@ const (
 	// fixReconnect is the client's ReconnectInterval, the shortest it knows.
 	fixReconnect = time.Second
 	fixHeartbeat = 5 * time.Second
-	// fixAfter is what a run leaves the client to come back: it looks at its clock
-	// once a second, whose fraction is not its concern.
+	// fixAfter is what a run leaves the client to come back at most: it looks at its
+	// clock once a second, and may have to try twice.
 	fixAfter = 3*fixReconnect + time.Second
 )
 
@@ -51,6 +51,24 @@ func (r *run) startFIX(place string, l *laneRun) error {
 	var err error
 	l.client, err = startProgram(r.lab, r.o, place, r.o.fixProgram.Path(), &l.out, c.Args()...)
 	return err
+}
+
+// fixFlowing is how many records show that the client's orders flow again: none are
+// made without them but a few.
+const fixFlowing = 300
+
+// awaitFIX waits until the clients are back, or for as long as one may take. The
+// judge sees whether they were.
+func (r *run) awaitFIX() error {
+	deadline := time.Now().Add(fixAfter)
+	for _, l := range r.lanes {
+		for from := l.records(); l.records() < from+fixFlowing && time.Now().Before(deadline); {
+			if err := r.rest(pollEvery); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // collectFIX reads a lane's logs where the client speaks FIX.

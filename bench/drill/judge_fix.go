@@ -93,7 +93,7 @@ func ends(logs *Logs, ns int64) bool {
 // judgeNumbers: both sides' numbers rise by one for every message, across all
 // connections, and nobody begins anew.
 func (v *Verdict) judgeNumbers(logs *Logs) {
-	out, in := uint64(0), uint64(0)
+	out, in, last := uint64(0), uint64(0), uint64(0)
 	said := map[uint64]string{}   // what came under a number
 	filled := map[uint64]uint64{} // gaps that the other end filled: from, to
 	for i := range logs.FIX {
@@ -114,21 +114,25 @@ func (v *Verdict) judgeNumbers(logs *Logs) {
 			what := e.Type + " " + e.ID + " " + e.Exec
 			if e.Type == "4" {
 				filled[e.Seq] = e.NewSeq
-				in = max(in, e.NewSeq-1)
+				in, last = max(in, e.NewSeq-1), max(last, e.NewSeq-1)
 				continue
 			}
 			if before, ok := said[e.Seq]; ok && before != what && !e.PossDup {
 				v.problem("the node's number %d stood for %q and stands for %q", e.Seq, before, what)
 			}
 			said[e.Seq] = what
-			if e.Seq <= in && !e.PossDup && e.Type != "A" {
+			last = max(last, e.Seq)
+			if e.Type == "A" || e.Type == "2" {
+				continue // heeded as soon as they come, whatever is still missing before them
+			}
+			if e.Seq <= in && !e.PossDup {
 				v.problem("the node's number went from %d to %d", in, e.Seq)
 			}
 			in = max(in, e.Seq)
 		}
 	}
 	missing := uint64(0)
-	for n := uint64(1); n <= in; n++ {
+	for n := uint64(1); n <= last; n++ {
 		if to, ok := filled[n]; ok && to > n {
 			n = to - 1
 			continue
@@ -138,7 +142,7 @@ func (v *Verdict) judgeNumbers(logs *Logs) {
 		}
 	}
 	if missing > 0 {
-		v.problem("%d of the node's %d numbers never came", missing, in)
+		v.problem("%d of the node's %d numbers never came", missing, last)
 	}
 }
 

@@ -118,7 +118,7 @@ func (r *run) setDead(place string, dead bool) {
 
 func (r *run) play() (*RunResult, error) {
 	steps := []func() error{r.prepareSoak, r.startNodes, r.startDaemons, r.startLoads, r.waitFlow, func() error { return r.lead(r.o.Duration / 2) },
-		r.waitReady, func() error { return r.fault.course(r) }, func() error { return r.rest(r.after()) }, r.endLoads}
+		r.waitReady, func() error { return r.fault.course(r) }, r.trail, r.endLoads}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return nil, err
@@ -258,12 +258,14 @@ func (r *run) waitFlow() error {
 // meet the same phase of the timers.
 func (r *run) lead(d time.Duration) error { return r.rest(d + rand.N(phase)) }
 
-// after is how long the load goes on after the fault.
-func (r *run) after() time.Duration {
+// trail is the load after the fault.
+func (r *run) trail() error {
 	if r.o.Client == ClientFIX {
-		return max(r.o.Duration/2, fixAfter)
+		if err := r.awaitFIX(); err != nil {
+			return err
+		}
 	}
-	return r.o.Duration / 2
+	return r.rest(r.o.Duration / 2)
 }
 
 // waitReady waits until every lane has both of its nodes: it may have changed
