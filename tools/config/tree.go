@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"sort"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -80,19 +81,18 @@ func parseTree(file string, doc []byte) (*value, *Error) {
 		}
 		return nil, bad
 	}
-	p := unstable.Parser{}
-	p.Reset(doc)
+	p := newReader(doc)
 	root := newTable(place{1, 1})
 	table := root
 	for p.NextExpression() {
 		e := p.Expression()
 		switch e.Kind {
 		case unstable.Table:
-			table = header(&p, root, e, false)
+			table = header(p, root, e, false)
 		case unstable.ArrayTable:
-			table = header(&p, root, e, true)
+			table = header(p, root, e, true)
 		case unstable.KeyValue:
-			keyValue(&p, table, e)
+			keyValue(p, table, e)
 		}
 	}
 	if err := p.Error(); err != nil {
@@ -101,13 +101,32 @@ func parseTree(file string, doc []byte) (*value, *Error) {
 	return root, nil
 }
 
-func placeOf(p *unstable.Parser, n *unstable.Node) place {
-	s := p.Shape(n.Raw).Start
-	return place{s.Line, s.Column}
+// reader is the parser with an index of lines: the parser's own way to a node's
+// place counts lines from the beginning of the file each time.
+type reader struct {
+	unstable.Parser
+	lines []int // where each begins
+}
+
+func newReader(doc []byte) *reader {
+	p := &reader{lines: []int{0}}
+	p.Reset(doc)
+	for i, c := range doc {
+		if c == '\n' {
+			p.lines = append(p.lines, i+1)
+		}
+	}
+	return p
+}
+
+func placeOf(p *reader, n *unstable.Node) place {
+	at := int(n.Raw.Offset)
+	line := sort.SearchInts(p.lines, at+1)
+	return place{line, at - p.lines[line-1] + 1}
 }
 
 // header opens [a.b] or [[a.b]].
-func header(p *unstable.Parser, root *value, e *unstable.Node, list bool) *value {
+func header(p *reader, root *value, e *unstable.Node, list bool) *value {
 	table := root
 	for it := e.Key(); it.Next(); {
 		name, at := string(it.Node().Data), placeOf(p, it.Node())
@@ -129,7 +148,7 @@ func header(p *unstable.Parser, root *value, e *unstable.Node, list bool) *value
 	return table
 }
 
-func keyValue(p *unstable.Parser, table *value, e *unstable.Node) {
+func keyValue(p *reader, table *value, e *unstable.Node) {
 	for it := e.Key(); it.Next(); {
 		name, at := string(it.Node().Data), placeOf(p, it.Node())
 		if it.IsLast() {
@@ -141,7 +160,7 @@ func keyValue(p *unstable.Parser, table *value, e *unstable.Node) {
 }
 
 // scalar turns a value node into a value; keyAt is where its key stands.
-func scalar(p *unstable.Parser, n *unstable.Node, keyAt place) *value {
+func scalar(p *reader, n *unstable.Node, keyAt place) *value {
 	v := &value{at: keyAt, text: string(n.Data)}
 	if n.Raw.Length > 0 {
 		v.at = placeOf(p, n)
