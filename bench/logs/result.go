@@ -39,6 +39,7 @@ type Result struct {
 	RSSBefore  int64   `json:"rss_before_bytes,omitempty"`
 	RSSAfter   int64   `json:"rss_after_bytes,omitempty"`
 	OrderP99Ns []int64 `json:"order_p99_ns,omitempty"` // without and with, the medians of rounds
+	FloodP99Ns []int64 `json:"flood_p99_ns,omitempty"` // the same at archiveFlood orders a second
 	Note       string  `json:"note,omitempty"`
 
 	Bounds  []Bound        `json:"bounds"`

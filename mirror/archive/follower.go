@@ -298,7 +298,9 @@ func (f *Follower) Pack(s Segment) {
 	f.done <- job{s, err}
 }
 
-// idleSleep is how long Run waits when the ring had nothing new.
+// idleSleep is how long Run waits between two steps, unless the ring still has more
+// than a buffer, or somebody waits for it. Records come one by one: who went on as
+// long as there is one would write them one by one, and take a core for it.
 const idleSleep = time.Millisecond
 
 // hurriedSleep is how long while somebody waits for it.
@@ -322,10 +324,11 @@ func (f *Follower) Run(ctx context.Context, nowNs func() int64) error {
 	idle := time.NewTimer(idleSleep)
 	defer idle.Stop()
 	for ctx.Err() == nil {
-		if f.Step(nowNs()) > 0 {
+		n, hurried := f.Step(nowNs()), f.hurried.Load()
+		if n > 0 && (hurried || n >= len(f.buffer)/2) {
 			continue
 		}
-		if f.hurried.Load() {
+		if hurried {
 			idle.Reset(hurriedSleep)
 		} else {
 			idle.Reset(idleSleep)
