@@ -136,14 +136,14 @@ func archiveFlooded(ctx context.Context, o *Options, b *shapes.Bench, dir string
 			if s.Archive = ""; with == 1 {
 				s.Archive = filepath.Join(dir, fmt.Sprint(i))
 			}
-			steps, err := b.Ramp(ctx, s, []int{archiveFlood}, 1, archiveFloodEach)
+			steps, err := b.Ramp(ctx, s, []int{archiveFlood}, 1, min(archiveFloodEach, o.span(archiveFloodEach)))
 			if err != nil {
 				return err
 			}
 			p99s[with] = append(p99s[with], steps[0].P99Ns)
 		}
 	}
-	without, with := median(p99s[0]), median(p99s[1])
+	without, with := max(median(p99s[0]), 1), median(p99s[1]) // 0: nothing was answered
 	r.FloodP99Ns = []int64{without, with}
 	r.Note += fmt.Sprintf("; at %d orders/s, %d in a datagram, %.1f and %.1f us", archiveFlood, archiveFloodSize, float64(without)/1e3, float64(with)/1e3)
 	r.atMost("order p99 with the archive over without, at 500,000 records/s", float64(with)/float64(without), archiveOrderP99)
