@@ -88,6 +88,7 @@ type FIXSession struct {
 	// Account (1) is a number.
 	Account  uint32       `toml:"account" default:"1"`
 	Accounts []FIXAccount `toml:"accounts"`
+	Risk     Risk         `toml:"risk"` // gateway only
 
 	// Password is what PasswordFile holds.
 	Password string `toml:"-"`

@@ -195,50 +195,63 @@ func Explain(cfg *config.Config, laneID int, session string, clOrdID uint64, liv
 	}
 	x := &explainer{session: index, clOrdID: clOrdID, fixp: index < uint32(len(l.Sessions)), e: &Explanation{Lane: laneID, Session: sessionName(l, index), ClOrdID: clOrdID}}
 	source := snapshot.Source{FS: disk.OS{}, New: func() (app.Machine, error) { return NewMachine(l, x.watch) }}
-	var m app.Machine
-	from := uint64(0)
-	if cfg.Archive != nil {
-		source.Archive = archive.LaneDir(cfg.Archive.Dir, cfg.Node.Name, laneID)
-		m, from, err = x.replayArchive(source, SnapshotDir(cfg, laneID))
-	} else {
-		m, err = source.New()
-	}
-	if err == nil && !x.found {
-		err = x.replayRing(m, from, live)
-	}
-	switch {
-	case err != nil:
+	if err := x.search(cfg, laneID, source, live); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrExplain, err)
-	case !x.found:
+	}
+	if !x.found {
 		return nil, fmt.Errorf("%w: the log has no request of session %s with ClOrdID %d", ErrExplain, x.e.Session, clOrdID)
 	}
 	return x.e, nil
 }
 
-// replayArchive begins with the newest snapshot before the request.
-func (x *explainer) replayArchive(s snapshot.Source, snapshots string) (m app.Machine, end uint64, err error) {
-	at := uint64(0) // the messages of a FIX session are in no order to look for
-	if x.fixp {
-		if at, err = x.place(s.Archive); err != nil {
-			return nil, 0, err
+// search replays archive and ring from the newest snapshot before the request on. Where
+// that is nobody knows of a FIX session, whose messages are text: then it looks behind
+// the newest snapshot first, and goes back from one to the next.
+func (x *explainer) search(cfg *config.Config, laneID int, s snapshot.Source, live inspect.Source) (err error) {
+	if cfg.Archive == nil {
+		m, err := s.New()
+		if err != nil {
+			return err
 		}
+		return x.replayRing(m, 0, live)
 	}
-	if snapshots != "" {
-		if s.Store, err = snapshot.Look(s.FS, snapshots); err != nil {
+	s.Archive = archive.LaneDir(cfg.Archive.Dir, cfg.Node.Name, laneID)
+	if dir := SnapshotDir(cfg, laneID); dir != "" {
+		if s.Store, err = snapshot.Look(s.FS, dir); err != nil {
 			s.Store = nil // there are none yet
 		}
 	}
-	r, err := s.Start(at)
+	limit := ^uint64(0)
+	if x.fixp {
+		if limit, err = x.place(s.Archive); err != nil {
+			return err
+		}
+	}
+	m, end, err := x.replayArchive(s, limit, ^uint64(0))
+	if err == nil && !x.found {
+		err = x.replayRing(m, end, live)
+	}
+	for err == nil && !x.found && x.e.Snapshot > 0 {
+		from := x.e.Snapshot
+		_, _, err = x.replayArchive(s, from-1, from)
+	}
+	return err
+}
+
+// replayArchive begins with the newest snapshot not beyond limit and ends where the
+// request is found, or at to.
+func (x *explainer) replayArchive(s snapshot.Source, limit, to uint64) (m app.Machine, end uint64, err error) {
+	r, err := s.Start(limit)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	if r.From != nil {
+	if x.e.Snapshot = 0; r.From != nil {
 		x.e.Snapshot = r.From.Header.Position
 	}
 	first := r.Place().Records
 	for more := true; more && !x.found; {
-		if _, more, err = r.Step(1, ^uint64(0), nil); err != nil {
+		if _, more, err = r.Step(1, to, nil); err != nil {
 			return nil, 0, err
 		}
 	}

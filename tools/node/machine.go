@@ -95,6 +95,9 @@ func newGateway(l *config.Lane) (*gateway.Gateway, error) {
 	for i := range l.Sessions {
 		cfg.SessionLimits[uint32(i)] = limitsOf(&l.Sessions[i].Risk)
 	}
+	for i, x := range l.FIXSessions() {
+		cfg.SessionLimits[uint32(len(l.Sessions)+i)] = limitsOf(&x.Risk)
+	}
 	for i := range l.Accounts {
 		cfg.AccountLimits[l.Accounts[i].ID] = limitsOf(&l.Accounts[i].Risk)
 	}

@@ -112,7 +112,7 @@ func (v *view) risk() (*control.RiskStatus, error) {
 	}); err != nil {
 		return nil, err
 	}
-	err := v.piecewise(func(*gateway.Gateway) int { return sessionCount(v.lane) }, func(g *gateway.Gateway, i int) {
+	err := v.piecewise(func(*gateway.Gateway) int { return v.lane.SessionCount() }, func(g *gateway.Gateway, i int) {
 		s.Scopes = addScope(s.Scopes, g, gateway.ScopeSession, uint32(i), sessionName(v.lane, uint32(i)), g.SessionRisk(uint32(i)).Killed)
 	})
 	err = errors.Join(err, v.piecewise((*gateway.Gateway).Accounts, func(g *gateway.Gateway, i int) {
@@ -221,9 +221,6 @@ func orderStatus(l *config.Lane, o *app.OrderState) control.OrderStatus {
 		TIF: o.TimeInForce.String(), Status: o.Status.String(), PriceTicks: o.PriceTicks, QtyLots: o.QtyLots, CumLots: o.CumLots,
 		LeavesLots: o.LeavesLots, Open: o.Open, InDoubt: o.InDoubt}
 }
-
-// sessionCount is how many sessions a lane has.
-func sessionCount(l *config.Lane) int { return l.SessionCount() }
 
 // sessionName names a session as the configuration does.
 func sessionName(l *config.Lane, i uint32) string {
