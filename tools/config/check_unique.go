@@ -64,7 +64,9 @@ func (o *once) lane(l *Lane, path string) {
 		// Without XDP all lanes answer on the node's address.
 		o.udpPort(at("port"), o.c.Order.Address.Addr(), l.Port)
 		for j := range l.Venues {
-			o.udpPort(venuePath(at, j, "local_port"), o.c.Order.Address.Addr(), l.Venues[j].LocalPort)
+			if l.Venues[j].FIX == nil {
+				o.udpPort(venuePath(at, j, "local_port"), o.c.Order.Address.Addr(), l.Venues[j].LocalPort)
+			}
 		}
 	} else if !l.Address.IsZero() {
 		o.add(at("address"), "lane address", l.Address.String(), "give every lane an address of its own")

@@ -23,6 +23,7 @@ func (k *checker) venues(l *Lane, at func(string) string) {
 	for i := range l.Venues {
 		v := &l.Venues[i]
 		path := func(name string) string { return venuePath(at, i, name) }
+		k.venueSession(v, path)
 		if k.ok(at("port"), path("local_port")) && v.LocalPort == l.Port {
 			k.fail(path("local_port"), fmt.Sprintf("%d is also the port clients use", l.Port), "use another port for the venue")
 		}
@@ -55,6 +56,26 @@ func (k *checker) venueFamily(l *Lane, v *Venue, at, path func(string) string) {
 	}
 	k.fail(path("address"), fmt.Sprintf("%v is of another family than %s = %v, from which it is spoken to", v.Address, name, from),
 		"use IPv4 for both, or IPv6 for both")
+}
+
+// venueSession: FIXP needs other fields than FIX.
+func (k *checker) venueSession(v *Venue, path func(string) string) {
+	for name, there := range map[string]bool{"local_port": v.LocalPort != 0, "session": v.Session != (UUID{}), "key": v.Key != ""} {
+		switch {
+		case v.FIX == nil && !there && k.ok(path(name)):
+			k.fail(path(name), "missing", fmt.Sprintf("add %s = …, or [lane.venue.fix]", name))
+		case v.FIX != nil && k.has(path(name)):
+			k.fail(path(name), "has no use over FIX", "remove it, or [lane.venue.fix]")
+		}
+	}
+	if v.FIX != nil && v.FIX.PasswordFile != "" {
+		if problem, remedy := readPassword(k.c.File, v.FIX.PasswordFile, &v.FIX.Password); problem != "" {
+			k.fail(path("fix.password_file"), problem, remedy)
+		}
+	}
+	if v.FIX != nil && v.FIX.Heartbeat.Ns()%1_000_000_000 != 0 {
+		k.fail(path("fix.heartbeat"), fmt.Sprintf("%v is no number of whole seconds", v.FIX.Heartbeat), "give seconds, like 5s")
+	}
 }
 
 func (k *checker) venueLimits(v *Venue, path func(string) string) {

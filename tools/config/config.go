@@ -232,11 +232,14 @@ type Venue struct {
 	Symbols []string `toml:"symbols"`
 	Default bool     `toml:"default" default:"false"`
 
-	Address   Address `toml:"address" required:"true"`
-	Port      Port    `toml:"port" required:"true"`
-	LocalPort Port    `toml:"local_port" required:"true"` // of the lane address
-	Session   UUID    `toml:"session" required:"true"`
-	Key       string  `toml:"key" required:"true"`
+	Address Address `toml:"address" required:"true"`
+	Port    Port    `toml:"port" required:"true"`
+	// FIX, if not nil, is how it is spoken to; else it is FIXP, from LocalPort of the
+	// lane's address, as Session.
+	FIX       *VenueFIX `toml:"fix"`
+	LocalPort Port      `toml:"local_port"`
+	Session   UUID      `toml:"session"`
+	Key       string    `toml:"key"`
 
 	// Reconnect is the first wait between two tries to connect; it doubles up to
 	// ReconnectMax, and each is between half of it and all of it.

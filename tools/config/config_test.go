@@ -97,6 +97,9 @@ id = 1
 name = "S"
 `
 
+// fixpLines are those of the base file's venue that FIX has no use for.
+const fixpLines = "local_port = 9001\nsession = \"6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1b01\"\nkey = \"g\"\n"
+
 // secondVenue is another venue of the base file's lane.
 func secondVenue(ports, more string) string {
 	return "[[lane.venue]]\nname = \"other\"\naddress = \"10.10.0.201\"\n" + ports +
@@ -204,6 +207,10 @@ func TestRefusals(t *testing.T) {
 		{"cancels of no queue", "name = \"exchange\"", "name = \"exchange\"\norders_per_second = 5\ncancels_first = true", "lane[0].venue[0].cancels_first: there is no queue"},
 		{"breaker without failures", "name = \"exchange\"", "name = \"exchange\"\nbreak_open = \"1s\"", "lane[0].venue[0].break_open: has no use without break_after"},
 		{"reconnect", "name = \"exchange\"", "name = \"exchange\"\nreconnect = \"1s\"", "lane[0].venue[0].reconnect_max: 500ms is less than reconnect = 1s"},
+		{"FIXP venue without session", "session = \"6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1b01\"\nkey", "key", "lane[0].venue[0].session: missing; add session = …, or [lane.venue.fix]"},
+		{"FIX venue with a key", fixpLines, "key = \"g\"\n[lane.venue.fix]\nsender_comp_id = \"A\"\ntarget_comp_id = \"B\"\n", "lane[0].venue[0].key: has no use over FIX"},
+		{"FIX venue without CompID", fixpLines, "[lane.venue.fix]\nsender_comp_id = \"A\"\n", "lane[0].venue[0].fix.target_comp_id: missing"},
+		{"FIX venue's heartbeat", fixpLines, "[lane.venue.fix]\nsender_comp_id = \"A\"\ntarget_comp_id = \"B\"\nheartbeat = \"1500ms\"\n", "lane[0].venue[0].fix.heartbeat: 1.5s is no number of whole seconds"},
 		{"session twice", "5e9f1b01", "5e9f1a01", "lane[0].venue[0].session: session 6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1a01 is already that of lane[0].session[0].id"},
 		{"symbol twice", "id = 1\nname = \"S\"", "id = 1\nname = \"S\"\n[[lane.symbol]]\nid = 1\nname = \"T\"", "lane[0].symbol[1].id: in lane[0] symbol 1 is already that of"},
 		{"xdp interface", `interface = "eth1"`, "", "order.interface: missing; name the NIC"},

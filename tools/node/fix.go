@@ -16,7 +16,7 @@ import (
 	"onebeat/tools/config"
 )
 
-// fixParts are a lane's FIX sessions; nil: it has none.
+// fixParts are a lane's FIX sessions, with clients and venues; nil: it has none.
 type fixParts struct {
 	port     *cold.Port
 	loop     *doorbell // ends the loop's sleep
@@ -29,7 +29,7 @@ const pumpSleep = 100 * time.Millisecond
 
 // addFIX makes the port between a lane's loop and its acceptor, before its machine.
 func (n *Node) addFIX(p *laneParts) error {
-	if p.cfg.FIX == nil {
+	if p.cfg.FIX == nil && len(p.cfg.FIXVenues()) == 0 {
 		return nil
 	}
 	f := &fixParts{}
@@ -72,12 +72,14 @@ func (n *Node) openFIX() error {
 			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
 		}
 		p.fix.acceptor = a
-		l := p.tcp[0] // tcpPorts names FIX first; closed after the acceptor, which takes nobody in any more
-		go func() {
-			if err := a.Serve(l); err != nil {
-				n.log.Error("FIX listener", "lane", p.cfg.ID, "error", err)
-			}
-		}()
+		if p.cfg.FIX != nil {
+			l := p.tcp[0] // tcpPorts names FIX first; closed after the acceptor, which takes nobody in any more
+			go func() {
+				if err := a.Serve(l); err != nil {
+					n.log.Error("FIX listener", "lane", p.cfg.ID, "error", err)
+				}
+			}()
+		}
 		n.closer = append(n.closer, func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), n.goodbye(p))
 			defer cancel()
@@ -98,16 +100,23 @@ func (n *Node) goodbye(p *laneParts) time.Duration {
 
 // storeConfig is the replicated side of a lane's FIX sessions.
 func storeConfig(l *config.Lane, port *cold.Port) (store.Config, error) {
-	if l.FIX == nil {
-		return store.Config{}, nil
+	c := store.Config{Port: port}
+	if l.FIX != nil {
+		c.RetainMessages, c.RetainBytes, c.OrdersMax = l.FIX.RetainMessages, int(l.FIX.RetainSize), l.FIX.Orders
 	}
-	c := store.Config{RetainMessages: l.FIX.RetainMessages, RetainBytes: int(l.FIX.RetainSize), OrdersMax: l.FIX.Orders, Port: port}
 	for _, s := range l.FIXSessions() {
 		x, err := sessionConfig(l, s)
 		if err != nil {
 			return c, err
 		}
 		c.Sessions = append(c.Sessions, x)
+	}
+	for _, v := range l.FIXVenues() {
+		x, err := venueSession(l, v)
+		if err != nil {
+			return c, err
+		}
+		c.Sessions = append(c.Sessions, x.SessionConfig)
 	}
 	return c, nil
 }
@@ -142,15 +151,24 @@ func sessionConfig(l *config.Lane, s *config.FIXSession) (store.SessionConfig, e
 
 // acceptorConfig is the other side.
 func acceptorConfig(file string, l *config.Lane) (fix.Config, error) {
-	f := l.FIX
-	c := fix.Config{LogonTimeout: time.Duration(f.LogonTimeout), ConnectionsMax: f.Connections, PendingMax: f.Pending, PerAddressMax: f.PerAddress,
-		BacklogMax: int(f.Backlog), MessageLog: f.MessageLog}
-	var err error
-	if c.TLS, err = fixTLS(file, f); err != nil {
-		return c, err
+	var c fix.Config
+	if f := l.FIX; f != nil {
+		c = fix.Config{LogonTimeout: time.Duration(f.LogonTimeout), ConnectionsMax: f.Connections, PendingMax: f.Pending, PerAddressMax: f.PerAddress,
+			BacklogMax: int(f.Backlog), MessageLog: f.MessageLog}
+		var err error
+		if c.TLS, err = fixTLS(file, f); err != nil {
+			return c, err
+		}
 	}
 	for _, s := range l.FIXSessions() {
 		x, err := acceptorSession(l, s)
+		if err != nil {
+			return c, err
+		}
+		c.Sessions = append(c.Sessions, x)
+	}
+	for _, v := range l.FIXVenues() {
+		x, err := venueSession(l, v)
 		if err != nil {
 			return c, err
 		}

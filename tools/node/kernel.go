@@ -190,6 +190,9 @@ func (n *Node) prepareLane(ctx context.Context, l *config.Lane) (*laneParts, err
 		p.mirror.LinkFrameMax = nic.MTU + 14
 	}
 	for i := range l.Venues {
+		if l.Venues[i].FIX != nil {
+			continue // the kernel's stack finds it
+		}
 		if err := n.findVenue(ctx, p, i); err != nil {
 			return nil, err
 		}

@@ -122,7 +122,9 @@ func (n *Node) openLaneUDP(l *config.Lane, links, seconds map[int]xdp.Port) erro
 	}
 	ports := []uint16{uint16(l.Port)}
 	for i := range l.Venues {
-		ports = append(ports, uint16(l.Venues[i].LocalPort))
+		if l.Venues[i].FIX == nil {
+			ports = append(ports, uint16(l.Venues[i].LocalPort))
+		}
 	}
 	order, err := xdp.ListenUDP(n.cfg.Order.Address.Addr(), ports...)
 	if err != nil {

@@ -64,7 +64,7 @@ func venueConfig(v *config.Venue) engine.VenueConfig {
 	return engine.VenueConfig{
 		Name: v.Name, Remote: app.Endpoint{IP: app.IP(v.Address), Port: uint16(v.Port)},
 		LocalPort: uint16(v.LocalPort), Session: sbe.UUID(v.Session), Key: fixp.NewKey(v.Key),
-		ConnectNs: v.Reconnect.Ns(), ConnectMaxNs: v.ReconnectMax.Ns(),
+		FIX: v.FIX != nil, ConnectNs: v.Reconnect.Ns(), ConnectMaxNs: v.ReconnectMax.Ns(),
 		Line: venue.Config{OrdersPerSecond: v.OrdersPerSecond, Burst: v.Burst, QueueMax: v.Queue, CancelsFirst: v.CancelsFirst,
 			BreakAfter: v.BreakAfter, BreakWindowNs: v.BreakWindow.Ns(), BreakOpenNs: v.BreakOpen.Ns(), BreakTimeoutNs: v.BreakTimeout.Ns()},
 	}

@@ -155,7 +155,7 @@ func (v *view) sessions() (*control.SessionList, error) {
 	s := &control.SessionList{Lane: v.lane.ID, State: v.state}
 	for from, more := 0, true; more; from += lookRows {
 		if err := v.look(func(m *engine.Machine) error {
-			all := m.Server().Sessions() + m.FIX().Len()
+			all := m.Server().Sessions() + m.FIX().Clients()
 			g, _ := m.App().(*gateway.Gateway)
 			for i := from; i < min(all, from+lookRows); i++ {
 				s.Sessions = append(s.Sessions, v.session(m, g, i))

@@ -19,6 +19,12 @@ const secondSession = "6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f2b02"
 // newTwoVenues is a world of sockets whose gateway sends symbol 1 to lab.Venue and
 // symbol 2 to another.
 func newTwoVenues(t *testing.T, venueLines string) *world {
+	return newVenueWorld(t, fmt.Sprintf("port = 9300\nlocal_port = 9301\nsession = %q\nkey = \"second\"\n", secondSession)+venueLines, "")
+}
+
+// newVenueWorld is such a world: how the gateway speaks to the second venue, and
+// further tables of that one's lane.
+func newVenueWorld(t *testing.T, venueLines, exchangeLines string) *world {
 	t.Helper()
 	w := emptyUDPWorld(t)
 	w.set = setting{app: "gateway", extra: `silence = "links"`}
@@ -29,16 +35,12 @@ func newTwoVenues(t *testing.T, venueLines string) *world {
 name = "second"
 symbols = ["TWO"]
 address = %q
-port = 9300
-local_port = 9301
-session = %q
-key = "second"
 %s
 [[lane.symbol]]
 id = 2
 name = "TWO"
 reference_price_ticks = 10000
-`, at, secondSession, venueLines)
+`, at, venueLines)
 	text := fmt.Sprintf(`[node]
 name = %q
 number = 8
@@ -58,10 +60,11 @@ order_log = %q
 id = %q
 name = "gateway"
 key = "second"
+%s
 [[lane.symbol]]
 id = 2
 name = "TWO"
-`, secondVenue, w.dir, at, w.dir+"/second.csv", secondSession)
+`, secondVenue, w.dir, at, w.dir+"/second.csv", secondSession, exchangeLines)
 	if err := os.WriteFile(w.configPath(secondVenue), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -207,5 +210,42 @@ func TestFailoverWithOrdersAtTwoVenues(t *testing.T) {
 	w.sameState()
 	if n := len(c.doubted); n != 0 {
 		t.Errorf("%d orders in doubt", n)
+	}
+}
+
+const (
+	fixVenue    = "port = 9310\n[lane.venue.fix]\nsender_comp_id = \"DESK\"\ntarget_comp_id = \"XCHG\"\nheartbeat = \"1s\"\nreset_on_loss = true\n"
+	fixExchange = "[lane.fix]\nport = 9310\n[[lane.fix.session]]\nname = \"desk\"\nsender_comp_id = \"XCHG\"\ntarget_comp_id = \"DESK\"\n"
+)
+
+// TestFailoverWithOrdersAtAFIXVenue: the primary dies with orders on their way over
+// FIX. The new one logs on with the next number; the venue has each order once, and
+// nobody resets anything. The old one comes back and takes over in its turn.
+func TestFailoverWithOrdersAtAFIXVenue(t *testing.T) {
+	w := newVenueWorld(t, fixVenue, fixExchange)
+	c := w.client
+	c.untilTaken(c.both(20))
+	for _, turn := range []struct{ from, to string }{{lab.NodeA, lab.NodeB}, {lab.NodeB, lab.NodeA}} {
+		first := c.nextID + 1
+		for i := range 40 {
+			c.orderIn(1, sbe.Side(1+i%2), 10000)
+			c.orderIn(2, sbe.Side(1+i%2), 10000)
+		}
+		for range 3 {
+			w.step()
+		}
+		w.kill(turn.from)
+		w.untilState(turn.to, lane.Active)
+		c.both(20)
+		c.untilTaken(first, c.nextID)
+		w.restart(turn.from)
+		w.untilState(turn.from, lane.Standby)
+	}
+	c.untilTaken(c.both(20))
+	w.checkVenue(lab.Venue, 20+2*60+20)
+	w.checkVenue(secondVenue, 20+2*60+20)
+	w.sameState()
+	if counts := w.laneCounts(lab.NodeA); counts["fix_resets"] != 0 || len(c.doubted) != 0 {
+		t.Errorf("%d resets, %d orders in doubt", counts["fix_resets"], len(c.doubted))
 	}
 }
