@@ -66,8 +66,8 @@ func (b *Bucket) key(name string) string {
 // digestKey is the metadata that holds an object's BLAKE3 digest.
 const digestKey = "Blake3"
 
-// Put implements Store. The request carries a CRC-32C (of each part) that the
-// server checks; its ETag is compared with what was sent.
+// Put implements Store. The request carries a CRC-32C (that of a part its MD5 sum)
+// that the server checks; its ETag is compared with what was sent.
 func (b *Bucket) Put(ctx context.Context, name string, content Content) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -76,10 +76,16 @@ func (b *Bucket) Put(ctx context.Context, name string, content Content) error {
 	if err != nil {
 		return err
 	}
-	info, err := b.c.PutObject(ctx, b.o.Bucket, b.key(name), limited(ctx, r), content.Bytes, minio.PutObjectOptions{
+	o := minio.PutObjectOptions{
 		ContentType: "application/octet-stream", UserMetadata: map[string]string{digestKey: content.Digest.String()},
 		PartSize: partBytes, NumThreads: 1,
-	})
+	}
+	var info minio.UploadInfo
+	if content.Bytes > partBytes {
+		info, err = b.putParts(ctx, b.key(name), content, r, o)
+	} else {
+		info, err = b.c.PutObject(ctx, b.o.Bucket, b.key(name), limited(ctx, r), content.Bytes, o)
+	}
 	if err = errors.Join(b.explain(err), r.Close()); err != nil {
 		return err
 	}
