@@ -7,24 +7,6 @@ import (
 	"onebeat/bench/lab"
 )
 
-// allocatesNothing counts over two thousand orders at once: a mean would hide
-// what happens now and then.
-func (w *world) allocatesNothing() {
-	w.t.Helper()
-	defer w.onlyLoops()()
-	allocs := testing.AllocsPerRun(1, func() {
-		for range 2000 {
-			w.client.order()
-			for range 4 {
-				w.step()
-			}
-		}
-	})
-	if allocs > 2 { // the runtime's own
-		w.t.Errorf("%v allocations in 2000 orders", allocs)
-	}
-}
-
 // onlyLoops lets nothing work beside the loops until the end.
 func (w *world) onlyLoops() (end func()) {
 	for w.keepersEnded(true) {
