@@ -13,7 +13,7 @@ package sbe
 
 import _ "embed"
 
-//go:generate go run ../../tools/sbegen onebeat.xml session.go orders.go ../../tools/wireshark/onebeat_messages.lua
+//go:generate go run ../../tools/sbegen onebeat.xml session.go orders.go ../../tools/wireshark/onebeat_messages.lua ../../docs/fixp.md
 
 // Schema is onebeat.xml: what others generate their clients from.
 //

@@ -1,6 +1,7 @@
 // Command sbegen writes Go flyweights for an SBE schema with fixed-size
-// blocks, and the tables of the Wireshark dissector: sbegen schema.xml session.go
-// orders.go messages.lua. It refuses a schema that breaks the rules of SBE.
+// blocks, the tables of the Wireshark dissector and those of the documentation: sbegen schema.xml session.go
+// orders.go messages.lua rules.md, whose tables it writes anew. It refuses a schema
+// that breaks the rules of SBE.
 // The second file takes the messages with a semanticType, which are FIX's, and
 // the enums they are the first to use; the first file takes everything else.
 package main
@@ -16,17 +17,17 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 5 {
-		fmt.Fprintln(os.Stderr, "usage: sbegen schema.xml session.go orders.go messages.lua")
+	if len(os.Args) != 6 {
+		fmt.Fprintln(os.Stderr, "usage: sbegen schema.xml session.go orders.go messages.lua rules.md")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4]); err != nil {
+	if err := run(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5]); err != nil {
 		fmt.Fprintln(os.Stderr, "sbegen:", err)
 		os.Exit(1)
 	}
 }
 
-func run(in, sessionOut, ordersOut, luaOut string) error {
+func run(in, sessionOut, ordersOut, luaOut, docsOut string) error {
 	text, err := os.ReadFile(in)
 	if err != nil {
 		return err
@@ -64,7 +65,33 @@ func run(in, sessionOut, ordersOut, luaOut string) error {
 	if err := s.WriteLua(&lua); err != nil {
 		return err
 	}
-	return os.WriteFile(luaOut, lua.Bytes(), 0o644)
+	if err := os.WriteFile(luaOut, lua.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return writeDocs(docsOut, s)
+}
+
+// Between these lines of the documentation stand the tables of all messages.
+const docsBegin, docsEnd = "<!-- messages -->\n", "<!-- end of messages -->"
+
+func writeDocs(path string, s *schema.Schema) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, begins := bytes.Cut(text, []byte(docsBegin))
+	_, after, ends := bytes.Cut(rest, []byte(docsEnd))
+	if !begins || !ends {
+		return fmt.Errorf("%s: no lines %q and %q to write the messages between", path, strings.TrimSpace(docsBegin), docsEnd)
+	}
+	b := bytes.NewBuffer(bytes.Clone(before))
+	b.WriteString(docsBegin)
+	if err := s.WriteMarkdown(b); err != nil {
+		return err
+	}
+	b.WriteString(docsEnd)
+	b.Write(after)
+	return os.WriteFile(path, b.Bytes(), 0o644)
 }
 
 // fileOf returns where an enum goes: to the messages that use it first.

@@ -11,7 +11,11 @@ import (
 // TestGeneratedIsCurrent: the committed flyweights are those of the schema.
 func TestGeneratedIsCurrent(t *testing.T) {
 	dir := t.TempDir()
-	if err := run("../../engine/sbe/onebeat.xml", filepath.Join(dir, "session.go"), filepath.Join(dir, "orders.go"), filepath.Join(dir, "onebeat_messages.lua")); err != nil {
+	docs := filepath.Join(dir, "fixp.md")
+	if err := os.WriteFile(docs, []byte(docsBegin+"old"+docsEnd), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run("../../engine/sbe/onebeat.xml", filepath.Join(dir, "session.go"), filepath.Join(dir, "orders.go"), filepath.Join(dir, "onebeat_messages.lua"), docs); err != nil {
 		t.Fatal(err)
 	}
 	for file, at := range map[string]string{"session.go": "engine/sbe", "orders.go": "engine/sbe", "onebeat_messages.lua": "tools/wireshark"} {
@@ -27,6 +31,13 @@ func TestGeneratedIsCurrent(t *testing.T) {
 			t.Errorf("%s/%s is not what the schema gives: run go generate ./engine/sbe", at, file)
 		}
 	}
+	got, err := os.ReadFile(docs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, err := os.ReadFile("../../docs/fixp.md"); err != nil || !bytes.Contains(want, got) {
+		t.Errorf("docs/fixp.md has not the tables that the schema gives: run go generate ./engine/sbe (%v)", err)
+	}
 }
 
 func TestUnknownTypeIsRefused(t *testing.T) {
@@ -35,10 +46,10 @@ func TestUnknownTypeIsRefused(t *testing.T) {
 	if err := os.WriteFile(in, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(in, in+".1.go", in+".2.go", in+".lua"); err == nil {
+	if err := run(in, in+".1.go", in+".2.go", in+".lua", in+".md"); err == nil {
 		t.Fatal("a float was accepted")
 	}
-	if err := run(in+".missing", in+".1.go", in+".2.go", in+".lua"); err == nil {
+	if err := run(in+".missing", in+".1.go", in+".2.go", in+".lua", in+".md"); err == nil {
 		t.Fatal("a missing schema was accepted")
 	}
 }
@@ -54,7 +65,7 @@ func TestFieldsOfTwoLaterVersionsAreRefused(t *testing.T) {
 		if err := os.WriteFile(in, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := run(in, in+".1.go", in+".2.go", in+".lua"); err == nil {
+		if err := run(in, in+".1.go", in+".2.go", in+".lua", in+".md"); err == nil {
 			t.Errorf("%s was accepted", fields)
 		}
 	}
