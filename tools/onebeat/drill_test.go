@@ -49,6 +49,23 @@ func TestDrills(t *testing.T) {
 	}
 }
 
+// A client of another make, over TCP, whose primary is killed: it goes on with the
+// next number at the other node.
+func TestDrillWithFIX(t *testing.T) {
+	labtest.NeedRoot(t)
+	t.Setenv(asProgram, "1")
+	o := drill.Options{Fault: drill.FaultKill, Client: drill.ClientFIX, Program: os.Args[0], Duration: 600 * time.Millisecond, Wait: 150 * time.Millisecond,
+		Heartbeat: 60 * time.Millisecond, HangBudget: 120 * time.Millisecond, RingSize: "4MiB", Log: t.Output()}
+	s, err := drill.All(&o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.OK || s.OrdersAcked < 100 || s.ReconnectNs == nil || s.ReconnectNs.Max == 0 {
+		t.Errorf("%d acknowledged, %+v: %q", s.OrdersAcked, s.ReconnectNs, s.Problems)
+	}
+	t.Logf("outage %v, of which ours %v", time.Duration(s.OutageNs.Max), time.Duration(s.ReconnectNs.Max))
+}
+
 func arbitrationOf(fault string) string {
 	switch fault {
 	case drill.FaultEtcdDown:
