@@ -45,6 +45,7 @@ type Port struct {
 
 	loopAsleep atomic.Uint32
 	coldAsleep atomic.Uint32
+	attended   atomic.Int32 // who looks for entries without sleeping
 	wakeLoop   func()
 	wakeCold   func()
 
@@ -150,6 +151,9 @@ func (p *Port) Release(allowed uint64) (n int, last uint64) {
 }
 
 func (p *Port) signalCold() {
+	if p.attended.Load() > 0 {
+		return // it looks once more when it ends
+	}
 	if p.coldAsleep.Load() != 0 && p.coldAsleep.CompareAndSwap(1, 0) {
 		p.wakeCold()
 	}
@@ -219,6 +223,17 @@ func (p *Port) Take() *Entry {
 
 // Taken frees what Take returned.
 func (p *Port) Taken() { p.out.Done() }
+
+// Attend says that somebody looks for entries and does not sleep: nobody has to be woken
+// for them. One at a time; false: there is one. Unattend ends it; then it looks once
+// more.
+func (p *Port) Attend() bool { return p.attended.CompareAndSwap(0, 1) }
+
+// Unattend ends Attend; true: something was released meanwhile.
+func (p *Port) Unattend() bool {
+	p.attended.Store(0)
+	return !p.out.Empty()
+}
 
 // ColdSleeps says that whoever takes is about to sleep; false: there is something.
 // ColdWoke ends it.

@@ -74,6 +74,7 @@ type conn struct {
 	tokensAtNs  int64
 
 	live      atomic.Bool // its Logon is answered
+	written   atomic.Uint64
 	lastInNs  atomic.Int64
 	lastOutNs atomic.Int64
 
@@ -157,10 +158,14 @@ func (c *conn) run() {
 	c.leave()
 }
 
+// attendMost is how many messages of one read their answers are waited for.
+const attendMost = 4
+
 // reader takes messages off a connection.
 type reader struct {
-	c   *conn
-	buf []byte
+	c     *conn
+	buf   []byte
+	taken int // messages of the last read
 }
 
 var errGarbage = errors.New("no FIX message")
@@ -219,6 +224,9 @@ func (r *reader) rest() {
 			return
 		}
 		r.c.a.flush()
+		if r.taken > 0 && r.taken <= attendMost {
+			r.c.a.pump.attend(r.c)
+		}
 		if err := r.more(); err != nil || r.c.isEnded() {
 			return
 		}
@@ -230,6 +238,7 @@ func (r *reader) rest() {
 func (r *reader) handle() bool {
 	c := r.c
 	at := 0
+	r.taken = 0
 	for {
 		done, m, good, tooLong := cut(r.buf[at:], c.a.cfg.MessageMax)
 		at += done
@@ -247,6 +256,7 @@ func (r *reader) handle() bool {
 			c.a.Counts.add(CountGarbled)
 			continue
 		}
+		r.taken++
 		c.a.Counts.add(CountMessagesIn)
 		c.throttle()
 		c.mu.Lock()
@@ -337,6 +347,7 @@ func (c *conn) send() {
 		return
 	}
 	if len(c.out) > 0 {
+		c.written.Add(1)
 		c.lastOutNs.Store(c.a.nowNs())
 	}
 	if c.raw != nil && !c.writing && len(c.out) > 0 {

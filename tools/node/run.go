@@ -16,6 +16,7 @@ func (n *Node) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	n.threads = n.newThreads()
+	n.makeRoom()
 	server, err := n.serveControl(stop)
 	if err != nil {
 		return err
