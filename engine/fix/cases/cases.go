@@ -1,5 +1,5 @@
 // Package cases runs scripts of FIX session cases against an acceptor: those of the
-// QuickFIX engines, and this engine's own in testdata.
+// QuickFIX engines.
 //
 // A line of a script is an action of connection 1, or of another one by its number:
 //
@@ -36,8 +36,9 @@ type peer struct {
 	r *bufio.Reader
 }
 
-// Run runs one script. dial connects to the acceptor.
-func Run(file string, dial func() (net.Conn, error)) error {
+// Run runs one script. dial connects to the acceptor. replace are pairs of texts: a
+// script's second may be another one's minute.
+func Run(file string, dial func() (net.Conn, error), replace ...string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -48,7 +49,7 @@ func Run(file string, dial func() (net.Conn, error)) error {
 			_ = p.Close()
 		}
 	}()
-	for n, line := range strings.Split(string(text), "\n") {
+	for n, line := range strings.Split(strings.NewReplacer(replace...).Replace(string(text)), "\n") {
 		line = strings.TrimRight(line, "\r")
 		if len(line) < 2 || line[0] == '#' {
 			continue
