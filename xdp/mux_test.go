@@ -193,3 +193,30 @@ func TestMuxRefusals(t *testing.T) {
 		t.Error("a short frame has a key")
 	}
 }
+
+// Lanes of both families may share a socket: each frame goes by its destination,
+// of which both halves count.
+func TestDestinationKeyOfBothFamilies(t *testing.T) {
+	seen := map[uint32]frame.IP{}
+	for _, ip := range []frame.IP{frame.IPv4([4]byte{10, 0, 0, 9}), frame.IPv4([4]byte{10, 0, 1, 9}),
+		{0: 0xfd, 15: 9}, {0: 0xfd, 15: 10}, {0: 0xfd, 7: 1, 15: 9}, {0: 0xfd, 12: 10, 15: 9}} {
+		b := make([]byte, frame.TagBytes+ip.HeaderBytes())
+		var headers frame.Template
+		headers.Put(b, &frame.Endpoint{IP: ip}, 1, &frame.Endpoint{IP: ip, Port: 2}, 0)
+		key, ok := DestinationKey(b)
+		if !ok || key != AddressKey(ip) {
+			t.Errorf("%x: key %x, %v", ip, key, ok)
+		}
+		if other, taken := seen[key]; taken {
+			t.Errorf("%x has the key of %x", ip, other)
+		}
+		seen[key] = ip
+		frame.VLAN(7).Tag(b, ip.HeaderBytes())
+		if tagged, ok := TaggedDestinationKey(b); !ok || tagged != key {
+			t.Errorf("%x: tagged: key %x, %v", ip, tagged, ok)
+		}
+	}
+	if _, ok := DestinationKey(append(make([]byte, 14), append([]byte{0x60}, make([]byte, 40)...)...)); ok {
+		t.Error("an IPv6 frame without all of its headers has a key")
+	}
+}

@@ -7,15 +7,18 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"onebeat/bench/lab"
+	"onebeat/bench/lab/labtest"
 	"onebeat/bench/load"
 	"onebeat/bench/scene"
 	"onebeat/engine/fixp"
@@ -339,5 +342,66 @@ func TestLoadOverIPv6(t *testing.T) {
 	}
 	if result.Due != 500 || result.Accepted != 500 || result.Foreign != 0 {
 		t.Errorf("%d due, %d accepted, %d foreign frames", result.Due, result.Accepted, result.Foreign)
+	}
+}
+
+// The stand-in over IPv6: orders ride, a silent node's lane is taken over, and
+// given back.
+func TestUDPOverIPv6(t *testing.T) {
+	loopback6(t)
+	w := emptyUDPWorld(t)
+	w.set = setting{app: "gateway", extra: `silence = "links"`, ipv6: true}
+	w.startUDP(sceneOf(&lab.Lab{Topology: lab.Switched, RunDir: w.dir, PinDir: "/nowhere"}, w.set))
+	w.untilState(lab.NodeA, lane.Active)
+	w.untilState(lab.NodeB, lane.Standby)
+	w.until("session", w.client.c.Ready)
+	w.orders(100)
+	before := w.laneCounts(lab.NodeA)["released_by_user"]
+	w.order6(t, 50)
+	if byUser := w.laneCounts(lab.NodeA)["released_by_user"] - before; byUser > 20 {
+		t.Errorf("user space released %d of 100", byUser)
+	}
+	w.kill(lab.NodeA)
+	w.orders(100)
+	if w.word(lab.NodeB).State() != lane.Active {
+		t.Fatal(w.describe())
+	}
+	w.restart(lab.NodeA)
+	w.untilState(lab.NodeA, lane.Standby)
+	w.giveLane(lab.NodeB, lab.NodeA)
+	w.orders(100)
+	w.checkOnce()
+	w.sameState()
+}
+
+// loopback6 moves the test into a network namespace whose loopback has every
+// address of 127/8, and those that stand for them in IPv6.
+func loopback6(t *testing.T) {
+	t.Helper()
+	labtest.NeedRoot(t)
+	runtime.LockOSThread()
+	host, err := netns.Get()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := netns.New() // without a name: it goes with the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(netns.Set(host), own.Close(), host.Close()); err != nil {
+			t.Error(err)
+		}
+		runtime.UnlockOSThread()
+	})
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := netlink.Route{LinkIndex: lo.Attrs().Index, Dst: &net.IPNet{IP: net.ParseIP("fd00::"), Mask: net.CIDRMask(16, 128)},
+		Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: unix.RT_SCOPE_HOST}
+	bindAny := os.WriteFile("/proc/sys/net/ipv6/ip_nonlocal_bind", []byte("1"), 0)
+	if err := errors.Join(netlink.LinkSetUp(lo), netlink.RouteAdd(&local), bindAny); err != nil {
+		t.Fatal(err)
 	}
 }

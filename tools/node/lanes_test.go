@@ -17,10 +17,13 @@ import (
 // Two lanes with opposite primaries: a dead engine moves its lane alone. The
 // other lane goes on, mirrored into the dead engine's pinned ring.
 func TestActiveActiveLosesOneNode(t *testing.T) {
-	for _, app := range []string{"book", "gateway"} {
-		t.Run(app, func(t *testing.T) {
-			lanes := scene.ActiveActive(app, laneLines)
-			w := newLanesWorld(t, lab.Switched, lanes)
+	for name, c := range map[string]struct {
+		app string
+		set setting
+	}{"book": {app: "book"}, "gateway": {app: "gateway"}, "IPv6": {"book", setting{ipv6: true}}} {
+		t.Run(name, func(t *testing.T) {
+			lanes := scene.ActiveActive(c.app, laneLines)
+			w := newLanesWorldIn(t, c.set, lab.Switched, lanes)
 			for round := range 2 {
 				// The lane whose primary lives, and the one whose primary dies.
 				dying, living, lost, kept := lab.NodeA, lab.NodeB, 0, 1

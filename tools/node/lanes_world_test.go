@@ -22,14 +22,19 @@ const laneLines = "heartbeat = \"20ms\"\nhang_budget = \"500ms\"\nring_size = \"
 // newLanesWorld brings several lanes to work, each with a client.
 func newLanesWorld(t *testing.T, topology lab.Topology, lanes []scene.Lane) *world {
 	t.Helper()
+	return newLanesWorldIn(t, setting{}, topology, lanes)
+}
+
+func newLanesWorldIn(t *testing.T, set setting, topology lab.Topology, lanes []scene.Lane) *world {
+	t.Helper()
 	clock, err := NewClock()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, lab: labtest.Up(t, topology), clock: clock, nodes: map[string]*Node{}, frozen: map[string]bool{}}
+	w := &world{t: t, lab: labtest.Up(t, topology), set: set, clock: clock, nodes: map[string]*Node{}, frozen: map[string]bool{}}
 	w.dir = w.lab.RunDir
 	t.Cleanup(w.close)
-	w.open(&scene.Scene{Lab: w.lab, Lanes: lanes, VenueLines: `ring_size = "1MiB"`})
+	w.open(&scene.Scene{Lab: w.lab, Lanes: lanes, IPv6: set.ipv6, VenueLines: `ring_size = "1MiB"`})
 	w.openClients(lanes)
 	for i := range lanes {
 		l := &lanes[i]
@@ -45,8 +50,11 @@ func newLanesWorld(t *testing.T, topology lab.Topology, lanes []scene.Lane) *wor
 
 // portKey tells datagrams apart by the client's port.
 func portKey(b []byte) (uint32, bool) {
-	if len(b) < frame.HeaderBytes {
+	if len(b) < frame.IPv6HeaderBytes {
 		return 0, false
+	}
+	if b[12] == 0x86 {
+		return uint32(binary.BigEndian.Uint16(b[56:])), true
 	}
 	return uint32(binary.BigEndian.Uint16(b[36:])), true
 }
@@ -60,7 +68,7 @@ func (w *world) openClients(lanes []scene.Lane) {
 		ports, keys = append(ports, uint16(clientPort+l.ID)), append(keys, uint32(clientPort+l.ID))
 	}
 	err := w.lab.Do(lab.Client, func() error {
-		s, err := xdp.OpenEndpoint(xdp.SharedOptions(xdp.Options{Interface: lab.OrderNIC}, len(lanes)), netip.AddrFrom4(lab.ClientIP), ports...)
+		s, err := xdp.OpenEndpoint(xdp.SharedOptions(xdp.Options{Interface: lab.OrderNIC}, len(lanes)), netip.AddrFrom16(w.set.address(lab.ClientIP)).Unmap(), ports...)
 		if err != nil {
 			return err
 		}
@@ -76,8 +84,8 @@ func (w *world) openClients(lanes []scene.Lane) {
 		for i, l := range lanes {
 			c := blankClient(w)
 			c.lane, c.port = l.ID, m.Shares()[i]
-			c.local = frame.Endpoint{MAC: s.Interface().MAC, IP: frame.IPv4(lab.ClientIP), Port: ports[i]}
-			c.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(l.Primary)), IP: frame.IPv4(lab.LaneAddress(l.ID)), Port: scene.LanePort}
+			c.local = frame.Endpoint{MAC: s.Interface().MAC, IP: w.set.address(lab.ClientIP), Port: ports[i]}
+			c.remote = frame.Endpoint{MAC: [6]byte(lab.OrderMAC(l.Primary)), IP: w.set.address(lab.LaneAddress(l.ID)), Port: scene.LanePort}
 			c.connect()
 			w.others = append(w.others, c)
 		}

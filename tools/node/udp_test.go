@@ -66,13 +66,13 @@ func (w *world) startUDP(s *scene.Scene) {
 	w.openUDP(s, places, second)
 	for _, l := range s.Lanes {
 		c := blankClient(w)
-		port, err := xdp.ListenUDP(places[lab.Client], uint16(clientPort+l.ID))
+		port, err := xdp.ListenUDP(w.over(places[lab.Client]), uint16(clientPort+l.ID))
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		c.lane, c.port, c.local = l.ID, port, port.Local()
 		for _, place := range []string{l.Primary, lab.NodeA, lab.NodeB} {
-			at := places[place]
+			at := w.over(places[place])
 			c.places = append(c.places, frame.Endpoint{MAC: xdp.StandInMAC(at.As16()), IP: at.As16(), Port: uint16(scene.LanePort + l.ID)})
 		}
 		c.remote = c.places[0]
@@ -80,6 +80,11 @@ func (w *world) startUDP(s *scene.Scene) {
 		w.others = append(w.others, c)
 	}
 	w.client, w.others = w.others[0], w.others[1:]
+}
+
+// over is what an address of the order network is in the family of a setting.
+func (w *world) over(ip netip.Addr) netip.Addr {
+	return netip.AddrFrom16(w.set.address(ip.As4())).Unmap()
 }
 
 // openUDP opens a scene with its places on loopback: a lane is found at its
@@ -95,7 +100,7 @@ func (w *world) openUDP(s *scene.Scene, places, second map[string]netip.Addr) {
 			w.t.Fatal(err)
 		}
 		swap := []string{"number =", "transport = \"udp\"\nnumber =",
-			"interface = \"" + lab.OrderNIC + "\"", "address = \"" + places[place].String() + "\"",
+			"interface = \"" + lab.OrderNIC + "\"", "address = \"" + w.over(places[place]).String() + "\"",
 			"interface = \"" + lab.LinkNIC + "\"", ""}
 		if w.judge != nil {
 			swap = append(swap, netip.AddrFrom4(lab.WitnessIP).String(), w.judge.at.Addr().String())
@@ -103,10 +108,10 @@ func (w *world) openUDP(s *scene.Scene, places, second map[string]netip.Addr) {
 		for i := range s.Lanes {
 			id := s.Lanes[i].ID
 			for base, ip := range map[int][4]byte{scene.LanePort: lab.LaneAddress(id), scene.VenuePort: lab.VenueLaneAddress(id)} {
-				at := netip.AddrFrom4(ip)
+				at := w.over(netip.AddrFrom4(ip))
 				now := at
 				if base == scene.VenuePort {
-					now = places[lab.Venue]
+					now = w.over(places[lab.Venue])
 				}
 				swap = append(swap, fmt.Sprintf("address = %q\nport = %d\nlocal_port = %d", at, base, scene.LaneVenuePort),
 					fmt.Sprintf("address = %q\nport = %d\nlocal_port = %d", now, base+id, scene.LaneVenuePort+100+id),
