@@ -51,6 +51,9 @@ func (k *checker) venueFamily(l *Lane, v *Venue, at, path func(string) string) {
 	if k.c.Node.Transport == TransportUDP {
 		from, name = k.c.Order.Address, "order.address"
 	}
+	if v.FIX != nil { // TCP, from whatever address the host has towards it
+		return
+	}
 	if !k.ok(path("address"), name) || v.Address.IsZero() || from.IsZero() || v.Address.Is4() == from.Is4() {
 		return
 	}
