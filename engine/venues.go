@@ -198,6 +198,7 @@ func (v *venueEnd) counters(visit func(name string, count uint64)) {
 		visit(v.prefix+"unanswered", uint64(v.session.Unanswered()))
 	} else {
 		v.fix.Counters(v.prefix, visit)
+		visit(v.prefix+"state", uint64(v.fixState()))
 	}
 	v.line.Counters(v.prefix, visit)
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"onebeat/engine/app"
+	"onebeat/engine/fixp"
 	"onebeat/engine/venue"
 )
 
@@ -55,6 +56,14 @@ func (m *Machine) applyFIX(rec *app.Record) {
 		}
 	}
 	m.app.Apply(in, m)
+}
+
+// fixState is whether we are logged on, in the words of FIXP.
+func (v *venueEnd) fixState() fixp.LinkState {
+	if v.m.fix.State(v.m.fix.Clients() + v.fixAt).LoggedOn {
+		return fixp.Linked
+	}
+	return fixp.Establishing
 }
 
 func (v *venueEnd) newEpoch() {

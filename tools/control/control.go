@@ -163,6 +163,8 @@ type LaneStatus struct {
 	ActiveNs      int64  `json:"active_ns"`       // when this engine last became ACTIVE; 0: never
 	FirstAnswerNs int64  `json:"first_answer_ns"` // first output released since then; 0: none
 
+	Venues []VenueStatus `json:"venues,omitempty"` // of a gateway, as this node applies them
+
 	Arbitration string         `json:"arbitration"`
 	Arbiter     *ArbiterStatus `json:"arbiter,omitempty"` // witness or etcd
 	// Record is the record of the lane in this node's log; empty: none.

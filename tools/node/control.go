@@ -303,6 +303,7 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 		for _, c := range r.Counts {
 			s.Counters[c.Name] += c.Value
 		}
+		s.Venues = venueStatus(p.cfg, s.Counters)
 		break
 	}
 	return s

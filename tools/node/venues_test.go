@@ -190,6 +190,9 @@ func TestFailoverWithOrdersAtTwoVenues(t *testing.T) {
 	w := newTwoVenues(t, "orders_per_second = 2000\nburst = 5\nqueue = 4096\n")
 	c := w.client
 	c.untilTaken(c.both(20))
+	if s := w.nodes[lab.NodeA].cfg; len(venueStatus(s.Lane(0), w.laneCounts(lab.NodeA))) != 2 || venueStatus(s.Lane(0), w.laneCounts(lab.NodeA))[1].State != "linked" {
+		t.Errorf("status %+v", venueStatus(s.Lane(0), w.laneCounts(lab.NodeA)))
+	}
 	first := c.nextID + 1
 	for i := range 40 {
 		c.orderIn(1, sbe.Side(1+i%2), 10000)

@@ -96,6 +96,10 @@ func printStatus(w io.Writer, s *control.Status) {
 			fmt.Fprintf(w, "  copy     %s of node %d, %s: received %d, durable %d, heard %s\n", c.Name, c.Node, state, c.Received, c.Durable, heard(s.NowNs, c.HeardNs))
 		}
 		printSnapshots(w, l)
+		for _, v := range l.Venues {
+			fmt.Fprintf(w, "  venue    %s: session %s, breaker %s; %d sent, %d unanswered, %d waiting, %d refused\n",
+				v.Name, v.State, v.Breaker, v.Sent, v.Unanswered, v.Queued, v.Refused)
+		}
 		fmt.Fprintf(w, "  engine   last progress %.1f us ago\n", float64(s.NowNs-l.ProgressNs)/1e3)
 		printHealth(w, l.Health)
 		if l.CandidateNs != 0 {
