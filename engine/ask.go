@@ -51,14 +51,22 @@ func (q *Question) Abandon() bool {
 	return q.state.CompareAndSwap(uint32(Asked), uint32(abandoned))
 }
 
-// Ask leaves a question; false: another one waits.
-func (l *Loop) Ask(q *Question) bool { return l.question.CompareAndSwap(nil, q) }
+// Ask leaves a question; false: another one waits. A command may wait long for those
+// who must hold it: looks do not wait for it.
+func (l *Loop) Ask(q *Question) bool { return l.slot(q).CompareAndSwap(nil, q) }
+
+func (l *Loop) slot(q *Question) *atomic.Pointer[Question] {
+	if q.Look != nil {
+		return &l.looking
+	}
+	return &l.question
+}
 
 // answer takes the question on; it returns whether it did something.
 func (l *Loop) answer(q *Question, nowNs int64) int {
 	switch {
 	case q.State() == abandoned:
-		l.question.Store(nil)
+		l.slot(q).Store(nil)
 	case q.Look != nil:
 		q.Look(l.machine)
 		l.answered(q, Answered)
@@ -89,6 +97,6 @@ func (l *Loop) commitCommand(q *Question, nowNs int64) {
 }
 
 func (l *Loop) answered(q *Question, s AskState) {
-	l.question.Store(nil)
+	l.slot(q).Store(nil)
 	q.state.CompareAndSwap(uint32(Asked), uint32(s))
 }

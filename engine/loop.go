@@ -51,6 +51,7 @@ type Loop struct {
 	counters Counters
 	reporter *reporter
 	question atomic.Pointer[Question] // of the cold side, nil: none
+	looking  atomic.Pointer[Question] // the same, that only looks
 
 	activeNs      int64  // when this node last began to serve
 	firstOutput   uint64 // number of the first output since then
@@ -90,6 +91,9 @@ func (l *Loop) DoWork(nowNs int64) int {
 	l.replica.Progress(nowNs)
 	l.replica.ShowLife(nowNs)
 	if q := l.question.Load(); q != nil {
+		work += l.answer(q, nowNs)
+	}
+	if q := l.looking.Load(); q != nil {
 		work += l.answer(q, nowNs)
 	}
 	if l.reporter.state.Load() == reportWanted {

@@ -8,10 +8,13 @@
 // gives the same order the same identity, so the venue refuses a repeat.
 // Client ClOrdIDs must be below 1<<48; each is taken once per session.
 //
-// Risk. Four checks, in this order: quantity, price collar, notional, position.
-// The collar compares with the symbol's reference price, which trades move; a
-// symbol without one refuses every order (it fails closed). The position check
-// counts every open order of the side as if it were filled.
+// Risk. Fifteen checks in a fixed order (check.go), each against a limit that is the
+// strictest of what the account, the session and the symbol set, or else a default
+// (limits.go); what each compared stays for who asks why. Sums over an account are kept
+// as orders come and go (account.go), its resting orders in a tree by price (resting.go).
+// Time is that of the record. The kill switch, a lost session and an operator end orders
+// by cancels of the gateway's own, in bounded steps (kill.go); their ClOrdIDs at the venue
+// begin with a session that no client has.
 //
 // While the venue is unreachable accepted orders wait, in order, as PendingNew;
 // when the venue session's window is full, orders are refused with

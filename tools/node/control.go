@@ -37,6 +37,18 @@ func (n *Node) serveControl(stop context.CancelFunc) (*control.Server, error) {
 }
 
 func (c *controller) handle(ctx context.Context, r control.Request) (any, error) {
+	switch r.Cmd { // what takes its turn at the loops
+	case control.CmdOperate:
+		if r.Operate == nil {
+			return nil, errors.New("operate: the command is missing")
+		}
+		return c.node.operate(ctx, r.Operate)
+	case control.CmdShow:
+		if r.Show == nil {
+			return nil, errors.New("show: what is missing")
+		}
+		return c.node.show(r.Show)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch r.Cmd {
@@ -56,16 +68,6 @@ func (c *controller) handle(ctx context.Context, r control.Request) (any, error)
 			return nil, errors.New("policy: set_policy is missing")
 		}
 		return c.node.setPolicy(r.SetPolicy)
-	case control.CmdOperate:
-		if r.Operate == nil {
-			return nil, errors.New("operate: the command is missing")
-		}
-		return c.node.operate(ctx, r.Operate)
-	case control.CmdShow:
-		if r.Show == nil {
-			return nil, errors.New("show: what is missing")
-		}
-		return c.node.show(r.Show)
 	case control.CmdStop:
 		c.stop()
 		return nil, nil

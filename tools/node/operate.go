@@ -26,7 +26,7 @@ const (
 	lookTimeout = time.Second
 	// operateTimeout bounds the wait for a command to be where the lane's policy wants
 	// a record before anybody is told.
-	operateTimeout = 3 * time.Second
+	operateTimeout = 2 * time.Second
 )
 
 // operate puts an operator's command into a lane's log and says what became of it.

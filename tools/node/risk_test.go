@@ -7,6 +7,7 @@ import (
 
 	"onebeat/bench/lab"
 	"onebeat/engine/client"
+	"onebeat/engine/operator"
 	"onebeat/engine/sbe"
 	"onebeat/mirror/lane"
 	"onebeat/tools/control"
@@ -214,4 +215,22 @@ func TestCancelOnDisconnect(t *testing.T) {
 		w.until("it was told", func() bool { return ended(c.answered[id]) })
 	}
 	c.taken(1)
+}
+
+// TestNobodyIsToldOfACommandThatOnlyOneNodeHas: as of an order. What it is about can be
+// looked at meanwhile, and once the standby has it, it counts.
+func TestNobodyIsToldOfACommandThatOnlyOneNodeHas(t *testing.T) {
+	w := steady(t, setting{app: "gateway"})
+	w.carrier(lab.NodeB, lab.LinkNIC, false)
+	set := control.Operate{Kind: "risk set", Limit: "max_qty_lots", Value: 3}
+	if r, err := w.operate(lab.NodeA, set); err == nil || !strings.Contains(err.Error(), "for certain") {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if s := w.riskOf(lab.NodeA); s.Limits[0].Value != 3 {
+		t.Errorf("%+v", s.Limits[0])
+	}
+	w.carrier(lab.NodeB, lab.LinkNIC, true)
+	if r := w.mustOperate(lab.NodeA, set); r.Outcome != operator.Unchanged.String() {
+		t.Errorf("%+v", r)
+	}
 }
