@@ -175,13 +175,18 @@ func (a *Acceptor) passed(c *conn) {
 	}
 }
 
-// leaveTimeout is how long a connection that ended may take to leave its session.
-const leaveTimeout = time.Second
+// leaveTimeout is how long a connection that ended may take to leave its session,
+// endTimeout how long one may take whose end is not seen yet: a client that connects
+// again at once may be faster than its last connection's FIN or RST.
+const (
+	leaveTimeout = time.Second
+	endTimeout   = 100 * time.Millisecond
+)
 
 // claim makes a connection the one of its session; false: there is one. One that ended
 // and is about to leave is waited for: its peer may be faster.
 func (a *Acceptor) claim(c *conn, at int) bool {
-	for deadline := time.Now().Add(leaveTimeout); ; time.Sleep(time.Millisecond) {
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
 		a.mu.Lock()
 		holder := a.users[at]
 		if holder == nil || holder == c {
@@ -190,7 +195,11 @@ func (a *Acceptor) claim(c *conn, at int) bool {
 			return true
 		}
 		a.mu.Unlock()
-		if !holder.isEnded() || time.Now().After(deadline) {
+		limit := endTimeout
+		if holder.isEnded() {
+			limit = leaveTimeout
+		}
+		if time.Since(begin) > limit {
 			return false
 		}
 	}
