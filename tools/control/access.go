@@ -55,6 +55,9 @@ func userName(uid uint32) string {
 	return "uid " + id
 }
 
+// strangerTimeout is how long somebody who is not let in is listened to.
+const strangerTimeout = time.Second
+
 type peerKey struct{}
 
 // PeerOf returns who asks; ok is false when nobody is known to.
@@ -121,7 +124,9 @@ func (s *Server) enter(ctx context.Context, conn net.Conn) (context.Context, boo
 	if err != nil {
 		text = "who you are is not known: " + err.Error()
 	}
-	_ = conn.SetDeadline(time.Now().Add(requestTimeout))
+	// Its request is taken first: who still writes would not read why.
+	_ = conn.SetDeadline(time.Now().Add(strangerTimeout))
+	_, _ = conn.Read(make([]byte, maxRequest))
 	_ = s.write(conn, Reply{Error: text})
 	return nil, false
 }
