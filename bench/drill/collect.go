@@ -123,6 +123,7 @@ func (r *run) collectNodes(l *laneRun, logs *Logs) (err error) {
 			return err
 		}
 	}
+	logs.Backlog = r.o.Fault == FaultSoak
 	if r.witnessed != nil {
 		logs.Seen, logs.SeenAll = r.witnessed.epochs()
 	}

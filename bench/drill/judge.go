@@ -64,6 +64,9 @@ type Logs struct {
 	CutOff bool
 	// Seen are the epochs that the committed log tells of; nil: nobody read it.
 	Seen []EpochSeen
+	// Backlog: an outage may leave more orders waiting than fit the venue's window;
+	// those are refused by name, which is no loss.
+	Backlog bool
 	// SeenAll: no part of that log was missed.
 	SeenAll bool
 	// FIX is the client's history where it spoke FIX, nil otherwise.
@@ -196,7 +199,7 @@ func (v *Verdict) problem(format string, args ...any) {
 
 func (v *Verdict) countAnswers(logs *Logs) {
 	var silent, refused idList
-	var doubled idList
+	var doubled, backlog idList
 	var reasons [2]sbe.RejectReason // of the first and the last refusal
 	for i := range logs.Orders {
 		switch o := &logs.Orders[i]; {
@@ -204,6 +207,8 @@ func (v *Verdict) countAnswers(logs *Logs) {
 			silent.add(o.ClOrdID)
 		case o.Accepted():
 			v.OrdersAcked++
+		case logs.Backlog && sbe.RejectReason(o.Reason) == sbe.RejectReasonVenueUnavailable:
+			backlog.add(o.ClOrdID)
 		default:
 			if refused.add(o.ClOrdID); refused.count == 1 {
 				reasons[0] = sbe.RejectReason(o.Reason)
@@ -223,7 +228,7 @@ func (v *Verdict) countAnswers(logs *Logs) {
 	if doubled.count > 0 {
 		v.problem("%d orders were acknowledged twice, among them %v", doubled.count, doubled.ids)
 	}
-	v.Unanswered, v.OrdersRefused = silent.count, refused.count
+	v.Unanswered, v.OrdersRefused = silent.count, refused.count+backlog.count
 	if silent.count > 0 {
 		v.problem("%d orders were never answered, among them %v", silent.count, silent.ids)
 	}

@@ -117,7 +117,10 @@ func (s *soaking) killWriter() error {
 }
 
 // killOther ends the standby; it comes back.
-func (s *soaking) killOther() error {
+func (s *soaking) killOther() error { return s.killOtherAnd(func() error { return nil }) }
+
+// killOtherAnd does something more once it is about to come back.
+func (s *soaking) killOtherAnd(meanwhile func() error) error {
 	l := s.lanes[0]
 	_, other := l.serving()
 	m := l.mark(fmt.Sprintf("SIGKILL to %s, the standby", other), Either, soakEpochs)
@@ -125,6 +128,12 @@ func (s *soaking) killOther() error {
 		return err
 	}
 	s.result.StandbyKills++
+	if err := s.rest(s.down()); err != nil {
+		return err
+	}
+	if err := meanwhile(); err != nil {
+		return err
+	}
 	return s.comeBack(l, other, m)
 }
 
@@ -184,16 +193,14 @@ func (s *soaking) fillDisk() error {
 	if err := d.fill(); err != nil {
 		return err
 	}
-	// One may die meanwhile, too.
-	if s.rng.IntN(3) == 0 {
-		if err := s.run.rest(s.down()); err != nil {
-			return err
-		}
-		if err := s.killOther(); err != nil {
-			return err
-		}
-	} else if err := s.run.rest(s.down()); err != nil {
+	if err := s.run.rest(s.down()); err != nil {
 		return err
+	}
+	// One may die meanwhile, too. A writer whose disk is full for longer than its
+	// ring holds has nothing to give to a standby that comes back: there is room again
+	// before that.
+	if s.rng.IntN(3) == 0 {
+		return s.killOtherAnd(d.free)
 	}
 	return d.free()
 }

@@ -23,6 +23,7 @@ import (
 type catcher struct {
 	log         *slog.Logger
 	lane        *laneParts
+	lanes       int // of the node
 	link        *config.Link
 	credentials *stream.Credentials
 	dial        func(ctx context.Context, address string) (net.Conn, error) // nil: as usual
@@ -32,6 +33,8 @@ type catcher struct {
 	looked      time.Time                                                   // for a fetched snapshot to keep
 	asked       time.Time                                                   // for a snapshot behind a gap
 	told        string
+	warm        *stream.Client // to the daemon beside the peer, as long as this node stands by; nil: none
+	warmed      time.Time      // when it was last looked at
 	position    atomic.Uint64
 	doing       atomic.Pointer[string]
 }
@@ -46,7 +49,7 @@ func newCatcher(n *Node, p *laneParts, credentials *stream.Credentials) *catcher
 	if !link.PeerStream.IsValid() && !link.PeerMirrord.IsValid() {
 		return nil
 	}
-	c := &catcher{log: n.log.With("lane", p.cfg.ID), lane: p, link: link, credentials: credentials, dial: n.dial,
+	c := &catcher{log: n.log.With("lane", p.cfg.ID), lane: p, lanes: len(n.cfg.Lanes), link: link, credentials: credentials, dial: n.dial,
 		stateDir: fetchedDir(n.cfg, p.cfg.ID)}
 	if n.cfg.Archive != nil {
 		c.archiveDir = archive.LaneDir(n.cfg.Archive.Dir, n.cfg.Node.Name, p.cfg.ID)
@@ -58,6 +61,7 @@ func newCatcher(n *Node, p *laneParts, credentials *stream.Credentials) *catcher
 func (c *catcher) run(ctx context.Context) {
 	t := time.NewTicker(catcherPoll)
 	defer t.Stop()
+	defer c.cool()
 	for {
 		select {
 		case <-ctx.Done():
@@ -97,6 +101,7 @@ func (c *catcher) step(ctx context.Context) {
 	}
 	c.keepState()
 	c.bridgeGap(ctx)
+	c.keepWarm(ctx)
 }
 
 // say is for the status; empty: nothing.
@@ -133,6 +138,12 @@ func (c *catcher) feed(ctx context.Context, lag *mirror.Lag) error {
 		servers = []config.Endpoint{c.link.PeerMirrord, c.link.PeerStream}
 	}
 	var errs []error
+	if client := c.warm; client != nil && lag.Salvage {
+		c.warm = nil
+		if errors.Join(c.feedFrom(ctx, client, lag), client.Close()) == nil {
+			return nil
+		}
+	}
 	for _, address := range servers {
 		client, err := c.connect(ctx, address)
 		if err == nil {

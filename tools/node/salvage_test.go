@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"onebeat/bench/lab"
 	"onebeat/mirror/lane"
@@ -39,7 +41,7 @@ func (s *silentMirror) Submit(lengthBytes int) {
 
 // unmirrored brings two nodes under policy none to work and lets the writer answer
 // orders that its standby never hears of. Then its process is killed.
-func unmirrored(t *testing.T, salvage string) (w *world, released uint64) {
+func unmirrored(t *testing.T, salvage string, before ...func(*world)) (w *world, released uint64) {
 	var link *silentMirror
 	ports := 0
 	set := streamed(t, setting{app: "gateway", policy: "none", wrap: map[string]func(xdp.Port) xdp.Port{
@@ -59,6 +61,9 @@ func unmirrored(t *testing.T, salvage string) (w *world, released uint64) {
 	released = a.mem.table.Engine.Released
 	if link.lost == 0 || b.mem.table.Tail >= released || w.word(lab.NodeB).State() != lane.Standby {
 		t.Fatalf("%d frames lost, released %d, the standby has %d and is %v", link.lost, released, b.mem.table.Tail, w.word(lab.NodeB))
+	}
+	for _, f := range before {
+		f(w)
 	}
 	w.kill(lab.NodeA)
 	return w, released
@@ -114,6 +119,24 @@ func TestSalvage(t *testing.T) {
 	w.restart(lab.NodeA)
 	w.untilState(lab.NodeA, lane.Standby)
 	w.sameState()
+}
+
+// A standby keeps a connection to the daemon: its salvage needs no other.
+func TestSalvageByTheKeptConnection(t *testing.T) {
+	var dials atomic.Int64
+	w, _ := unmirrored(t, "10s", func(w *world) {
+		w.faulty = func(c net.Conn) net.Conn { dials.Add(1); return c }
+		w.daemon(lab.NodeA)
+		w.until("a connection", func() bool { return dials.Load() > 0 })
+		w.steps(100 * time.Millisecond)
+	})
+	before := dials.Load()
+	w.client.order()
+	w.untilState(lab.NodeB, lane.Active)
+	counts := w.laneCounts(lab.NodeB)
+	if counts["salvage_bytes"] == 0 || counts["salvage_lost_bytes"] != 0 || dials.Load() != before {
+		t.Errorf("salvaged %d bytes, lost %d, by %d more connections", counts["salvage_bytes"], counts["salvage_lost_bytes"], dials.Load()-before)
+	}
 }
 
 // Without a daemon on the dead node's host the successor waits no longer than it
