@@ -252,3 +252,39 @@ func TestFailoverWithOrdersAtAFIXVenue(t *testing.T) {
 		t.Errorf("%d resets, %d orders in doubt", counts["fix_resets"], len(c.doubted))
 	}
 }
+
+// TestMisbehavingVenue: the second venue delays requests, fills parts of resting
+// orders with nobody and ends the gateway's session again and again. Each order gets
+// there once all the same.
+func TestMisbehavingVenue(t *testing.T) {
+	w := newVenueWorld(t, fmt.Sprintf("port = 9300\nlocal_port = 9301\nsession = %q\nkey = \"second\"\n", secondSession),
+		"[lane.exchange]\nseed = 7\nfill_percent = 30\ndelay_max = \"1ms\"\ndisconnect_every = \"20ms\"\n")
+	stop := w.nodes[secondVenue].runDisconnects()
+	c := w.client
+	first := c.nextID + 1
+	for range 10 {
+		c.untilTaken(c.both(10))
+	}
+	w.until("the session ended a few times", func() bool { return w.laneCounts(secondVenue)["session_terminated"] >= 5 })
+	c.untilTaken(c.both(10))
+	ended := make(chan struct{})
+	go func() { stop(); close(ended) }()
+	w.until("no more disconnects", func() bool {
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
+	})
+	c.untilTaken(first, c.nextID)
+	w.checkVenue(secondVenue, 110)
+	w.checkVenue(lab.Venue, 110)
+	if n := w.laneCounts(secondVenue)["book_delayed"]; n == 0 {
+		t.Error("nothing was delayed")
+	}
+	if len(c.doubted) != 0 {
+		t.Errorf("%d orders in doubt", len(c.doubted))
+	}
+	w.sameState()
+}
