@@ -72,7 +72,8 @@ func TestLiveWriter(t *testing.T) {
 		}
 	}()
 	verified, begin := 0, uint64(0)
-	for until := time.Now().Add(1200 * time.Millisecond); time.Now().Before(until); {
+	began := time.Now()
+	for time.Since(began) < 1200*time.Millisecond || (verified < 3 || begin == 0 && !testing.Short()) && time.Since(began) < 8*time.Second {
 		v, err := Verify(disk.OS{}, dir, nil)
 		if errors.Is(err, ErrEmpty) {
 			continue
@@ -100,7 +101,7 @@ func TestLiveWriter(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s := f.Status(); verified < 3 || begin == 0 || s.Gaps > 0 {
+	if s := f.Status(); verified < 3 || begin == 0 && !testing.Short() || s.Gaps > 0 {
 		t.Errorf("verified %d times, the archive begins at %d: %+v", verified, begin, s)
 	}
 }
