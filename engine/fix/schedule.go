@@ -41,7 +41,7 @@ func NewSchedule(start, end, zone string, days []string, startDay, endDay string
 	for _, d := range days {
 		day, ok := weekday(d)
 		if !ok {
-			return s, fmt.Errorf("%w: weekday %q: give monday, tuesday, ...", ErrConfig, d)
+			return s, fmt.Errorf("%w: weekday %q: give monday, tuesday and so on", ErrConfig, d)
 		}
 		s.Days = append(s.Days, day)
 	}
