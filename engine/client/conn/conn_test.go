@@ -151,7 +151,7 @@ func (d *desk) OnReject(*client.Answer, *sbe.Reject) { d.rejected++ }
 
 func dial(t testing.TB, l *lane, id sbe.UUID, d *desk, change func(*Config)) *Conn {
 	t.Helper()
-	cfg := Config{Client: client.Config{Session: id, Key: fixp.NewKey(sessionKey), KeepAliveNs: 200_000_000, Window: 1024},
+	cfg := Config{Client: client.Config{Session: id, Key: fixp.NewKey(sessionKey), KeepAliveNs: 5_000_000_000, Window: 1024},
 		Hosts: l.hosts(), Local: netip.AddrPortFrom(loopback, 0)}
 	cfg.Connector.SilenceNs = 50_000_000
 	if change != nil {
