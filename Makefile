@@ -116,7 +116,7 @@ SOAK_RECORDS ?= 10000000
 SOAK_RATE ?= 8000
 soak: build ## kill nodes, fill disks and cut files over SOAK_RECORDS (10,000,000) records
 	$(NEED_ROOT)
-	@$(SUDO) $(BIN) drill --fault soak --records $(SOAK_RECORDS) --rate $(SOAK_RATE) --heartbeat 60ms --hang-budget 120ms --wait 150ms $(ARGS)
+	@$(SUDO) $(BIN) drill --fault soak --records $(SOAK_RECORDS) --rate $(SOAK_RATE) --heartbeat 100ms --hang-budget 300ms --wait 400ms --ring-size 64MiB $(ARGS)
 
 bench: build ## measure everything beside its peers; report in BENCH_DIR (bin/bench)
 	$(NEED_ROOT)
