@@ -102,7 +102,11 @@ func (r *runner) offer() int {
 
 // OnReport implements client.Handler.
 func (r *runner) OnReport(a *client.Answer, m *sbe.ExecutionReport) {
-	r.answer(a, m.ClOrdID(), byte(m.ExecType()), m.Reason())
+	exec := byte(m.ExecType())
+	if m.ExecType() == sbe.ExecTypeOrderStatus && m.OrdStatus() == sbe.OrdStatusRejected {
+		exec = execRejected // its Reject was lost with other answers, and its status asked for
+	}
+	r.answer(a, m.ClOrdID(), exec, m.Reason())
 }
 
 // OnReject implements client.Handler.
@@ -119,7 +123,7 @@ func (r *runner) answer(a *client.Answer, clOrdID uint64, execType byte, reason 
 	o := &r.orders[i]
 	o.Answers++
 	if o.FirstAnswerNs != 0 {
-		if execType == o.ExecType {
+		if execType == o.ExecType && execType != byte(sbe.ExecTypeOrderStatus) { // whoever asks twice is told twice
 			o.Accepts++
 		}
 		return

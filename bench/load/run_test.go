@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"onebeat/engine/client"
 	"onebeat/engine/client/conn"
 	"onebeat/engine/fixp"
 	"onebeat/engine/sbe"
@@ -175,6 +176,28 @@ func TestNobodyAnswers(t *testing.T) {
 	l.dead = true
 	if _, err := r.run(&o, clk, nil); !errors.Is(err, ErrConnect) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// An order whose answer was lost, so that its status was asked for: whoever was
+// refused is not taken for acknowledged, who asks twice is not for doubled.
+func TestAnswersByStatus(t *testing.T) {
+	o := testOptions()
+	r, _, _ := newTestRunner(t, &o)
+	r.orders, r.nowNs = make([]Order, 2), 5
+	for i, status := range []sbe.OrdStatus{sbe.OrdStatusRejected, sbe.OrdStatusPendingNew} {
+		var m sbe.ExecutionReport
+		m.SetClOrdID(r.first + uint64(i))
+		m.SetExecType(sbe.ExecTypeOrderStatus)
+		m.SetOrdStatus(status)
+		r.OnReport(&client.Answer{Sends: 2}, &m)
+		r.OnReport(&client.Answer{Sends: 2}, &m)
+	}
+	if refused := &r.orders[0]; refused.Accepted() {
+		t.Errorf("refused: %+v", refused)
+	}
+	if taken := &r.orders[1]; !taken.Accepted() || taken.Accepts != 1 || taken.Answers != 2 {
+		t.Errorf("taken: %+v", taken)
 	}
 }
 
