@@ -52,6 +52,9 @@ func child(what string) *exec.Cmd {
 // The same work takes the same instructions, twice the work about twice as many,
 // and they are found where they are.
 func TestPiecesAreCounted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector's instructions would be counted too: left out by -short, `make test` runs it")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	n, err := Child(ctx, child("pieces"))
