@@ -57,7 +57,8 @@ func (c *cursor) compare() (same, found bool, err error) {
 	if r := c.lane.Ring; r != nil && r.Holds(at) && at < r.Tail() {
 		var head RecordHead
 		n := copy(head[:], r.Bytes(at, at+ring.HeaderBytes))
-		if n == len(head) && r.Holds(at) {
+		// A ring begun anew behind a state has zeros before that place: the archive knows.
+		if n == len(head) && r.Holds(at) && head.known() {
 			return head == c.last, true, nil
 		}
 	}
