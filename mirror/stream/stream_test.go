@@ -62,6 +62,26 @@ func TestLogFromArchiveAndRing(t *testing.T) {
 	}
 }
 
+// A node that began its ring anew behind a state has zeros where the ring is
+// reckoned to hold the client's last record: its archive has that.
+func TestLogBehindARingBegunAnew(t *testing.T) {
+	w := newWorld(t)
+	w.append(100, 1)
+	w.archiveAll()
+	w.serve(nil)
+	_, last, err := read(t, w.dial(2), LogRequest{Lane: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.ring.Reset(w.ring.Tail(), 1)
+	w.append(100, 2)
+	w.archiveAll()
+	got, _, err := read(t, w.dial(2), LogRequest{Lane: 3, From: last.end(), Last: last})
+	if want := w.bytes(last.end(), w.ring.Tail()); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes of log came, %d are there, %v", len(got), len(want), err)
+	}
+}
+
 // Nothing that the set does not hold leaves.
 func TestLogEndsAtWhatIsSafe(t *testing.T) {
 	w := newWorld(t)
