@@ -32,9 +32,9 @@ func (l *Loop) stopServing() {
 	}
 }
 
-// takeCold commits a batch of what the sessions outside drafted. While the lane takes
-// nothing in it stays where it is: behind it wait connections whose peers see that
-// nobody reads.
+// takeCold commits a batch of what the sessions outside drafted. While the lane or its
+// ring takes nothing in it stays where it is: nobody sends it again, and behind it wait
+// connections whose peers see that nobody reads.
 func (l *Loop) takeCold(nowNs int64) int {
 	if l.port == nil || !l.room || l.replica.IntakeStopped() {
 		return 0
@@ -46,8 +46,10 @@ func (l *Loop) takeCold(nowNs int64) int {
 		case 0:
 			return taken
 		case cold.Draft:
+			if !l.commit(app.Draft{Type: app.RecordFIX, Payload: payload}, l.clock.now(nowNs)) {
+				return taken
+			}
 			l.counters.Drafts++
-			l.commit(app.Draft{Type: app.RecordFIX, Payload: payload}, l.clock.now(nowNs))
 		case cold.Ask:
 			l.counters.Questions++
 			if m, ok := l.machine.(asked); ok {

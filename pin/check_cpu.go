@@ -100,8 +100,8 @@ func (h Host) checkGovernor(p Plan) Finding {
 		"cpupower frequency-set -g performance", changes...)
 }
 
-// shallowUs is the wakeup that a loop's core may have.
-const shallowUs = 2
+// ShallowUs is the wakeup that a loop's core may have.
+const ShallowUs = 2
 
 // checkCStates looks for idle states that a loop's core wakes up from slowly.
 func (h Host) checkCStates(p Plan) Finding {
@@ -120,7 +120,7 @@ func (h Host) checkCStates(p Plan) Finding {
 		for _, dir := range states {
 			dir := strings.TrimPrefix(dir, strings.TrimSuffix(h.path("/"), "/"))
 			latency, _ := h.read(dir + "/latency")
-			if us, err := strconv.Atoi(latency); err == nil && us > shallowUs {
+			if us, err := strconv.Atoi(latency); err == nil && us > ShallowUs {
 				if change := h.fileChange(dir+"/disable", "1"); change != nil {
 					deepest, changes = max(deepest, us), append(changes, change...)
 				}

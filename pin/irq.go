@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sort"
 	"strconv"
@@ -18,12 +17,6 @@ type IRQ struct {
 	Number int
 	Name   string // as /proc/interrupts has it, such as "eth0-TxRx-0"
 	CPUs   []int  // may be delivered to
-}
-
-// IRQAffinity remembers what was set before, so that it can be put back.
-type IRQAffinity struct {
-	host   Host
-	before []IRQ
 }
 
 // IRQs lists the interrupts of an interface. A veth has none.
@@ -110,44 +103,4 @@ func (h Host) irqNames() (map[int]string, error) {
 		}
 	}
 	return names, sc.Err()
-}
-
-// SetIRQs sends all interrupts of an interface to the given cores. irqbalance
-// would move them again: CheckUp says so.
-func (h Host) SetIRQs(iface string, cpus []int) (*IRQAffinity, error) {
-	if len(cpus) == 0 {
-		return nil, fmt.Errorf("interrupts of %s: no core to send them to", iface)
-	}
-	irqs, err := h.IRQs(iface)
-	if err != nil {
-		return nil, err
-	}
-	a := &IRQAffinity{host: h}
-	for _, irq := range irqs {
-		if err := h.writeAffinity(irq.Number, cpus); err != nil {
-			return nil, errors.Join(err, a.Restore())
-		}
-		a.before = append(a.before, irq)
-	}
-	return a, nil
-}
-
-func (h Host) writeAffinity(number int, cpus []int) error {
-	if err := os.WriteFile(filepath.Clean(h.path(affinityPath(number))), []byte(formatCPUs(cpus)), 0); err != nil {
-		return fmt.Errorf("send interrupt %d to cores %s: %w", number, formatCPUs(cpus), err)
-	}
-	return nil
-}
-
-// Count returns how many interrupts were moved.
-func (a *IRQAffinity) Count() int { return len(a.before) }
-
-// Restore puts the interrupts back where they were.
-func (a *IRQAffinity) Restore() error {
-	var errs []error
-	for _, irq := range a.before {
-		errs = append(errs, a.host.writeAffinity(irq.Number, irq.CPUs))
-	}
-	a.before = nil
-	return errors.Join(errs...)
 }

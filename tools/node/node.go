@@ -241,6 +241,12 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 			o.Log.Warn("memory is not locked", "error", err)
 		}
 	}
+	hold, err := pin.Host{}.HoldLatency(pin.ShallowUs)
+	if err == nil {
+		defer hold.Release()
+	} else if cfg.Node.Transport == config.TransportXDP {
+		o.Log.Warn("cores may sleep deeply while the node runs", "error", err)
+	}
 	n, err := Open(ctx, cfg, o)
 	if err != nil {
 		return err
