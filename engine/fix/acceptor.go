@@ -23,7 +23,6 @@ type Acceptor struct {
 
 	mu      sync.Mutex
 	conns   map[uint32]*conn // by cookie
-	stores  map[uint32]*Store
 	users   []*conn // by session: who is logged on, or about to be
 	pending map[netip.Addr]int
 	waiting int // connections before their Logon
@@ -57,7 +56,7 @@ func NewAcceptor(cfg Config, port *cold.Port, wait, wake func()) (*Acceptor, err
 			return nil, err
 		}
 	}
-	a := &Acceptor{cfg: cfg, port: port, conns: map[uint32]*conn{}, stores: map[uint32]*Store{}, users: make([]*conn, len(cfg.Sessions)),
+	a := &Acceptor{cfg: cfg, port: port, conns: map[uint32]*conn{}, users: make([]*conn, len(cfg.Sessions)),
 		pending: map[netip.Addr]int{}, stop: make(chan struct{}), started: time.Now(), status: make([]sessionStatus, len(cfg.Sessions))}
 	var err error
 	if a.logs, err = newMessageLog(cfg.MessageLog, &a.Counts); err != nil {
@@ -152,7 +151,7 @@ func (a *Acceptor) register(c *conn) (why Counter, ok bool) {
 	case a.pending[c.addr] >= a.cfg.PerAddressMax:
 		return CountTooManyOfAddress, false
 	}
-	for a.cookie++; a.cookie == 0 || a.conns[a.cookie] != nil || a.stores[a.cookie] != nil; a.cookie++ {
+	for a.cookie++; a.cookie == 0 || a.conns[a.cookie] != nil; a.cookie++ {
 	}
 	c.cookie = a.cookie
 	a.conns[c.cookie] = c

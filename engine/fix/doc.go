@@ -10,6 +10,5 @@
 // connection. The rules here follow the FIX session layer's test cases, and
 // quickfixgo's texts where the standard leaves them open; its acceptance suite is part of
 // this package's tests. The session with a venue (Initiator) follows the same rules from
-// the other side. Store is a MessageStore on the same log for whoever runs a session of
-// quickfixgo's own beside the lane.
+// the other side.
 package fix

@@ -133,12 +133,6 @@ func (p *pump) take(e *cold.Entry) {
 	if int(e.Session) >= len(p.live) {
 		return
 	}
-	if e.Cookie != 0 {
-		if s := p.a.storeBy(e.Cookie); s != nil {
-			s.tell(e)
-			return
-		}
-	}
 	switch e.Kind {
 	case store.Sent:
 		p.sent(e)

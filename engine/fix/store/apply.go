@@ -98,12 +98,6 @@ func (s *Sessions) perform(x *session, h *Header, body []byte, in *app.Input) bo
 		if h.SeqNo > 0 && h.SeqNo < seqNoMax {
 			x.nextIn = h.SeqNo
 		}
-	case SetOut:
-		s.setOut(x, h.SeqNo)
-	case Save:
-		s.save(x, h, body)
-	case SetCreated:
-		x.createdNs = int64(h.Arg)
 	case Bind:
 		s.bind(x, body)
 	case Lost:
@@ -252,23 +246,6 @@ func (s *Sessions) setOut(x *session, next uint64) {
 	// What is kept behind it would be another message; what is missing before it is not
 	// there.
 	x.nextOut, x.oldest = next, next
-}
-
-// save keeps a message that somebody else numbered.
-func (s *Sessions) save(x *session, h *Header, message []byte) {
-	if h.SeqNo == 0 || h.SeqNo >= seqNoMax || len(message) > MessageMaxBytes {
-		s.counts[countBad]++
-		return
-	}
-	if h.SeqNo != x.nextOut {
-		x.oldest = h.SeqNo // numbers are left out: only this one is there
-	}
-	x.keep(h.SeqNo, message, s.timeNs)
-	s.fold(h.SeqNo, message)
-	if h.Flags&Send != 0 || h.SeqNo >= x.nextOut {
-		x.nextOut = h.SeqNo + 1
-	}
-	s.tell(&cold.Entry{Kind: Sent, Session: h.Session, Cookie: h.Cookie, SeqNo: h.SeqNo, TimeNs: s.timeNs, Payload: message})
 }
 
 // bind gives a place to a session that nobody configured.

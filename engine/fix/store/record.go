@@ -19,11 +19,8 @@ const (
 	Reset
 	// SetIn: the next number of the client is SeqNo (SequenceReset).
 	SetIn
-	// SetOut: the next number of ours is SeqNo.
-	SetOut
-	// Save: a message that was numbered outside, for who numbers his own; with Send
-	// the next one is SeqNo+1.
-	Save
+	_ // was: our next number
+	_ // was: a message numbered outside
 	// Part: the beginning of a body that does not fit into one record.
 	Part
 	// Bind: a place for sessions nobody configured is that of these CompIDs.
@@ -32,15 +29,14 @@ const (
 	Echo
 	// Lost: a session whose orders shall not outlive it was away for too long.
 	Lost
-	// SetCreated: the session was created at Arg64, in ns since 1970.
-	SetCreated
+	_ // was: when the session was created
 	// Answer: a message of a venue, with its number: template and block, without
 	// ClOrdIDs of clients.
 	Answer
 	kindCount
 )
 
-var kindNames = [kindCount]string{"none", "step", "order", "reset", "set_in", "set_out", "save", "part", "bind", "echo", "lost", "set_created", "answer"}
+var kindNames = [kindCount]string{"none", "step", "order", "reset", "set_in", "", "", "part", "bind", "echo", "lost", "", "answer"}
 
 // String returns the kind's name.
 func (k Kind) String() string {
@@ -99,7 +95,7 @@ func Parse(b []byte) (h Header, body []byte, ok bool) {
 	}
 	h = Header{Session: binary.LittleEndian.Uint16(b), Kind: Kind(b[2]), Flags: b[3], Cookie: binary.LittleEndian.Uint32(b[4:]),
 		SeqNo: binary.LittleEndian.Uint64(b[8:]), WallNs: int64(binary.LittleEndian.Uint64(b[16:])), Arg: binary.LittleEndian.Uint64(b[24:])}
-	return h, b[HeaderBytes:], h.Kind > 0 && h.Kind < kindCount
+	return h, b[HeaderBytes:], h.Kind > 0 && h.Kind < kindCount && kindNames[h.Kind] != ""
 }
 
 // AppendText writes a text of at most 255 bytes with its length before it.
