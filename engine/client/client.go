@@ -213,6 +213,10 @@ func (c *Client) Look(heardNs int64) Look {
 	return Look{Ready: c.Ready(), HeardNs: heardNs, Waiting: c.Unanswered() > 0, Ended: c.Ended(), Code: c.Code()}
 }
 
+// Anew makes a search for the session begin again with short waits: another host
+// is asked from now on.
+func (c *Client) Anew() { c.link.Anew() }
+
 // Finish ends the session once everything sent is answered, so that both sides
 // know it: FIXP's FinishedSending. Nothing more can be sent; Open starts it anew.
 func (c *Client) Finish() { c.link.Finish() }

@@ -94,6 +94,7 @@ type Connector struct {
 	hosts []hostRecord
 	host  int
 
+	attempt uint64
 	failed  int   // attempts in a row
 	tried   int   // hosts in this round
 	round   int   // rounds in a row in which nobody served
@@ -149,6 +150,9 @@ func (c *Connector) State() State { return c.state }
 // Host returns the host last chosen; -1: none yet.
 func (c *Connector) Host() int { return c.host }
 
+// Attempt numbers the attempts to reach a host: whoever sees it rise asks anew.
+func (c *Connector) Attempt() uint64 { return c.attempt }
+
 // Close ends all attempts.
 func (c *Connector) Close(nowNs int64) { c.enter(Closed, ByUser, sbe.SessionCodeUnspecified, nowNs) }
 
@@ -187,6 +191,7 @@ func (c *Connector) Poll(nowNs int64, l *Look) (host int, send bool) {
 	case Resting:
 		if nowNs >= c.untilNs {
 			c.sinceNs, c.tried = nowNs, 0
+			c.attempt++
 			c.enter(Connecting, Rested, l.Code, nowNs)
 		}
 	}
@@ -266,6 +271,7 @@ func (c *Connector) search(why Why, l *Look, nowNs int64) {
 		c.enter(Resting, why, l.Code, nowNs)
 		return
 	}
+	c.attempt++
 	c.enter(Connecting, why, l.Code, nowNs)
 }
 

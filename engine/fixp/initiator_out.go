@@ -25,6 +25,19 @@ func (i *Initiator) Promote(nowNs int64) {
 	}
 }
 
+// Anew makes the next request of a session that is not up go out at once, and the
+// ones behind it soon: another host is asked now, and the waits of the one before
+// say nothing of it. A person's word that keeps the session away is waited out.
+func (i *Initiator) Anew() {
+	switch i.endCode {
+	case sbe.SessionCodeTakenOver, sbe.SessionCodeBlocked, sbe.SessionCodeOperator:
+		return
+	}
+	if i.state == Negotiating || i.state == Establishing {
+		i.retryAtNs, i.retryNs = 0, i.cfg.ConnectNs
+	}
+}
+
 // Close ends the session at the next Poll; Open it again with Promote.
 func (i *Initiator) Close() { i.closeWanted = true }
 

@@ -59,7 +59,7 @@ func TestOrdersOverIPv6(t *testing.T) {
 		vlan    frame.VLAN
 	}{{"ride", 0}, {"chain", 0}, {"user", 0}, {"ride", testVLAN}} {
 		t.Run(fmt.Sprint(c.release, " VLAN ", c.vlan), func(t *testing.T) {
-			w := newWorld(t, setting{app: "gateway", release: c.release, vlan: c.vlan, ipv6: true})
+			w := newWorld(t, setting{app: "gateway", release: c.release, vlan: c.vlan, ipv6: true, calm: true})
 			w.untilState(lab.NodeA, lane.Active)
 			w.untilState(lab.NodeB, lane.Standby)
 			w.until("session", w.client.c.Ready)

@@ -31,6 +31,7 @@ type Conn struct {
 	vlan    frame.VLAN
 	targets []frame.Endpoint // by host
 	target  int
+	attempt uint64 // of the connector, that the client knows of
 	// follow: the one address that is the lane's moves from node to node, and the
 	// frames of who serves show where it is.
 	follow bool
@@ -160,6 +161,10 @@ func (c *Conn) Transmit() int {
 		return 0
 	}
 	c.target = host
+	if a := c.connector.Attempt(); a != c.attempt {
+		c.attempt = a
+		c.client.Anew()
+	}
 	n := c.client.Poll(c.nowNs, &c.out)
 	if c.pending > 0 {
 		c.port.Kick()

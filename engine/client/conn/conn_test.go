@@ -45,6 +45,7 @@ func newLane(t testing.TB, sessions ...sbe.UUID) *lane {
 		cfg.Sessions = append(cfg.Sessions, fixp.SessionConfig{ID: id, Key: fixp.NewKey(sessionKey)})
 	}
 	l := &lane{end: make(chan struct{})}
+	l.serving.Store(-1)
 	if l.m, err = engine.NewMachine(cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -221,6 +222,22 @@ func TestFindsAndFollowsTheLane(t *testing.T) {
 	}
 	c.Client().Finish()
 	until(t, c, "finished", func() bool { return c.Client().Ended() })
+}
+
+// However long nobody served, each attempt asks its host at once: the waits of the
+// attempts before would outlast it.
+func TestAsksEachHostAnew(t *testing.T) {
+	l, d := newLane(t, sbe.UUID{1}), &desk{}
+	c := dial(t, l, sbe.UUID{1}, d, func(cfg *Config) {
+		cfg.Connector.Backoff = client.Backoff{MinNs: 1_000_000, MaxNs: 1_000_000}
+	})
+	until(t, c, "searching in vain", func() bool { return c.connector.Attempt() >= 5 })
+	l.serving.Store(1)
+	began, attempts := time.Now(), c.connector.Attempt()
+	until(t, c, "up", func() bool { return c.State() == client.Up })
+	if n := c.connector.Attempt() - attempts; n > 6 {
+		t.Fatalf("after %v and %d attempts", time.Since(began), n)
+	}
 }
 
 // A client that was restarted has its session at once; the one before it is told
