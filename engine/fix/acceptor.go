@@ -23,7 +23,7 @@ type Acceptor struct {
 
 	mu      sync.Mutex
 	conns   map[uint32]*conn // by cookie
-	users   []*conn // by session: who is logged on, or about to be
+	users   []*conn          // by session: who is logged on, or about to be
 	pending map[netip.Addr]int
 	waiting int // connections before their Logon
 	cookie  uint32

@@ -129,6 +129,7 @@ type Gateway struct {
 	ownCancels     uint64 // that no client asked for, so far
 	cancelBefore   uint64 // orders taken before this number are being cancelled
 	killed         bool
+	stops          Stops // what Stops says but for killed
 	sweep          sweep
 	open           int
 	inDoubt        int         // of them
@@ -194,7 +195,9 @@ func New(cfg Config) (*Gateway, error) {
 	for i := range g.windows {
 		g.windows[i] = table.NewWindow(cfg.ClOrdIDWindow)
 	}
-	return g, g.useLimits()
+	err := g.useLimits()
+	g.countStops()
+	return g, err
 }
 
 // limitsOr returns a copy of limits, none of them set where there are none.

@@ -166,6 +166,7 @@ func (g *Gateway) kill(c *operator.Command) operator.Result {
 	on, count := c.Kind == operator.Kill, int64(0)
 	var killed *bool
 	var before *uint64
+	stops := new(int)
 	switch {
 	case c.Symbol != operator.None || c.Session != operator.None && c.Account != operator.None:
 		return operator.Result{Outcome: operator.BadArgument}
@@ -174,7 +175,7 @@ func (g *Gateway) kill(c *operator.Command) operator.Result {
 			return operator.Result{Outcome: operator.UnknownSession}
 		}
 		x := &g.sessions[c.Session]
-		killed, before, count = &x.killed, &x.cancelBefore, int64(x.open)
+		killed, before, count, stops = &x.killed, &x.cancelBefore, int64(x.open), &g.stops.Sessions
 		if on {
 			x.why = sbe.RejectReasonKilled
 		}
@@ -184,13 +185,14 @@ func (g *Gateway) kill(c *operator.Command) operator.Result {
 			return operator.Result{Outcome: operator.TableFull}
 		}
 		a := &g.accounts[i]
-		killed, before, count = &a.killed, &a.cancelBefore, int64(a.open)
+		killed, before, count, stops = &a.killed, &a.cancelBefore, int64(a.open), &g.stops.Accounts
 	default:
 		killed, before, count = &g.killed, &g.cancelBefore, int64(g.open)
 	}
 	if *killed == on && (!on || count == 0) {
 		return operator.Result{Outcome: operator.Unchanged}
 	}
+	*stops += one(on) - one(*killed)
 	if *killed = on; !on {
 		return operator.Result{}
 	}

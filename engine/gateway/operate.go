@@ -68,6 +68,9 @@ func (g *Gateway) setLimit(c *operator.Command) operator.Result {
 	case row[l] == c.Value:
 		return operator.Result{Outcome: operator.Unchanged, Count: int64(g.limitsRevision)}
 	}
+	if l == LimitRestricted {
+		g.stops.Restricted += one(c.Value > 0) - one(row[l] > 0)
+	}
 	row[l] = c.Value
 	g.limitsRevision++
 	return operator.Result{Count: int64(g.limitsRevision)}
@@ -87,6 +90,7 @@ func (g *Gateway) enable(c *operator.Command) operator.Result {
 		return operator.Result{Outcome: operator.Unchanged}
 	}
 	p.stopped, p.repeats, p.repeatsNs = false, 0, 0
+	g.stops.Positions--
 	return operator.Result{}
 }
 

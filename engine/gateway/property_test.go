@@ -363,6 +363,10 @@ func (w *world) compare() {
 			w.t.Fatalf("event %d: rate %d, the model has %d", w.events, x.rate.sum, n)
 		}
 	}
+	stops := w.g.stops
+	if w.g.countStops(); w.g.stops != stops {
+		w.t.Fatalf("event %d: %+v are stopped, counted %+v", w.events, w.g.stops, stops)
+	}
 }
 
 // TestRiskAgainstModel: a million events; after each the decision is the model's, with

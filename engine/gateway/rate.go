@@ -54,6 +54,7 @@ func (g *Gateway) executed(session, position uint32) {
 	p.repeats++
 	if int64(p.repeats) > limits[LimitRepeats] {
 		p.stopped = true
+		g.stops.Positions++
 		g.counts[countRepeatsStopped]++
 	}
 }

@@ -49,6 +49,12 @@ func (g *Gateway) Counters(visit func(name string, count uint64)) {
 	}
 	visit("gateway_open", uint64(g.open))
 	visit("gateway_in_doubt", uint64(g.inDoubt))
+	stops := g.Stops()
+	visit("gateway_everybody_killed", uint64(one(stops.Everybody)))
+	visit("gateway_sessions_killed", uint64(stops.Sessions))
+	visit("gateway_accounts_killed", uint64(stops.Accounts))
+	visit("gateway_scopes_restricted", uint64(stops.Restricted))
+	visit("gateway_positions_stopped", uint64(stops.Positions))
 }
 
 // clientRef names a client's request in a Reject.

@@ -163,6 +163,7 @@ func (g *Gateway) Load(r *app.StateReader) error {
 	}
 	if r.Err() == nil {
 		g.checkSumsOf(r, gateway > 1)
+		g.countStops()
 	}
 	return r.Err()
 }

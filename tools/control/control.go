@@ -165,6 +165,9 @@ type LaneStatus struct {
 
 	Venues []VenueStatus `json:"venues,omitempty"` // of a gateway, as this node applies them
 
+	// Stops say who may not order until a person ends it; nil: everybody may.
+	Stops *Stops `json:"stops,omitempty"`
+
 	Arbitration string         `json:"arbitration"`
 	Arbiter     *ArbiterStatus `json:"arbiter,omitempty"` // witness or etcd
 	// Record is the record of the lane in this node's log; empty: none.

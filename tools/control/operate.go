@@ -8,9 +8,10 @@ type Operate struct {
 	Kind    string  `json:"kind"`
 	Session string  `json:"session,omitempty"` // its name, its UUID or its index
 	Account *uint32 `json:"account,omitempty"`
-	Symbol  string  `json:"symbol,omitempty"`  // its name or its id
-	Limit   string  `json:"limit,omitempty"`   // of "risk set"
-	ClOrdID uint64  `json:"clordid,omitempty"` // the client's, with Session
+	Symbol  string  `json:"symbol,omitempty"`       // its name or its id
+	Limit   string  `json:"limit,omitempty"`        // of "risk set"
+	ClOrdID uint64  `json:"clordid,omitempty"`      // with Session
+	Text    string  `json:"clordid_text,omitempty"` // as in OrderName
 	Value   int64   `json:"value,omitempty"`
 	Price   int64   `json:"price,omitempty"`
 	Why     string  `json:"why,omitempty"`

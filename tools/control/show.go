@@ -20,6 +20,16 @@ type Show struct {
 	Account *uint32 `json:"account,omitempty"`
 	Symbol  string  `json:"symbol,omitempty"`
 	ClOrdID uint64  `json:"clordid,omitempty"`
+	Text    string  `json:"clordid_text,omitempty"` // as in OrderName
+}
+
+// OrderName names an order by its session and what the client called it there, Text,
+// or by the number that the lane has for it, ClOrdID, which the venue has, too. To a
+// client that speaks FIXP both are the same.
+type OrderName struct {
+	Session string
+	Text    string // empty: ClOrdID
+	ClOrdID uint64
 }
 
 // RiskStatus is what the risk checks of a lane know: of the scopes that were named, or
@@ -35,6 +45,18 @@ type RiskStatus struct {
 	Scopes    []ScopeStatus    `json:"scopes,omitempty"`
 	Accounts  []AccountStatus  `json:"accounts,omitempty"`
 	Positions []PositionStatus `json:"positions,omitempty"`
+}
+
+// Stops are the kill switches, restrictions and throttles in force in a lane.
+type Stops struct {
+	Everybody bool     `json:"everybody,omitempty"` // killed
+	Sweeping  bool     `json:"sweeping,omitempty"`  // orders are being cancelled
+	Sessions  []string `json:"sessions,omitempty"`  // killed
+	Accounts  []uint32 `json:"accounts,omitempty"`  // killed
+	// Restricted are scopes that may not trade, like "symbol ONEB".
+	Restricted []string `json:"restricted,omitempty"`
+	// Throttled are stopped by the repeated execution throttle.
+	Throttled []PositionStatus `json:"throttled,omitempty"`
 }
 
 // LimitStatus is a limit in force.
@@ -108,6 +130,7 @@ type OrderStatus struct {
 	Session    string `json:"session"` // its name
 	Index      uint32 `json:"index"`
 	ClOrdID    uint64 `json:"clordid"`
+	Text       string `json:"clordid_text,omitempty"` // what a FIX client calls it
 	VenueID    uint64 `json:"venue_clordid"`
 	OrderID    uint64 `json:"order_id"`
 	Venue      uint32 `json:"venue"`

@@ -308,6 +308,9 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 		s.Venues = venueStatus(p.cfg, s.Counters)
 		break
 	}
+	if stopped(s.Counters) {
+		s.Stops = n.stops(p)
+	}
 	return s
 }
 

@@ -1,12 +1,16 @@
 package node
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 
+	"onebeat/engine"
 	"onebeat/engine/app"
 	"onebeat/engine/fix/convert"
+	"onebeat/engine/fix/store"
 	"onebeat/engine/fixp"
 	"onebeat/engine/gateway"
 	"onebeat/engine/sbe"
@@ -14,6 +18,7 @@ import (
 	"onebeat/mirror/disk"
 	"onebeat/mirror/snapshot"
 	"onebeat/tools/config"
+	"onebeat/tools/control"
 	"onebeat/tools/inspect"
 )
 
@@ -24,13 +29,15 @@ var ErrExplain = errors.New("not explained")
 // is rebuilt from the log, and the request applied by the very code that applied it
 // then.
 type Explanation struct {
-	Lane     int    `json:"lane"`
-	Session  string `json:"session"`
-	ClOrdID  uint64 `json:"clordid"`
-	Message  string `json:"message"`
-	Position uint64 `json:"position"`
-	Epoch    uint32 `json:"epoch"`
-	TimeNs   int64  `json:"time_ns"` // lane time, which the checks go by
+	Lane    int    `json:"lane"`
+	Session string `json:"session"`
+	ClOrdID uint64 `json:"clordid"`
+	// ClOrdIDText is what a FIX client calls it.
+	ClOrdIDText string `json:"clordid_text,omitempty"`
+	Message     string `json:"message"`
+	Position    uint64 `json:"position"`
+	Epoch       uint32 `json:"epoch"`
+	TimeNs      int64  `json:"time_ns"` // lane time, which the checks go by
 
 	Account    uint32 `json:"account"`
 	Symbol     uint32 `json:"symbol"`
@@ -68,9 +75,33 @@ type explainer struct {
 	gateway *gateway.Gateway
 	session uint32
 	clOrdID uint64
-	fixp    bool // the session's protocol
+	text    string // of a FIX client, instead of clOrdID
+	fixp    bool   // the session's protocol
+	first   uint32 // FIX session of the lane
+	machine *engine.Machine
 	found   bool
 	e       *Explanation
+}
+
+// start makes a machine that the explainer watches.
+func (x *explainer) start(l *config.Lane) (app.Machine, error) {
+	m, err := NewMachine(l, x.watch)
+	if err != nil {
+		return nil, err
+	}
+	x.machine = m
+	return m, nil
+}
+
+// asks reports whether it is the request that is asked for.
+func (x *explainer) asks(in *app.Input) bool {
+	if x.found || in.Kind != app.FromClient || in.Session != x.session || len(in.Block) < 8 {
+		return false
+	}
+	if x.text != "" {
+		return string(x.machine.FIX().Applying()) == x.text
+	}
+	return binary.LittleEndian.Uint64(in.Block) == x.clOrdID
 }
 
 // watch takes the application's place.
@@ -85,7 +116,7 @@ func (x *explainer) watch(a app.App) (app.App, error) {
 
 // Apply implements app.App.
 func (x *explainer) Apply(in *app.Input, out app.Sink) {
-	if x.found || in.Kind != app.FromClient || in.Session != x.session || len(in.Block) < 8 || binary.LittleEndian.Uint64(in.Block) != x.clOrdID {
+	if !x.asks(in) {
 		x.App.Apply(in, out)
 		return
 	}
@@ -108,6 +139,7 @@ func (x *explainer) Apply(in *app.Input, out app.Sink) {
 func (x *explainer) describe(in *app.Input) {
 	e := x.e
 	e.Message, e.TimeNs = sbe.TemplateName(in.Template), in.TimeNs
+	e.ClOrdID, e.ClOrdIDText = binary.LittleEndian.Uint64(in.Block), string(x.machine.FIX().Applying())
 	switch in.Template {
 	case sbe.TemplateNewOrderSingle:
 		m := sbe.AsNewOrderSingle(in.Block)
@@ -184,29 +216,38 @@ func (h *hearing) SendToVenue() {
 
 // Explain finds a request in a lane's log and says what became of it. live is the
 // lane's ring, for what is not archived; nil: there is none.
-func Explain(cfg *config.Config, laneID int, session string, clOrdID uint64, live inspect.Source) (*Explanation, error) {
+func Explain(cfg *config.Config, laneID int, name control.OrderName, live inspect.Source) (*Explanation, error) {
 	l := cfg.Lane(laneID)
 	if l == nil {
 		return nil, fmt.Errorf("%s has no lane %d", cfg.File, laneID)
 	}
-	index, err := sessionIndex(l, session)
+	index, err := sessionIndex(l, name.Session)
 	if err != nil {
 		return nil, err
 	}
-	x := &explainer{session: index, clOrdID: clOrdID, fixp: index < uint32(len(l.Sessions)), e: &Explanation{Lane: laneID, Session: sessionName(l, index), ClOrdID: clOrdID}}
-	source := snapshot.Source{FS: disk.OS{}, New: func() (app.Machine, error) { return NewMachine(l, x.watch) }}
+	x := &explainer{session: index, clOrdID: name.ClOrdID, fixp: index < uint32(len(l.Sessions)), first: uint32(len(l.Sessions)),
+		e: &Explanation{Lane: laneID, Session: sessionName(l, index)}}
+	switch {
+	case name.Text != "" && x.fixp:
+		if x.clOrdID, err = parseClOrdID(name.Text); err != nil {
+			return nil, err
+		}
+	default:
+		x.text = name.Text
+	}
+	source := snapshot.Source{FS: disk.OS{}, New: func() (app.Machine, error) { return x.start(l) }}
 	if err := x.search(cfg, laneID, source, live); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrExplain, err)
 	}
 	if !x.found {
-		return nil, fmt.Errorf("%w: the log has no request of session %s with ClOrdID %d", ErrExplain, x.e.Session, clOrdID)
+		return nil, fmt.Errorf("%w: the log has no request of session %s with ClOrdID %s", ErrExplain, x.e.Session, cmp.Or(x.text, strconv.FormatUint(x.clOrdID, 10)))
 	}
 	return x.e, nil
 }
 
 // search replays archive and ring from the newest snapshot before the request on. Where
-// that is nobody knows of a FIX session, whose messages are text: then it looks behind
-// the newest snapshot first, and goes back from one to the next.
+// that is nobody knows of a FIX session's number, whose records have text: then it
+// looks behind the newest snapshot first, and goes back from one to the next.
 func (x *explainer) search(cfg *config.Config, laneID int, s snapshot.Source, live inspect.Source) (err error) {
 	if cfg.Archive == nil {
 		m, err := s.New()
@@ -222,7 +263,7 @@ func (x *explainer) search(cfg *config.Config, laneID int, s snapshot.Source, li
 		}
 	}
 	limit := ^uint64(0)
-	if x.fixp {
+	if x.fixp || x.text != "" {
 		if limit, err = x.place(s.Archive); err != nil {
 			return err
 		}
@@ -274,9 +315,12 @@ func (x *explainer) place(dir string) (at uint64, err error) {
 		return 0, err
 	}
 	at = ^uint64(0)
-	err = inspect.Each(r, &inspect.Filter{Types: []string{app.RecordMessage.String()}}, func(*archive.Gap) {}, func(rec *app.Record) error {
-		session, _, _, block, ok := fixp.ParseMessage(rec.Payload)
-		if ok && session == x.session && len(block) >= 8 && binary.LittleEndian.Uint64(block) == x.clOrdID {
+	kind := app.RecordMessage
+	if x.text != "" {
+		kind = app.RecordFIX
+	}
+	err = inspect.Each(r, &inspect.Filter{Types: []string{kind.String()}}, func(*archive.Gap) {}, func(rec *app.Record) error {
+		if x.stands(rec.Payload) {
 			at = min(at, rec.Position)
 			return errFound
 		}
@@ -289,6 +333,16 @@ func (x *explainer) place(dir string) (at uint64, err error) {
 }
 
 var errFound = errors.New("found")
+
+// stands reports whether a record is the request.
+func (x *explainer) stands(payload []byte) bool {
+	if x.text != "" {
+		session, clOrdID, ok := store.ClOrdIDOf(payload)
+		return ok && x.first+uint32(session) == x.session && string(clOrdID) == x.text
+	}
+	session, _, _, block, ok := fixp.ParseMessage(payload)
+	return ok && session == x.session && len(block) >= 8 && binary.LittleEndian.Uint64(block) == x.clOrdID
+}
 
 // replayRing goes on with what only the ring has.
 func (x *explainer) replayRing(m app.Machine, from uint64, live inspect.Source) error {

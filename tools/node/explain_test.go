@@ -32,7 +32,7 @@ func TestExplainFromArchiveAndSnapshots(t *testing.T) {
 	cfg := w.config(lab.NodeA)
 	explain := func(id uint64) *Explanation {
 		t.Helper()
-		e, err := Explain(cfg, 0, "client-1", id, nil)
+		e, err := Explain(cfg, 0, control.OrderName{Session: "client-1", ClOrdID: id}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,10 +52,10 @@ func TestExplainFromArchiveAndSnapshots(t *testing.T) {
 	}
 	// As of a FIX session, whose orders nobody finds by their records.
 	x := &explainer{session: 0, clOrdID: early, e: &Explanation{}}
-	if err := x.search(cfg, 0, snapshot.Source{FS: disk.OS{}, New: func() (app.Machine, error) { return NewMachine(cfg.Lane(0), x.watch) }}, nil); err != nil || !x.found || x.e.Position != e.Position {
+	if err := x.search(cfg, 0, snapshot.Source{FS: disk.OS{}, New: func() (app.Machine, error) { return x.start(cfg.Lane(0)) }}, nil); err != nil || !x.found || x.e.Position != e.Position {
 		t.Errorf("%v, %+v", err, x.e)
 	}
-	if _, err := Explain(cfg, 0, "client-1", 1<<40, nil); !errors.Is(err, ErrExplain) {
+	if _, err := Explain(cfg, 0, control.OrderName{Session: "client-1", ClOrdID: 1 << 40}, nil); !errors.Is(err, ErrExplain) {
 		t.Errorf("an order that never was: %v", err)
 	}
 }

@@ -42,6 +42,9 @@ func (n *Node) operate(ctx context.Context, r *control.Operate) (*control.Operat
 	if err := n.mustServe(p); err != nil {
 		return nil, err
 	}
+	if err := n.nameOrder(p.cfg, &c, r.Text); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrOperate, err)
+	}
 	peer, _ := control.PeerOf(ctx)
 	c.UID, c.UnixNs, c.Who, c.Why = peer.UID, time.Now().UnixNano(), []byte(peer.Name()), []byte(r.Why)
 	q := &engine.Question{Command: c.Put(make([]byte, operator.MaxBytes))}
@@ -165,6 +168,39 @@ func sessionIndex(l *config.Lane, text string) (uint32, error) {
 		return uint32(i), nil
 	}
 	return 0, fmt.Errorf("lane %d has no session %q: give its name, its UUID or its index (onebeat session list)", l.ID, text)
+}
+
+// nameOrder finds the number of the order that a command's session calls so.
+func (n *Node) nameOrder(l *config.Lane, c *operator.Command, text string) error {
+	switch {
+	case text == "":
+		return nil
+	case c.Session == operator.None:
+		return fmt.Errorf("order %q of no session: a client's ClOrdID is its session's", text)
+	case c.Session < uint32(len(l.Sessions)):
+		var err error
+		c.Order, err = parseClOrdID(text)
+		return err
+	}
+	return n.look(l.ID, func(m app.Machine) error {
+		machine, ok := m.(*engine.Machine)
+		if ok {
+			c.Order, ok = machine.FIX().OrderNumber(c.Session, []byte(text))
+		}
+		if !ok {
+			return fmt.Errorf("session %s has no order %q, or has not any more: the ClOrdID that the venue has also names it", sessionName(l, c.Session), text)
+		}
+		return nil
+	})
+}
+
+// parseClOrdID reads a ClOrdID of FIXP.
+func parseClOrdID(text string) (uint64, error) {
+	id, err := strconv.ParseUint(text, 0, 64)
+	if err != nil || id == 0 {
+		return 0, fmt.Errorf("%q is no ClOrdID of a FIXP session: give a number above 0", text)
+	}
+	return id, nil
 }
 
 // symbolID finds a symbol by its name or its number.

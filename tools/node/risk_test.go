@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -148,7 +149,7 @@ func (w *world) explains(id uint64, verdict string, value, limit int64, from str
 		w.t.Fatal(err)
 	}
 	defer r.Close()
-	e, err := Explain(w.config(lab.NodeB), 0, "client-1", id, r)
+	e, err := Explain(w.config(lab.NodeB), 0, control.OrderName{Session: "client-1", Text: fmt.Sprint(id)}, r)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -28,6 +28,9 @@ func (n *Node) show(r *control.Show) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := n.nameOrder(p.cfg, &c, r.Text); err != nil {
+		return nil, err
+	}
 	v := &view{node: n, lane: p.cfg, named: c, state: lane.Load(p.mem.authority).State().String()}
 	switch r.What {
 	case control.ShowRisk:
@@ -64,23 +67,23 @@ func (v *view) look(f func(m *engine.Machine) error) error {
 var errNoRisk = errors.New("this lane's application has no risk checks: it is no gateway")
 
 // gateway lets f see the gateway of the lane.
-func (v *view) gateway(f func(g *gateway.Gateway) error) error {
+func (v *view) gateway(f func(g *gateway.Gateway, m *engine.Machine) error) error {
 	return v.look(func(m *engine.Machine) error {
 		g, ok := m.App().(*gateway.Gateway)
 		if !ok {
 			return errNoRisk
 		}
-		return f(g)
+		return f(g, m)
 	})
 }
 
 // piecewise calls f for count rows, some in each look.
-func (v *view) piecewise(count func(g *gateway.Gateway) int, f func(g *gateway.Gateway, i int)) error {
+func (v *view) piecewise(count func(g *gateway.Gateway) int, f func(g *gateway.Gateway, m *engine.Machine, i int)) error {
 	for from, more := 0, true; more; from += lookRows {
-		if err := v.gateway(func(g *gateway.Gateway) error {
+		if err := v.gateway(func(g *gateway.Gateway, m *engine.Machine) error {
 			end := count(g)
 			for i := from; i < min(end, from+lookRows); i++ {
-				f(g, i)
+				f(g, m, i)
 			}
 			more = from+lookRows < end
 			return nil
@@ -99,7 +102,7 @@ func (v *view) wants(account, symbol uint32) bool {
 func (v *view) risk() (*control.RiskStatus, error) {
 	s := &control.RiskStatus{Lane: v.lane.ID, State: v.state}
 	c := &v.named
-	if err := v.gateway(func(g *gateway.Gateway) error {
+	if err := v.gateway(func(g *gateway.Gateway, _ *engine.Machine) error {
 		s.Revision, s.Killed, s.Sweeping = g.Revision(), g.Killed(), g.Sweeping()
 		for l := range gateway.LimitCount {
 			value, from := g.Effective(l, c.Session, c.Account, c.Symbol)
@@ -112,10 +115,10 @@ func (v *view) risk() (*control.RiskStatus, error) {
 	}); err != nil {
 		return nil, err
 	}
-	err := v.piecewise(func(*gateway.Gateway) int { return v.lane.SessionCount() }, func(g *gateway.Gateway, i int) {
+	err := v.piecewise(func(*gateway.Gateway) int { return v.lane.SessionCount() }, func(g *gateway.Gateway, _ *engine.Machine, i int) {
 		s.Scopes = addScope(s.Scopes, g, gateway.ScopeSession, uint32(i), sessionName(v.lane, uint32(i)), g.SessionRisk(uint32(i)).Killed)
 	})
-	err = errors.Join(err, v.piecewise((*gateway.Gateway).Accounts, func(g *gateway.Gateway, i int) {
+	err = errors.Join(err, v.piecewise((*gateway.Gateway).Accounts, func(g *gateway.Gateway, _ *engine.Machine, i int) {
 		a := g.Account(i)
 		s.Scopes = addScope(s.Scopes, g, gateway.ScopeAccount, a.Account, "", a.Killed)
 		if c.Account == operator.None && !a.Killed || c.Account != operator.None && c.Account != a.Account {
@@ -123,7 +126,7 @@ func (v *view) risk() (*control.RiskStatus, error) {
 		}
 		s.Accounts = append(s.Accounts, control.AccountStatus(a))
 	}))
-	return s, errors.Join(err, v.piecewise((*gateway.Gateway).PositionCount, func(g *gateway.Gateway, i int) {
+	return s, errors.Join(err, v.piecewise((*gateway.Gateway).PositionCount, func(g *gateway.Gateway, _ *engine.Machine, i int) {
 		p, repeats, stopped := g.PositionAt(i)
 		if named := c.Account != operator.None || c.Symbol != operator.None; !stopped && !named || !v.wants(p.Account, p.SymbolID) {
 			return
@@ -131,6 +134,52 @@ func (v *view) risk() (*control.RiskStatus, error) {
 		s.Positions = append(s.Positions, control.PositionStatus{Account: p.Account, Symbol: p.SymbolID, NetLots: p.NetLots, OpenBuy: p.OpenBuyLots,
 			OpenSell: p.OpenSellLots, Executions: repeats, Stopped: stopped, ReferenceAt: g.Reference(p.SymbolID)})
 	}))
+}
+
+// stopCounters say that somebody is stopped: by them a look at everything is spared
+// as long as nobody is.
+var stopCounters = [...]string{"gateway_everybody_killed", "gateway_sessions_killed", "gateway_accounts_killed", "gateway_scopes_restricted",
+	"gateway_positions_stopped"}
+
+func stopped(counts map[string]uint64) bool {
+	for _, name := range stopCounters {
+		if counts[name] > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// stops says who is stopped; nil: the loop does not answer.
+func (n *Node) stops(p *laneParts) *control.Stops {
+	v := &view{node: n, lane: p.cfg, named: operator.New(operator.Kill)}
+	r, err := v.risk()
+	if err != nil {
+		return nil
+	}
+	s := &control.Stops{Everybody: r.Killed, Sweeping: r.Sweeping}
+	for _, x := range r.Scopes {
+		name := x.Name
+		if name == "" {
+			name = fmt.Sprint(x.ID)
+		}
+		if x.Killed && x.Scope == gateway.ScopeSession.String() {
+			s.Sessions = append(s.Sessions, name)
+		}
+		if x.Limits[gateway.LimitRestricted.String()] > 0 {
+			s.Restricted = append(s.Restricted, x.Scope+" "+name)
+		}
+	}
+	for _, l := range r.Limits {
+		if l.Name == gateway.LimitRestricted.String() && l.Value > 0 {
+			s.Restricted = append(s.Restricted, l.From)
+		}
+	}
+	for _, a := range r.Accounts {
+		s.Accounts = append(s.Accounts, a.Account)
+	}
+	s.Throttled = r.Positions
+	return s
 }
 
 // addScope adds a scope that sets or stops anything.
@@ -190,33 +239,38 @@ func (v *view) session(m *engine.Machine, g *gateway.Gateway, i int) control.Ses
 
 func (v *view) order() (*control.OrderStatus, error) {
 	var found app.OrderState
+	var s control.OrderStatus
 	if err := v.look(func(m *engine.Machine) error {
 		orders, ok := m.App().(app.Orders)
 		if !ok || !orders.Order(v.named.Session, v.named.Order, &found) {
 			return fmt.Errorf("no such order: %v", operator.UnknownOrder)
 		}
+		s = orderStatus(v.lane, &found, m)
 		return nil
 	}); err != nil {
 		return nil, err
 	}
-	s := orderStatus(v.lane, &found)
 	return &s, nil
 }
 
 // doubt lists the open orders whose end nobody can tell.
 func (v *view) doubt() (*control.OrderList, error) {
 	s := &control.OrderList{Lane: v.lane.ID, State: v.state, Orders: []control.OrderStatus{}}
-	err := v.piecewise((*gateway.Gateway).Places, func(g *gateway.Gateway, i int) {
+	err := v.piecewise((*gateway.Gateway).Places, func(g *gateway.Gateway, m *engine.Machine, i int) {
 		var o app.OrderState
 		if g.OrderAt(i, &o) && o.Open && o.InDoubt {
-			s.Orders = append(s.Orders, orderStatus(v.lane, &o))
+			s.Orders = append(s.Orders, orderStatus(v.lane, &o, m))
 		}
 	})
 	return s, err
 }
 
-func orderStatus(l *config.Lane, o *app.OrderState) control.OrderStatus {
-	return control.OrderStatus{Session: sessionName(l, o.Session), Index: o.Session, ClOrdID: o.ClOrdID, VenueID: gateway.VenueClOrdID(o.Session, o.ClOrdID),
+func orderStatus(l *config.Lane, o *app.OrderState, m *engine.Machine) control.OrderStatus {
+	text := ""
+	if m.FIX().Owns(o.Session) {
+		text = m.FIX().ClOrdID(o.ClOrdID)
+	}
+	return control.OrderStatus{Session: sessionName(l, o.Session), Index: o.Session, ClOrdID: o.ClOrdID, Text: text, VenueID: gateway.VenueClOrdID(o.Session, o.ClOrdID),
 		OrderID: o.OrderID, Venue: o.Venue, Account: o.Account, Symbol: o.SymbolID, Side: o.Side.String(), Type: o.OrdType.String(),
 		TIF: o.TimeInForce.String(), Status: o.Status.String(), PriceTicks: o.PriceTicks, QtyLots: o.QtyLots, CumLots: o.CumLots,
 		LeavesLots: o.LeavesLots, Open: o.Open, InDoubt: o.InDoubt}

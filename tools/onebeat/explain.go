@@ -22,11 +22,11 @@ func newExplain() *cobra.Command {
 snapshot before it, or the log's beginning) and applies it again with the code and
 the configuration of the node. It prints each check with the value compared, the
 limit, whose limit it was, and the verdict. The node may be running or not; it is
-not asked. ORDER is SESSION:CLORDID of an order, a replace or a cancel, or the
-ClOrdID that the venue has.`,
-		Example: "  onebeat explain --config F client-1:42",
+not asked. ORDER is SESSION:CLORDID of an order, a replace or a cancel, as its client wrote it,
+or the ClOrdID that the venue has.`,
+		Example: "  onebeat explain --config F client-1:42\n  onebeat explain --config F desk:A-42",
 		RunE: func(c *cobra.Command, args []string) (err error) {
-			session, id, err := parseOrder(args[0])
+			name, err := parseOrder(args[0])
 			if err != nil {
 				return err
 			}
@@ -42,7 +42,7 @@ ClOrdID that the venue has.`,
 			} else if cfg.Archive == nil {
 				return ringErr
 			}
-			e, err := node.Explain(cfg, flags.lane, session, id, live)
+			e, err := node.Explain(cfg, flags.lane, name, live)
 			if err != nil {
 				return err
 			}
@@ -61,7 +61,11 @@ ClOrdID that the venue has.`,
 }
 
 func printExplanation(w io.Writer, e *node.Explanation) {
-	fmt.Fprintf(w, "%s:%d  %s of account %d in symbol %d", e.Session, e.ClOrdID, e.Message, e.Account, e.Symbol)
+	id := e.ClOrdIDText
+	if id == "" {
+		id = fmt.Sprint(e.ClOrdID)
+	}
+	fmt.Fprintf(w, "%s:%s  %s of account %d in symbol %d", e.Session, id, e.Message, e.Account, e.Symbol)
 	if e.QtyLots != 0 {
 		fmt.Fprintf(w, ": %s %d lots at %d", e.Side, e.QtyLots, e.PriceTicks)
 	}

@@ -113,27 +113,19 @@ func (f *operateFlags) show(c *cobra.Command, s control.Show, into any, print fu
 }
 
 // parseOrder reads SESSION:CLORDID, or the ClOrdID that the venue has.
-func parseOrder(text string) (session string, clOrdID uint64, err error) {
-	name, id, both := cutLast(text, ":")
-	if !both {
-		key, err := strconv.ParseUint(text, 0, 64)
-		if err != nil || key>>48 == 0 {
-			return "", 0, fmt.Errorf("%q is no order: write SESSION:CLORDID, or the ClOrdID that the venue has", text)
+func parseOrder(text string) (control.OrderName, error) {
+	session, id, both := strings.Cut(text, ":")
+	if both {
+		if session == "" || id == "" {
+			return control.OrderName{}, fmt.Errorf("%q is no order: write SESSION:CLORDID, like client-1:42", text)
 		}
-		return strconv.FormatUint(key>>48, 10), key & (1<<48 - 1), nil
+		return control.OrderName{Session: session, Text: id}, nil
 	}
-	clOrdID, err = strconv.ParseUint(id, 0, 64)
-	if err != nil || name == "" || clOrdID == 0 {
-		return "", 0, fmt.Errorf("%q is no order: write SESSION:CLORDID, like client-1:42", text)
+	key, err := strconv.ParseUint(text, 0, 64)
+	if err != nil || key>>48 == 0 {
+		return control.OrderName{}, fmt.Errorf("%q is no order: write SESSION:CLORDID, or the ClOrdID that the venue has", text)
 	}
-	return name, clOrdID, nil
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
+	return control.OrderName{Session: strconv.FormatUint(key>>48, 10), ClOrdID: key & (1<<48 - 1)}, nil
 }
 
 func newKill() *cobra.Command {

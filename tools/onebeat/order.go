@@ -34,12 +34,12 @@ func newOrderStatus() *cobra.Command {
 	c := &cobra.Command{
 		Use: "status ORDER", Short: "Show an order, open or finished a while ago", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			session, id, err := parseOrder(args[0])
+			name, err := parseOrder(args[0])
 			if err != nil {
 				return err
 			}
 			var o control.OrderStatus
-			return f.show(c, control.Show{What: control.ShowOrder, Session: session, ClOrdID: id}, &o,
+			return f.show(c, control.Show{What: control.ShowOrder, Session: name.Session, ClOrdID: name.ClOrdID, Text: name.Text}, &o,
 				func(w io.Writer) { printOrder(w, &o) })
 		},
 	}
@@ -73,11 +73,11 @@ func newOrderChange(use, short string, kind operator.Kind, executed bool) *cobra
 	c := &cobra.Command{
 		Use: use + " ORDER", Short: short + "; ask the ACTIVE node", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			session, id, err := parseOrder(args[0])
+			name, err := parseOrder(args[0])
 			if err != nil {
 				return err
 			}
-			return f.give(c, control.Operate{Kind: kind.String(), Session: session, ClOrdID: id, Value: lots, Price: price}, "")
+			return f.give(c, control.Operate{Kind: kind.String(), Session: name.Session, ClOrdID: name.ClOrdID, Text: name.Text, Value: lots, Price: price}, "")
 		},
 	}
 	f.registerWhy(c)
@@ -91,7 +91,11 @@ func newOrderChange(use, short string, kind operator.Kind, executed bool) *cobra
 }
 
 func printOrder(w io.Writer, o *control.OrderStatus) {
-	fmt.Fprintf(w, "%s:%d  %s %s %d lots of symbol %d at %d (%s), account %d\n", o.Session, o.ClOrdID, o.Status, o.Side, o.QtyLots, o.Symbol, o.PriceTicks, o.Type+" "+o.TIF, o.Account)
+	id := o.Text
+	if id == "" {
+		id = fmt.Sprint(o.ClOrdID)
+	}
+	fmt.Fprintf(w, "%s:%s  %s %s %d lots of symbol %d at %d (%s), account %d\n", o.Session, id, o.Status, o.Side, o.QtyLots, o.Symbol, o.PriceTicks, o.Type+" "+o.TIF, o.Account)
 	fmt.Fprintf(w, "  executed %d, left %d; at venue %d it is %d, order id %d\n", o.CumLots, o.LeavesLots, o.Venue, o.VenueID, o.OrderID)
 	if o.InDoubt {
 		fmt.Fprintln(w, "  IN DOUBT: the venue does not know it any more; ask the venue, then: onebeat order executed, or ended")

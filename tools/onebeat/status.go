@@ -100,6 +100,7 @@ func printStatus(w io.Writer, s *control.Status) {
 			fmt.Fprintf(w, "  venue    %s: session %s, breaker %s; %d sent, %d unanswered, %d waiting, %d refused\n",
 				v.Name, v.State, v.Breaker, v.Sent, v.Unanswered, v.Queued, v.Refused)
 		}
+		printStops(w, l.Stops)
 		fmt.Fprintf(w, "  engine   last progress %.1f us ago\n", float64(s.NowNs-l.ProgressNs)/1e3)
 		printHealth(w, l.Health)
 		if l.CandidateNs != 0 {
@@ -108,6 +109,45 @@ func printStatus(w io.Writer, s *control.Status) {
 		}
 	}
 	printOps(w, s)
+}
+
+// stopsMost bounds the names on a line of status.
+const stopsMost = 8
+
+// printStops says who may not order until a person ends it.
+func printStops(w io.Writer, s *control.Stops) {
+	if s == nil {
+		return
+	}
+	line := func(label, remedy string, names []string) {
+		if len(names) == 0 {
+			return
+		}
+		more := ""
+		if n := len(names) - stopsMost; n > 0 {
+			names, more = names[:stopsMost], fmt.Sprintf(" and %d more", n)
+		}
+		fmt.Fprintf(w, "  %-8s %s%s  (%s)\n", label, strings.Join(names, ", "), more, remedy)
+	}
+	var killed, throttled []string
+	if s.Everybody {
+		killed = append(killed, "everybody")
+	}
+	for _, name := range s.Sessions {
+		killed = append(killed, "session "+name)
+	}
+	for _, id := range s.Accounts {
+		killed = append(killed, fmt.Sprintf("account %d", id))
+	}
+	for _, p := range s.Throttled {
+		throttled = append(throttled, fmt.Sprintf("account %d in symbol %d after %d executions", p.Account, p.Symbol, p.Executions))
+	}
+	line("KILLED", "onebeat kill --release", killed)
+	line("HALTED", "onebeat risk set restricted=no", s.Restricted)
+	line("STOPPED", "onebeat risk enable", throttled)
+	if s.Sweeping {
+		fmt.Fprintln(w, "  sweep    open orders are being cancelled")
+	}
 }
 
 // printLanes shows all lanes at a glance.

@@ -38,3 +38,24 @@ func TestPromoteRefusesBothLaneAndAll(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Who may not order is named, and how that ends.
+func TestStatusShowsWhoIsStopped(t *testing.T) {
+	var out strings.Builder
+	printStops(&out, nil)
+	if out.Len() != 0 {
+		t.Errorf("%q", out.String())
+	}
+	s := &control.Stops{Everybody: true, Sweeping: true, Sessions: []string{"desk"}, Accounts: []uint32{7}, Restricted: []string{"symbol ONEB"},
+		Throttled: []control.PositionStatus{{Account: 7, Symbol: 1, Executions: 21}}}
+	for range 20 {
+		s.Sessions = append(s.Sessions, "other")
+	}
+	printStops(&out, s)
+	for _, want := range []string{"KILLED   everybody, session desk, session other", " and 15 more  (onebeat kill --release)", "HALTED   symbol ONEB  (onebeat risk set restricted=no)",
+		"STOPPED  account 7 in symbol 1 after 21 executions  (onebeat risk enable)", "being cancelled"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in %q", want, out.String())
+		}
+	}
+}

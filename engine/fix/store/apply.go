@@ -203,6 +203,33 @@ func (s *Sessions) number(e *entry, known bool, template uint16, root, about uin
 	}
 }
 
+// Applying returns the ClOrdID of the request between Begin and End, as its client wrote
+// it; nil: there is none.
+func (s *Sessions) Applying() []byte { return s.clOrdID }
+
+// OrderNumber returns the number of the order that the client of a session of the lane
+// calls so, by its own ClOrdID or one of a cancel or replace of it; false: it is not
+// known, or not any more.
+func (s *Sessions) OrderNumber(laneSession uint32, clOrdID []byte) (uint64, bool) {
+	if !s.Owns(laneSession) {
+		return 0, false
+	}
+	e, ok := s.ids.find(uint16(laneSession-s.cfg.First), clOrdID)
+	if !ok {
+		return 0, false
+	}
+	return e.root, true
+}
+
+// ClOrdID returns what its client calls the order, cancel or replace of a number; empty:
+// it is not known, or not any more.
+func (s *Sessions) ClOrdID(number uint64) string {
+	if e := s.ids.byNumber(number); e != nil {
+		return string(e.name())
+	}
+	return ""
+}
+
 // End ends what Begin began.
 func (s *Sessions) End() { s.current, s.clOrdID, s.orig = nil, nil, nil }
 

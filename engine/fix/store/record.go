@@ -153,3 +153,14 @@ func order(b []byte) (clOrdID, origClOrdID []byte, template uint16, block []byte
 	}
 	return clOrdID, origClOrdID, template, b[sbe.HeaderBytes:], true
 }
+
+// ClOrdIDOf reads which session's request a RecordFIX is, and what its client calls it;
+// false: it is none.
+func ClOrdIDOf(payload []byte) (session uint16, clOrdID []byte, ok bool) {
+	h, body, ok := Parse(payload)
+	if !ok || h.Kind != Order {
+		return 0, nil, false
+	}
+	clOrdID, _, _, _, ok = order(body)
+	return h.Session, clOrdID, ok
+}
