@@ -356,7 +356,7 @@ func (w *world) untilState(place string, s lane.State) {
 
 // sceneOf describes the lane of a setting.
 func sceneOf(l *lab.Lab, s setting) *scene.Scene {
-	lines := "heartbeat = \"20ms\"\nhang_budget = \"40ms\"\n"
+	lines := "heartbeat = \"20ms\"\nhang_budget = \"120ms\"\n"
 	if s.calm {
 		lines = "heartbeat = \"100ms\"\nhang_budget = \"800ms\"\n"
 	}

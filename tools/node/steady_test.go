@@ -62,7 +62,7 @@ func TestFrozenMachineAccusesNobody(t *testing.T) {
 					w.client.order() // in A's socket meanwhile
 				}
 				w.client.step()
-				time.Sleep(100 * time.Millisecond)
+				time.Sleep(150 * time.Millisecond)
 			}
 			w.until("all answers", func() bool { return w.client.c.Unanswered() == 0 })
 			if w.word(lab.NodeA) != wordA || w.word(lab.NodeB) != wordB {

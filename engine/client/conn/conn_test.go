@@ -231,11 +231,11 @@ func TestAsksEachHostAnew(t *testing.T) {
 	c := dial(t, l, sbe.UUID{1}, d, func(cfg *Config) {
 		cfg.Connector.Backoff = client.Backoff{MinNs: 1_000_000, MaxNs: 1_000_000}
 	})
-	until(t, c, "searching in vain", func() bool { return c.connector.Attempt() >= 5 })
+	until(t, c, "searching in vain", func() bool { return c.connector.Attempt() >= 8 })
 	l.serving.Store(1)
 	began, attempts := time.Now(), c.connector.Attempt()
 	until(t, c, "up", func() bool { return c.State() == client.Up })
-	if n := c.connector.Attempt() - attempts; n > 6 {
+	if n := c.connector.Attempt() - attempts; n > 12 {
 		t.Fatalf("after %v and %d attempts", time.Since(began), n)
 	}
 }
