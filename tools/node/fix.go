@@ -67,7 +67,7 @@ func (n *Node) openFIX() error {
 		if err != nil {
 			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
 		}
-		cfg.Log = n.log.With("lane", p.cfg.ID)
+		cfg.Log, cfg.Now = n.log.With("lane", p.cfg.ID), n.wall
 		a, err := fix.NewAcceptor(cfg, p.fix.port, func() { p.fix.pump.wait(pumpSleep) }, p.fix.pump.ring)
 		if err != nil {
 			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)

@@ -66,6 +66,7 @@ type setting struct {
 	etcd                 string // endpoint of a member: arbitration etcd
 	certificates         string // directory of those of streams
 	tcp                  map[int][]uint16
+	wall                 func() time.Time // of FIX sessions
 }
 
 // address is one of the order network's.
@@ -121,7 +122,7 @@ func (w *world) config(place string) *config.Config {
 func (w *world) start(place string) error {
 	cfg := w.config(place)
 	return w.in(place, func() error {
-		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, wrap: w.wrap[place], dial: w.dialer(place), alter: w.set.alter[place], tcp: w.set.tcp, Log: slog.New(slog.NewTextHandler(testLog{w, place}, nil))})
+		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, wrap: w.wrap[place], dial: w.dialer(place), alter: w.set.alter[place], tcp: w.set.tcp, wall: w.set.wall, Log: slog.New(slog.NewTextHandler(testLog{w, place}, nil))})
 		if err != nil {
 			return err
 		}

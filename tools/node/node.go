@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"onebeat/bpf"
 	"onebeat/engine"
@@ -42,6 +43,8 @@ type Options struct {
 	dial func(ctx context.Context, address string) (net.Conn, error)
 	// tcp are ports that tests serve at the lanes' addresses, by lane.
 	tcp map[int][]uint16
+	// wall is the clock that FIX sessions go by; nil: the system's. Tests move it.
+	wall func() time.Time
 }
 
 // Node is an opened node: everything is set up in the network namespace of the
@@ -64,6 +67,7 @@ type Node struct {
 	stream  *stream.Server // nil: this node's logs go to nobody
 	dial    func(ctx context.Context, address string) (net.Conn, error)
 	tcp     map[int][]uint16 // Options.tcp
+	wall    func() time.Time // Options.wall
 	// forceFrom is Options.ForceFrom.
 	forceFrom string
 }
@@ -97,7 +101,7 @@ type laneParts struct {
 // Open sets a node up. Everything wrong that can be seen now is refused with
 // its remedy. ctx ends the wait for the peer's link to answer.
 func Open(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
-	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap, alter: o.alter, dial: o.dial, tcp: o.tcp, forceFrom: o.ForceFrom}
+	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap, alter: o.alter, dial: o.dial, tcp: o.tcp, wall: o.wall, forceFrom: o.ForceFrom}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}

@@ -36,6 +36,7 @@ var reasonTexts = map[sbe.RejectReason]string{
 	sbe.RejectReasonOpenNotional:       "Notional of open orders exceeds the limit",
 	sbe.RejectReasonCredit:             "Credit exceeded",
 	sbe.RejectReasonAccountTableFull:   "Too many accounts",
+	sbe.RejectReasonSelfMatch:          "An order of the same account would meet it",
 	sbe.RejectReasonOperator:           "By an operator",
 	sbe.RejectReasonDisconnected:       "Cancelled because the session was lost",
 }
