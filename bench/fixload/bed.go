@@ -32,16 +32,21 @@ const (
 type bed struct {
 	o         *BenchOptions
 	lab       *lab.Lab
+	attacked  bool // others attack: no plain acceptors beside
 	processes []*exec.Cmd
 	dir       string // of the plain acceptors' files
 }
 
-func newBed(ctx context.Context, o *BenchOptions) (b *bed, err error) {
-	l, err := lab.Up(lab.Spec{Topology: lab.Pair})
+func newBed(ctx context.Context, o *BenchOptions, hostile bool) (b *bed, err error) {
+	spec := lab.Spec{Topology: lab.Pair}
+	if hostile {
+		spec = lab.Spec{Topology: lab.Switched, Clients: badAttacker + 1}
+	}
+	l, err := lab.Up(spec)
 	if err != nil {
 		return nil, err
 	}
-	b = &bed{o: o, lab: l}
+	b = &bed{o: o, lab: l, attacked: hostile}
 	if err := b.start(ctx); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
@@ -53,8 +58,14 @@ func (b *bed) start(ctx context.Context) (err error) {
 		return err
 	}
 	// Slow to accuse: both cores are busy, and nothing is to move.
-	lanes := scene.OneLane(b.o.App, "heartbeat = \"100ms\"\nhang_budget = \"1s\"\n")
+	const slow = "heartbeat = \"100ms\"\nhang_budget = \"1s\"\n"
+	lanes := scene.OneLane(b.o.App, slow)
 	lanes[0].FIX = scene.FIXText("FIX.4.4", b.clients()...)
+	if b.attacked {
+		if lanes, err = b.attackedLanes(slow); err != nil {
+			return err
+		}
+	}
 	s := &scene.Scene{Lab: b.lab, Lanes: lanes, LoopLines: fmt.Sprintf("idle = %q", b.o.Idle), LogLevel: "warn"}
 	if err := s.Write(); err != nil {
 		return err
@@ -66,6 +77,9 @@ func (b *bed) start(ctx context.Context) (err error) {
 	}
 	if err := errors.Join(b.await(ctx, lab.NodeA, lane.Active), b.await(ctx, lab.NodeB, lane.Standby)); err != nil {
 		return err
+	}
+	if b.attacked {
+		return nil
 	}
 	for i, sync := range []string{"sync", "nosync"} {
 		at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(plainPort+i))
@@ -97,9 +111,14 @@ func RunAcceptor(ctx context.Context, args []string) error {
 
 func (b *bed) run(place string, args ...string) error {
 	c := b.lab.Command(place, b.o.Program, args...)
-	c.Stdout, c.Stderr = os.Stderr, os.Stderr
+	c.Stdout = os.Stderr
+	return b.begin(c)
+}
+
+func (b *bed) begin(c *lab.Command) error {
+	c.Stderr = os.Stderr
 	if err := c.Start(); err != nil {
-		return fmt.Errorf("%s in %s: %w", args[0], place, err)
+		return fmt.Errorf("%v: %w", c.Args[1:], err)
 	}
 	b.processes = append(b.processes, c.Cmd)
 	return nil

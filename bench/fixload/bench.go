@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -18,27 +19,29 @@ import (
 
 // Shapes.
 const (
-	Latency = "fix"         // an order to its report, one in flight, beside quickfixgo; a session's most
-	Hostile = "fix-hostile" // a session beside thousands of strangers
+	Latency     = "fix"          // an order to its report, one in flight, beside quickfixgo; a session's most
+	HostileFIX  = "fix-hostile"  // sessions beside strangers and bad clients of FIX
+	HostileFIXP = "fixp-hostile" // and of FIXP
 )
 
 // All lists the shapes.
-var All = []string{Latency, Hostile}
+var All = []string{Latency, HostileFIX, HostileFIXP}
 
 // BenchOptions say how to measure.
 type BenchOptions struct {
-	Program   string // the onebeat program that the processes run
-	Rounds    int
-	Count     int           // orders of a round, one in flight
-	Warmup    int           // before them
-	Limit     time.Duration // of a round, whatever its count
-	PerS      int           // offered to one session [25000]
-	Flood     time.Duration // how long [2s]
-	Strangers int           // connections that say nothing, and half-open ones a second [10000]
-	App       string        // book or gateway
-	Idle      string        // idle strategy of the nodes' loops [backoff]
-	Dir       string        // of the plain acceptors' files [os.TempDir()]
-	Progress  func(line string)
+	Program string // the onebeat program that the processes run
+	Rounds  int
+	Count   int           // orders of a round, one in flight
+	Warmup  int           // before them
+	Limit   time.Duration // of a round, whatever its count
+	PerS    int           // offered to one session [25000]
+	Flood   time.Duration // how long [2s]
+	App     string        // book or gateway
+	Idle    string        // idle strategy of the nodes' loops [backoff]
+	Dir     string        // of the plain acceptors' files [os.TempDir()]
+	// AttackMost bounds the rates of attacks; 0: each has its own.
+	AttackMost int
+	Progress   func(line string)
 }
 
 func (o *BenchOptions) complete() {
@@ -48,9 +51,6 @@ func (o *BenchOptions) complete() {
 	}
 	if o.Flood == 0 {
 		o.Flood = 2 * time.Second
-	}
-	if o.Strangers == 0 {
-		o.Strangers = 10_000
 	}
 	if o.Idle == "" {
 		o.Idle = "backoff"
@@ -78,26 +78,30 @@ type Result struct {
 	Entries []shapes.Result `json:"entries"`
 	Ratios  []Ratio         `json:"ratios"`
 	Flood   *Flood          `json:"flood,omitempty"`
-	// Strangers is what became of connections that said nothing.
-	Strangers *Strangers     `json:"strangers,omitempty"`
-	Bounds    []logs.Bound   `json:"bounds"`
-	Machine   shapes.Machine `json:"machine"`
+	Besides []Beside        `json:"besides,omitempty"`
+	// Counters are what the first node refused, Leaks what the nodes held.
+	Counters map[string]uint64 `json:"counters,omitempty"`
+	Leaks    []Leak            `json:"leaks,omitempty"`
+	Bounds   []logs.Bound      `json:"bounds"`
+	Machine  shapes.Machine    `json:"machine"`
 }
 
 // Measure measures one shape.
 func Measure(ctx context.Context, shape string, o BenchOptions) (r Result, err error) {
 	o.complete()
-	b, err := newBed(ctx, &o)
+	hostile := shape != Latency
+	b, err := newBed(ctx, &o, hostile)
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", shape, err)
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	r = Result{Shape: shape, App: o.App, Rounds: o.Rounds, Machine: shapes.ThisMachine()}
-	run := b.latency
-	if shape == Hostile {
-		run = b.hostile
+	if hostile {
+		err = b.hostile(ctx, &r)
+	} else {
+		err = b.latency(ctx, &r)
 	}
-	if err := run(ctx, &r); err != nil {
+	if err != nil {
 		return r, fmt.Errorf("%s: %w", shape, err)
 	}
 	return r, nil
@@ -114,17 +118,19 @@ type target struct {
 	name   string
 	o      Options
 	first  uint64
+	sent   uint64 // orders
 	rounds []shapes.Result
 }
 
-func (b *bed) laneAt() netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4(lab.LaneIP), scene.FIXPort)
+// target is a port of the lane.
+func (b *bed) target(port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4(lab.LaneIP), port)
 }
 
 // session are the options of one to the lane.
 func (b *bed) session(client int) Options {
 	name := b.clients()[client]
-	return Options{At: b.laneAt(), Sender: name, Target: scene.FIXNode}
+	return Options{At: b.target(scene.FIXPort), Sender: name, Target: scene.FIXNode}
 }
 
 // latency measures the acceptors in turns, by the loopback of the first node's
@@ -171,10 +177,11 @@ func (b *bed) turn(ctx context.Context, place string, t *target) error {
 	if err != nil {
 		return err
 	}
-	h := shapes.NewHistogram()
-	if t.first, err = OneInFlight(ctx, s, t.first+1, b.o.Warmup, b.o.Limit, nil); err == nil {
+	h, from := shapes.NewHistogram(), t.first+1
+	if t.first, err = OneInFlight(ctx, s, from, b.o.Warmup, b.o.Limit, nil); err == nil {
 		t.first, err = OneInFlight(ctx, s, t.first, b.o.Count, b.o.Limit, h)
 	}
+	t.sent += t.first - from
 	if err = errors.Join(err, s.Close()); err != nil {
 		return err
 	}
@@ -216,7 +223,11 @@ func (r *Result) WriteText(w io.Writer) error {
 	p := printer{w: w}
 	m := &r.Machine
 	p.line("%s, %d cores, Linux %s, %s; %d rounds; us from before the write to behind the read, one in flight", m.CPU, m.Cores, m.Kernel, m.Go, r.Rounds)
-	p.line("%-32s %9s %9s %9s %9s %9s %8s", r.Shape+" "+r.App, "p50", "p90", "p99", "p99.9", "max", "count")
+	if r.Shape == Latency {
+		p.line("%-32s %9s %9s %9s %9s %9s %8s", r.Shape+" "+r.App, "p50", "p90", "p99", "p99.9", "max", "count")
+	} else {
+		p.line("%-43s %9s %9s | %9s %9s | %9s %9s  p99 over", r.Shape+" "+r.App, "alone p50", "p99", "elsewhere", "p99", "beside", "p99")
+	}
 	us := func(ns int64) float64 { return float64(ns) / 1e3 }
 	for i := range r.Entries {
 		e := &r.Entries[i]
@@ -228,8 +239,17 @@ func (r *Result) WriteText(w io.Writer) error {
 	if f := r.Flood; f != nil {
 		p.line("  one session: %d orders in %.2f s, %.0f/s; p50 %.1f us, p99 %.1f us from when each was due", f.Orders, f.Seconds, f.PerSecond, us(f.P50Ns), us(f.P99Ns))
 	}
-	if s := r.Strangers; s != nil {
-		p.line("  strangers: %d connected, %d of them still after %v; %d half-open a second", s.Connected, s.Left, time.Duration(s.ForNs), s.HalfOpenPerSecond)
+	for i := range r.Besides {
+		x := &r.Besides[i]
+		p.line("%-38s %-4s %9.1f %9.1f | %9.1f %9.1f | %9.1f %9.1f  %5.2f %5.2f  %.0f/s", x.Attack, x.Session, us(x.Alone.P50Ns), us(x.Alone.P99Ns),
+			us(x.Elsewhere.P50Ns), us(x.Elsewhere.P99Ns), us(x.Beside.P50Ns), us(x.Beside.P99Ns), x.OverAlone, x.OverElsewhere, float64(x.Attacked.Events)/max(x.Attacked.Seconds, 1e-9))
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Counters)) {
+		p.line("  %s: %d", name, r.Counters[name])
+	}
+	for _, l := range r.Leaks {
+		p.line("  %s: before and after: %d and %d goroutines, %d and %d descriptors, %d and %d KiB", l.After.Node, l.Before.Goroutines, l.After.Goroutines,
+			l.Before.Files, l.After.Files, l.Before.Resident>>10, l.After.Resident>>10)
 	}
 	for _, b := range r.Bounds {
 		word, holds := "at most", "holds"

@@ -1,225 +1,365 @@
 package fixload
 
 import (
+	"bufio"
 	"context"
-	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
-	"sync"
+	"os"
+	"slices"
+	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"onebeat/bench/lab"
+	"onebeat/bench/scene"
 	"onebeat/bench/shapes"
+	"onebeat/tools/control"
 )
 
-// Strangers is what became of connections that say nothing.
-type Strangers struct {
-	Connected         int   `json:"connected"` // handshakes that were answered
-	Left              int   `json:"left"`      // of those that the other end had not ended
-	ForNs             int64 `json:"for_ns"`
-	HalfOpenPerSecond int   `json:"half_open_per_second"`
+// Beside is a session's latency while somebody attacks the lane, and in the same
+// rounds alone, and while the same attack goes to a plain listener of another host:
+// what the attacker and the network of a small machine cost is in both.
+type Beside struct {
+	Attack    string        `json:"attack"`
+	PerSecond int           `json:"per_second"` // as it was to be
+	Session   string        `json:"session"`    // FIX or FIXP
+	Alone     shapes.Result `json:"alone"`
+	Elsewhere shapes.Result `json:"elsewhere"`
+	Beside    shapes.Result `json:"beside"`
+	// OverAlone and OverElsewhere are the medians of the rounds' p99s.
+	OverAlone     float64  `json:"over_alone"`
+	OverElsewhere float64  `json:"over_elsewhere"`
+	Attacked      Attacked `json:"attacked"` // of all rounds, at the lane
+}
+
+// Held is what a node's process holds.
+type Held struct {
+	Node       string `json:"node"`
+	Goroutines int    `json:"goroutines"`
+	Files      int    `json:"files"`
+	Resident   uint64 `json:"resident_bytes"`
+}
+
+// Leak is what a node held before the attacks and some time after.
+type Leak struct {
+	Before, After Held
 }
 
 const (
-	alone    = "alone"
-	silent   = "beside silent connections"
-	halfOpen = "beside half-open connections"
+	badSession     = "DESK-2" // who has a session of its own, and no good in mind
+	badPassword    = "bad-but-true"
+	goodSession    = scene.FIXClient
+	goodPassword   = "correct-horse"
+	badFIXPSession = "6f9f0a52-5d1a-4d3f-9a34-0d6c5e9f1aff"
+	badAttacker    = 1 // place of the attacker: the second client's
+
+	sinkPort   = 9700
+	overMost   = 2.0
+	settleTime = 15 * time.Second
 )
 
-// hostile measures a session of another host, alone and beside strangers from the
-// same network, in turns.
-func (b *bed) hostile(ctx context.Context, r *Result) error {
-	r.Strangers = &Strangers{HalfOpenPerSecond: b.o.Strangers}
-	var sums [3][]shapes.Result
-	t := &target{name: alone, o: b.session(1)}
-	for round := range b.o.Rounds {
-		for i, name := range []string{alone, silent, halfOpen} {
-			b.o.Progress(fmt.Sprintf("%s, round %d of %d", name, round+1, b.o.Rounds))
-			if err := b.besideStrangers(ctx, t, i, r.Strangers); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			one := t.rounds[len(t.rounds)-1]
-			one.Shape = name
-			sums[i] = append(sums[i], one)
+// attackKinds are those of a shape.
+func attackKinds(shape string) []attack {
+	return slices.DeleteFunc(slices.Clone(attacks), func(k attack) bool { return k.udp != (shape == HostileFIXP) })
+}
+
+// hostile measures a session of each kind beside one attack after another.
+func (b *bed) hostile(ctx context.Context, r *Result) (err error) {
+	h := &hostility{bed: b, ctx: ctx, fix: &target{name: "FIX", o: b.session(0)}}
+	h.fix.o.User, h.fix.o.Password = goodSession, goodPassword
+	if h.fixp, err = b.dialFIXP(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.fixp.close()) }()
+	if err := h.start(); err != nil {
+		return err
+	}
+	// Both faces have served before anything is compared.
+	if _, err := h.both(nil, netip.AddrPort{}); err != nil {
+		return err
+	}
+	before, err := b.held()
+	if err != nil {
+		return err
+	}
+	for _, k := range attackKinds(r.Shape) {
+		if err := h.beside(r, &k); err != nil {
+			return fmt.Errorf("%s: %w", k.name, err)
 		}
 	}
-	for i := range sums {
-		r.Entries = append(r.Entries, shapes.Combine(sums[i]))
+	taken := uint64(0)
+	if r.Counters, taken, err = b.strangers(); err != nil {
+		return err
 	}
-	for i := range r.Entries[1:] {
-		e := &r.Entries[1+i]
-		r.ratio(e, &r.Entries[0])
-		r.Ratios[i].Over = alone + ", of " + e.Shape
-		r.bound("p99 "+e.Shape+" over alone", r.Ratios[i].P99, 2, false)
+	if r.Leaks, err = b.settled(ctx, before); err != nil {
+		return err
+	}
+	for i := range r.Besides {
+		x := &r.Besides[i]
+		r.bound(fmt.Sprintf("p99 of %s beside %s over alone", x.Session, x.Attack), x.OverAlone, overMost, false)
+	}
+	sent := h.fix.sent + h.fixp.sent
+	r.bound("orders taken that no good session sent", float64(taken)-float64(sent), 0, false)
+	for _, l := range r.Leaks {
+		r.bound(l.After.Node+": goroutines more than before", float64(l.After.Goroutines-l.Before.Goroutines), 0, false)
+		r.bound(l.After.Node+": descriptors more than before", float64(l.After.Files-l.Before.Files), 0, false)
 	}
 	return nil
 }
 
-// besideStrangers measures the session while strangers come, of the kind that i
-// says.
-func (b *bed) besideStrangers(ctx context.Context, t *target, i int, s *Strangers) error {
-	coming, stop := context.WithCancel(ctx)
-	defer stop()
-	var done sync.WaitGroup
-	var strangerErr error
-	began := time.Now()
-	switch i {
-	case 1:
-		crowd, err := b.connectSilent(b.o.Strangers)
-		if err != nil {
-			return err
-		}
-		defer func() {
-			s.Left, s.ForNs = crowd.left(), time.Since(began).Nanoseconds()
-			crowd.close()
-		}()
-		s.Connected = len(crowd.fds)
-	case 2:
-		flood, err := b.openFlood()
-		if err != nil {
-			return err
-		}
-		done.Go(func() { strangerErr = flood.run(coming, b.o.Strangers) })
-	}
-	err := b.turn(ctx, lab.Client, t)
-	stop()
-	done.Wait()
-	return errors.Join(err, strangerErr)
+// hostility is one measurement: the good sessions, and the process that attacks.
+type hostility struct {
+	bed  *bed
+	ctx  context.Context
+	fix  *target
+	fixp *fixpSession
+	to   io.Writer
+	from *bufio.Scanner
 }
 
-// crowd is many connections.
-type crowd struct{ fds []int }
-
-// connectSilent connects and says nothing.
-func (b *bed) connectSilent(count int) (*crowd, error) {
-	if err := raiseFiles(count + 1000); err != nil {
-		return nil, err
+// start starts the attacker, which yields to everybody, and who else is attacked.
+func (h *hostility) start() error {
+	c := h.bed.lab.Command(lab.ClientPlace(badAttacker), h.bed.o.Program, "bench-attacker")
+	c.Nice = 19
+	in, err := c.StdinPipe()
+	if err != nil {
+		return err
 	}
-	c := &crowd{}
-	at := &unix.SockaddrInet4{Port: int(b.laneAt().Port()), Addr: b.laneAt().Addr().As4()}
-	err := b.lab.Do(lab.Client, func() error {
-		for i := range count {
-			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	h.to, h.from = in, bufio.NewScanner(out)
+	if err := h.bed.begin(c); err != nil {
+		return err
+	}
+	context.AfterFunc(h.ctx, func() { _ = c.Process.Kill() }) // nobody waits for its answers any more
+	return h.bed.run(lab.Venue, "bench-sink", netip.AddrPortFrom(netip.AddrFrom4(lab.VenueIP), sinkPort).String())
+}
+
+// beside measures in turns: beside the attack on somebody else, alone, and beside the
+// attack on the lane.
+func (h *hostility) beside(r *Result, k *attack) error {
+	at := h.bed.target(scene.FIXPort)
+	switch {
+	case k.udp:
+		at = h.bed.target(scene.LanePort)
+	case k.name == "wrong certificates":
+		at = netip.AddrPortFrom(netip.AddrFrom4(lab.LaneAddress(secureLane)), scene.FIXPort)
+	}
+	sink := netip.AddrPortFrom(netip.AddrFrom4(lab.VenueIP), sinkPort)
+	var alone, elsewhere, beside [2][]shapes.Result
+	attacked := Attacked{}
+	for round := range h.bed.o.Rounds {
+		h.bed.o.Progress(fmt.Sprintf("beside %s, round %d of %d", k.name, round+1, h.bed.o.Rounds))
+		for _, turn := range []struct {
+			kind *attack
+			at   netip.AddrPort
+			to   *[2][]shapes.Result
+		}{{k, sink, &elsewhere}, {nil, at, &alone}, {k, at, &beside}} {
+			t, err := h.both(turn.kind, turn.at)
 			if err != nil {
-				return fmt.Errorf("stranger %d: %w", i, err)
-			}
-			look := unix.NsecToTimeval(int64(time.Second))
-			if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &look); err != nil {
 				return err
 			}
-			if err := unix.Connect(fd, at); err != nil {
-				// Refused, reset or unanswered: the other end protects itself.
-				unix.Close(fd)
-				continue
+			for i := range t.results {
+				turn.to[i] = append(turn.to[i], t.results[i])
 			}
-			c.fds = append(c.fds, fd)
-		}
-		return nil
-	})
-	if err != nil {
-		c.close()
-	}
-	return c, err
-}
-
-// left counts the connections that the other end has not ended.
-func (c *crowd) left() (n int) {
-	for _, fd := range c.fds {
-		var b [1]byte
-		if _, _, err := unix.Recvfrom(fd, b[:], unix.MSG_DONTWAIT|unix.MSG_PEEK); errors.Is(err, unix.EAGAIN) {
-			n++
+			if turn.to == &beside {
+				attacked.add(&t.attacked)
+			}
 		}
 	}
-	return n
-}
-
-func (c *crowd) close() {
-	for _, fd := range c.fds {
-		unix.Close(fd)
-	}
-}
-
-// raiseFiles lets this process have so many descriptors.
-func raiseFiles(count int) error {
-	var l unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil || l.Cur >= uint64(count) {
-		return err
-	}
-	l.Cur = uint64(count)
-	l.Max = max(l.Max, l.Cur)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
-		return fmt.Errorf("%d descriptors: %w", count, err)
+	for i, session := range []string{"FIX", "FIXP"} {
+		x := Beside{Attack: k.name, PerSecond: k.perSecond, Session: session, Alone: shapes.Combine(alone[i]), Elsewhere: shapes.Combine(elsewhere[i]),
+			Beside: shapes.Combine(beside[i]), OverAlone: medianRatio(beside[i], alone[i]), OverElsewhere: medianRatio(beside[i], elsewhere[i]), Attacked: attacked}
+		r.Besides = append(r.Besides, x)
 	}
 	return nil
 }
 
-// flood sends SYNs from addresses that nobody has.
-type flood struct {
-	fd int
-	to unix.SockaddrInet4
-	at netip.AddrPort
-}
-
-func (b *bed) openFlood() (*flood, error) {
-	f := &flood{at: b.laneAt(), to: unix.SockaddrInet4{Addr: b.laneAt().Addr().As4()}}
-	err := b.lab.Do(lab.Client, func() (err error) {
-		f.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("raw socket: %w", err)
+func (a *Attacked) add(o *Attacked) {
+	a.Events, a.Failed, a.Skipped, a.Seconds = a.Events+o.Events, a.Failed+o.Failed, a.Skipped+o.Skipped, a.Seconds+o.Seconds
+	if o.Error != "" {
+		a.Error = o.Error
 	}
-	return f, nil
 }
 
-const floodSlice = 2 * time.Millisecond
+// medianRatio is that of the rounds' p99s, each with its neighbour in time.
+func medianRatio(of, over []shapes.Result) float64 {
+	var v []float64
+	for i := range of {
+		v = append(v, float64(of[i].P99Ns)/float64(max(over[i].P99Ns, 1)))
+	}
+	slices.Sort(v)
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
 
-// run sends so many a second until ctx ends.
-func (f *flood) run(ctx context.Context, perSecond int) error {
-	defer unix.Close(f.fd)
-	tick := time.NewTicker(floodSlice)
-	defer tick.Stop()
-	began, sent := time.Now(), 0
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
+type turn struct {
+	results  [2]shapes.Result // of FIX, of FIXP
+	attacked Attacked
+}
+
+// attackLead is how long an attack goes on before it is measured.
+const attackLead = 50 * time.Millisecond
+
+// both measures the two sessions, while kind is at work; nil: nobody.
+func (h *hostility) both(kind *attack, at netip.AddrPort) (t turn, err error) {
+	if kind != nil {
+		if err := h.say(&command{Attack: kind.name, At: at, PerSecond: h.bed.rate(kind)}); err != nil {
+			return t, err
 		}
-		for due := int(time.Since(began).Seconds() * float64(perSecond)); sent < due; sent++ {
-			if err := unix.Sendto(f.fd, f.syn(uint32(sent)), 0, &f.to); err != nil && !errors.Is(err, unix.ENOBUFS) {
-				return fmt.Errorf("SYN: %w", err)
+		time.Sleep(attackLead)
+	}
+	if err := h.bed.turn(h.ctx, lab.Client, h.fix); err != nil {
+		return t, err
+	}
+	t.results[0] = h.fix.rounds[len(h.fix.rounds)-1]
+	hist := shapes.NewHistogram()
+	if err := h.fixp.oneInFlight(h.ctx, h.bed.o.Warmup, h.bed.o.Limit, nil); err != nil {
+		return t, err
+	}
+	if err := h.fixp.oneInFlight(h.ctx, h.bed.o.Count, h.bed.o.Limit, hist); err != nil {
+		return t, err
+	}
+	t.results[1] = shapes.Result{Shape: "FIXP", Rounds: 1, Machine: shapes.ThisMachine()}
+	t.results[1].Fill(hist)
+	if kind == nil {
+		return t, nil
+	}
+	if err := h.say(&command{}); err != nil {
+		return t, err
+	}
+	if !h.from.Scan() {
+		return t, fmt.Errorf("the attacker is gone: %w", errors.Join(h.from.Err(), io.ErrUnexpectedEOF))
+	}
+	if err := json.Unmarshal(h.from.Bytes(), &t.attacked); err != nil {
+		return t, err
+	}
+	if t.attacked.Error != "" {
+		return t, fmt.Errorf("attack: %s", t.attacked.Error)
+	}
+	return t, nil
+}
+
+func (h *hostility) say(c *command) error { return json.NewEncoder(h.to).Encode(c) }
+
+// rate is an attack's, no more than the options allow.
+func (b *bed) rate(k *attack) int {
+	if b.o.AttackMost > 0 {
+		return min(k.perSecond, b.o.AttackMost)
+	}
+	return k.perSecond
+}
+
+func (b *bed) status(place string) (s control.Status, err error) {
+	return s, control.Call(control.SocketPath(b.lab.RunDir, place), control.Request{Cmd: control.CmdStatus}, &s, time.Second)
+}
+
+// held asks the nodes what they hold.
+func (b *bed) held() (list []Held, err error) {
+	for _, place := range b.lab.Nodes() {
+		s, err := b.status(place)
+		if err != nil {
+			return nil, err
+		}
+		files, err := filesOf(s.PID)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, Held{place, s.Memory.Goroutines, files, s.Memory.ResidentBytes})
+	}
+	return list, nil
+}
+
+// settled waits until the nodes hold no more than before, or long enough.
+func (b *bed) settled(ctx context.Context, before []Held) (leaks []Leak, err error) {
+	for deadline := time.Now().Add(settleTime); ; time.Sleep(100 * time.Millisecond) {
+		after, err := b.held()
+		if err != nil {
+			return nil, err
+		}
+		leaks = leaks[:0]
+		more := false
+		for i := range after {
+			leaks = append(leaks, Leak{before[i], after[i]})
+			more = more || after[i].Goroutines > before[i].Goroutines || after[i].Files > before[i].Files
+		}
+		if !more || ctx.Err() != nil || time.Now().After(deadline) {
+			return leaks, ctx.Err()
+		}
+	}
+}
+
+// strangers are the counters of what was refused; taken counts the orders that came
+// to the application.
+func (b *bed) strangers() (counts map[string]uint64, taken uint64, err error) {
+	s, err := b.status(lab.NodeA)
+	if err != nil {
+		return nil, 0, err
+	}
+	counts = map[string]uint64{}
+	for _, l := range s.Lanes {
+		taken += l.Counters["book_new"] + l.Counters["gateway_new"]
+		for name, n := range l.Counters {
+			if n > 0 && refusal(name) {
+				counts[name] += n
 			}
 		}
 	}
+	return counts, taken, nil
 }
 
-// syn is the n-th SYN: 64 strangers of the order network, each with many ports.
-func (f *flood) syn(n uint32) []byte {
-	b := make([]byte, 40)
-	b[0], b[8], b[9] = 0x45, 64, unix.IPPROTO_TCP
-	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
-	from := lab.ClientIP
-	from[3] = byte(130 + n%64)
-	to := f.at.Addr().As4()
-	copy(b[12:], from[:])
-	copy(b[16:], to[:])
-	t := b[20:]
-	binary.BigEndian.PutUint16(t[0:], uint16(1024+n/64%60000))
-	binary.BigEndian.PutUint16(t[2:], f.at.Port())
-	binary.BigEndian.PutUint32(t[4:], n*2654435761)
-	t[12], t[13] = 5<<4, 2 // header length, SYN
-	binary.BigEndian.PutUint16(t[14:], 65535)
-	sum := uint32(unix.IPPROTO_TCP + len(t))
-	for i := 12; i < len(b); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+// RunSink listens to whatever is sent, ends each connection, and says nothing.
+func RunSink(ctx context.Context, args []string) error {
+	at, err := netip.ParseAddrPort(args[0])
+	if err != nil {
+		return err
 	}
-	for sum > 0xffff {
-		sum = sum&0xffff + sum>>16
+	l, err := net.Listen("tcp", at.String())
+	if err != nil {
+		return err
 	}
-	binary.BigEndian.PutUint16(t[16:], ^uint16(sum))
-	return b
+	u, err := net.ListenPacket("udp", at.String())
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	go func() {
+		<-ctx.Done()
+		_ = errors.Join(l.Close(), u.Close())
+	}()
+	go func() {
+		for b := make([]byte, 2048); ctx.Err() == nil; {
+			_, _, _ = u.ReadFrom(b)
+		}
+	}()
+	for ctx.Err() == nil {
+		c, err := l.Accept()
+		if err == nil {
+			_ = errors.Join(c.(*net.TCPConn).SetLinger(0), c.Close())
+		}
+	}
+	return nil
 }
+
+// filesOf counts a process's descriptors.
+func filesOf(pid int) (int, error) {
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(list), err
+}
+
+// refusal tells the counters of what a node did not take.
+func refusal(name string) bool {
+	for _, prefix := range []string{"fix_tcp_", "session_", "machine_"} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			return !slices.Contains(served, rest)
+		}
+	}
+	return false
+}
+
+// served are counters of what is no refusal.
+var served = []string{"messages_in", "messages_out", "bytes_in", "bytes_out", "datagrams", "heartbeats", "messages", "logouts"}

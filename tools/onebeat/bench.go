@@ -57,8 +57,11 @@ Shapes of the log, beside the order path (--shape logs: each of them in turn)
 FIX over TCP
   fix          an order to its report by the loopback, mirrored, beside plain quickfixgo
                with its file store; and how many orders one session bears
-  fix-hostile  a session beside 10,000 connections that say nothing, and beside
-               10,000 half-open ones a second
+  fix-hostile  a session of FIX and one of FIXP beside strangers and a bad client of FIX,
+               each at a fixed rate: connections that say nothing, 10,000 half-open ones
+               a second, garbage, wrong Logons, certificates and numbers; in turns alone,
+               and while a plain listener of another host is attacked so
+  fixp-hostile the same beside strangers and a bad client of FIXP
 
 All other shapes are measured by the same client: its clock is read right before the
 system call that sends and right after the receive ring shows the answer. With
@@ -205,6 +208,20 @@ func (b *benchFlags) runFIX(c *cobra.Command) error {
 func newBenchAcceptor() *cobra.Command {
 	return &cobra.Command{Use: "bench-acceptor ADDRESS DIRECTORY sync|nosync", Hidden: true, Args: cobra.ExactArgs(3),
 		RunE: func(c *cobra.Command, args []string) error { return fixload.RunAcceptor(c.Context(), args) }}
+}
+
+// newBenchAttacker is who attacks in the shapes fix-hostile and fixp-hostile, and
+// newBenchSink who is attacked for comparison.
+func newBenchAttacker() *cobra.Command {
+	return &cobra.Command{Use: "bench-attacker", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return fixload.RunAttacker(c.Context(), c.InOrStdin(), c.OutOrStdout())
+		}}
+}
+
+func newBenchSink() *cobra.Command {
+	return &cobra.Command{Use: "bench-sink ADDRESS", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return fixload.RunSink(c.Context(), args) }}
 }
 
 // newBenchReader is the other process of the shape reader.

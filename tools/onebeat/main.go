@@ -38,7 +38,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newNode(), newVenue(), newMarket(), newLab(), newLoad(), newDrill(), newDemo(), newBenchCommand(), newBenchReader(), newBenchAcceptor(), newBenchInstructionsChild(), newStatus(), newPromote(), newPolicy(), newRing(), newSnapshot(), newVersion(), newWitness(), newFence(), newCerts(), newExport(), newDoctor(), newSchema())
+	root.AddCommand(newNode(), newVenue(), newMarket(), newLab(), newLoad(), newDrill(), newDemo(), newBenchCommand(), newBenchReader(), newBenchAcceptor(), newBenchAttacker(), newBenchSink(), newBenchInstructionsChild(), newStatus(), newPromote(), newPolicy(), newRing(), newSnapshot(), newVersion(), newWitness(), newFence(), newCerts(), newExport(), newDoctor(), newSchema())
 	root.AddCommand(newMirrord(), newDR())
 	root.AddCommand(newOrder(), newSession(), newRisk(), newKill(), newExplain())
 	return root
