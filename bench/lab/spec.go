@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"sync/atomic"
 )
 
 // Places of a lab.
@@ -193,10 +194,14 @@ func (s *Spec) defaults() error {
 	return nil
 }
 
-// freeName returns the first unused name of this process.
+// named counts the labs this process has named: two may go up at once.
+var named atomic.Uint32
+
+// freeName returns a name that this process has not given before, and that a
+// process of the same number has not left behind.
 func freeName(dir string) string {
-	for i := 0; ; i++ {
-		name := fmt.Sprintf("p%d-%d", os.Getpid(), i)
+	for {
+		name := fmt.Sprintf("p%d-%d", os.Getpid(), named.Add(1)-1)
 		if _, err := os.Stat(statePath(dir, name)); errors.Is(err, os.ErrNotExist) {
 			return name
 		}

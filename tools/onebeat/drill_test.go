@@ -28,6 +28,7 @@ func TestDrills(t *testing.T) {
 	t.Setenv(asProgram, "1")
 	for _, fault := range drill.Names() {
 		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
 			o := drill.Options{Fault: fault, Program: os.Args[0], Arbitration: arbitrationOf(fault), RatePerSecond: 4000,
 				Duration: 300 * time.Millisecond, Asleep: 300 * time.Millisecond, Wait: 150 * time.Millisecond,
 				Heartbeat: 60 * time.Millisecond, HangBudget: 120 * time.Millisecond, RingSize: "4MiB", Records: 60_000, Log: t.Output()}
