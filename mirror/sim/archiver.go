@@ -31,7 +31,7 @@ func (a *archiver) step() {
 	if h.w.nowNs < h.diskFullNs || !h.w.chance(3) {
 		return
 	}
-	if h.w.chance(200) {
+	if !h.w.peace && h.w.chance(200) {
 		h.diskFullNs = h.w.nowNs + h.w.between(200*us, 20*ms) // or slow
 		return
 	}

@@ -21,5 +21,6 @@
 // Files: world.go is the clock, host.go a host and its kernel, process.go what
 // dies with a process, network.go and witness.go what is between them, power.go
 // the fence agents, faults.go what goes wrong, run.go how a run begins and ends,
-// judge.go what must hold.
+// script.go what goes wrong in an order that dice find too seldom, judge.go what must
+// hold.
 package sim

@@ -8,6 +8,10 @@ import (
 // fault lets something go wrong, and plans its end and the next one. A lane that
 // is in order again is not left so for long.
 func (w *World) fault() {
+	if w.cfg.Scripted {
+		w.direct()
+		return
+	}
 	if w.faults--; w.faults < 0 {
 		return
 	}
@@ -33,6 +37,11 @@ func (w *World) fault() {
 	if serving := w.serving(); w.settled && w.chance(2) {
 		h = serving
 	}
+	w.strike(h)
+}
+
+// strike lets something go wrong, mostly for one host.
+func (w *World) strike(h *host) {
 	switch n := w.dice.IntN(100); {
 	case n < 26:
 		w.kill(h)

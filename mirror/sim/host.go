@@ -32,6 +32,7 @@ type host struct {
 	thawedNs    int64 // when it last froze or thawed
 	diskFullNs  int64
 	bootedNs    int64
+	tookNs      int64  // when it last took the lane from the other
 	disk        []byte // the archive
 	applied     uint64 // by any of its processes, of this ring
 	tickPending bool

@@ -158,6 +158,7 @@ func (j *judge) serves(h *host, epoch uint32) {
 	w.result.Promotions++
 	if j.last >= 0 && j.last != h.i {
 		w.result.Failovers++
+		h.tookNs = w.nowNs
 	}
 	j.last = h.i
 	if first, ok := j.served[epoch]; ok {
@@ -177,6 +178,28 @@ func (j *judge) alone(h *host, epoch uint32) {
 	other := j.w.hosts[1-h.i]
 	if s := lane.Load(&other.word); j.w.cfg.Mode.Fence && !other.off && s.Epoch()+1 == epoch && (s.State() == lane.Standby || s.State() == lane.Candidate) {
 		j.w.fail("host %d goes on alone in epoch %d, and host %d, which is %v, has power", h.i, epoch, other.i, s)
+	}
+}
+
+// shotAlone: a writer loses its memory to an agent that was wished for while it was
+// a standby that did not ACK. The writer that had wished was fenced by its own kernel
+// before the agent was through, for the standby was heard again. Degraded, what the
+// new one let out alone was in one memory, as was said loudly; the other goes on
+// without it, on an operator's word.
+func (j *judge) shotAlone(h *host) {
+	w, other := j.w, j.w.hosts[1-h.i]
+	same := 0
+	for same < min(len(j.truth), int(other.table.Tail)) && other.past.log[same] == j.truth[same] {
+		same++
+	}
+	w.tell("host %d took the lane after its power was to be taken: %d bytes of what it let out are lost", h.i, len(j.truth)-same)
+	w.result.Lost += len(j.truth) - same
+	j.truth = j.truth[:same]
+	for epoch, by := range j.served {
+		if by == h.i && epoch > lane.Load(&other.word).Epoch() {
+			delete(j.served, epoch)
+			delete(j.releaser, epoch)
+		}
 	}
 }
 

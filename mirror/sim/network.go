@@ -3,7 +3,8 @@ package sim
 // network is a way between the hosts: the cable, or the order network.
 type network struct {
 	kind  eventKind
-	cut   [2]bool // toward host i
+	cut   [2]bool   // toward host i
+	lost  [2]sieved // of what is sent toward host i
 	noisy bool
 	atNs  [2]int64 // when the last frame reaches host i: a cable keeps the order
 	// recent are the last frames to host i, for somebody who plays them again.
@@ -37,7 +38,7 @@ func (n *network) send(w *World, to int, b []byte) {
 		n.frame(to, b)
 	}
 	n.record(to, b)
-	if n.cut[to] {
+	if n.cut[to] || n.lost[to].loses(b) {
 		return
 	}
 	at := max(w.nowNs+w.between(4*us, 15*us), n.atNs[to]+200)

@@ -10,6 +10,7 @@ type shooter struct {
 	delayNs int64 // before the first off: of two that shoot each other one waits
 
 	wanted, off uint64
+	wantedNs    int64 // when the last wish was made
 	waiting     int
 	working     bool
 	sent        bool
@@ -25,6 +26,7 @@ func (s *shooter) Node() uint8 { return uint8(2 - s.h.i) }
 func (s *shooter) Want() uint64 {
 	s.waiting++
 	s.wanted++
+	s.wantedNs = s.h.w.nowNs
 	if !s.working {
 		s.working, s.backoffNs = true, firstBackoffNs
 		s.later(s.delayNs, s.try)
@@ -74,27 +76,29 @@ func (s *shooter) try() {
 		n = 9
 	}
 	w.tell("host %d takes the power of host %d: attempt %d", s.h.i, victim.i, n)
+	wishedNs := s.wantedNs
+	off := func() { victim.losePower(wishedNs) }
 	switch takesNs := w.between(100*us, 3*ms); n {
 	case 0: // hangs, for nothing
 		s.later(agentLimitNs, func() { s.ended(wish, false) })
 	case 1: // hangs, after it has done it
-		s.later(takesNs, victim.losePower)
+		s.later(takesNs, off)
 		s.later(agentLimitNs, func() { s.ended(wish, false) })
 	case 2: // fails
 		s.later(takesNs, func() { s.ended(wish, false) })
 	case 3: // says that it failed, and has done it
 		s.later(takesNs, func() {
-			victim.losePower()
+			off()
 			s.ended(wish, false)
 		})
 	case 4, 5: // lies
 		s.later(takesNs, func() { s.believe(wish, new(fence.Trial)) })
 	case 6, 7: // does it later than it says
 		s.later(takesNs, func() { s.believe(wish, new(fence.Trial)) })
-		s.later(takesNs+w.between(0, settleForNs), victim.losePower)
+		s.later(takesNs+w.between(0, settleForNs), off)
 	default:
 		s.later(takesNs, func() {
-			victim.losePower()
+			off()
 			s.believe(wish, new(fence.Trial))
 		})
 	}
@@ -142,9 +146,13 @@ func (s *shooter) ended(wish uint64, off bool) {
 	s.backoffNs = min(2*s.backoffNs, maxBackoffNs)
 }
 
-// losePower takes all that is in a host's memory. Somebody gives it back later.
-func (h *host) losePower() {
+// losePower takes all that is in a host's memory, for what the other wished at
+// wishedNs. Somebody gives it back later.
+func (h *host) losePower(wishedNs int64) {
 	w := h.w
+	if h.tookNs > wishedNs && w.cfg.Mode.Degrades {
+		w.judge.shotAlone(h)
+	}
 	w.tell("host %d has no power", h.i)
 	w.result.Shots++
 	w.fragile, w.settled = true, false

@@ -104,9 +104,8 @@ func (w *World) makePeace() {
 	}
 	w.tell("peace")
 	w.peace = true
-	w.net.cut, w.net.noisy = [2]bool{}, false
-	w.second.cut, w.second.noisy = [2]bool{}, false
-	w.witness.cut, w.witness.noisy = [2][2]bool{}, false
+	heal(w, nil, nil)
+	w.net.noisy, w.second.noisy, w.witness.noisy = false, false, false
 	quietNs := w.nowNs
 	for _, h := range w.hosts {
 		h.diskFullNs, h.off = 0, false

@@ -94,6 +94,8 @@ type Config struct {
 	LazyReader bool
 	// Diverges: standbys find that their state is not the log's, and leave.
 	Diverges bool
+	// Scripted: faults come as scripts have them.
+	Scripted bool
 	// Streams: rings are small and turn over; what they no longer hold is fetched.
 	Streams bool
 }
@@ -120,6 +122,9 @@ func Draw(seed uint64) Config {
 		m := modes[n%uint64(len(modes))]
 		return Config{Seed: seed, Mode: m, Gentle: m.Witness, TwoPaths: n%2 == 0, Faults: 80, RingBytes: ringBytes, Diverges: true}
 	}
+	if n := seed % 32; n%8 == 6 && n < 24 {
+		return drawScripted(seed/32*3 + n/8)
+	}
 	if seed%32 == 31 {
 		return Config{Seed: seed, Mode: Modes[3], Gentle: true, Faults: 40, RingBytes: 16 << 10, LazyReader: true}
 	}
@@ -138,6 +143,15 @@ func Draw(seed uint64) Config {
 	return Config{Seed: seed, Mode: Modes[seed%uint64(len(Modes))], Gentle: seed/uint64(len(Modes))%2 == 0,
 		TwoPaths: seed/uint64(2*len(Modes))%2 == 0,
 		Faults:   80, RingBytes: ringBytes}
+}
+
+// drawScripted returns the n-th run by scripts.
+func drawScripted(n uint64) Config {
+	modes := slices.Concat(Modes, leaseModes, fenceModes, policyModes, chainModes)
+	count := uint64(len(modes))
+	m := modes[n%count]
+	return Config{Seed: n/3*32 + n%3*8 + 6, Mode: m, Gentle: m.None || !m.Fence && n/count%2 == 0, TwoPaths: n/count/2%2 == 0, Faults: 80,
+		RingBytes: ringBytes, Scripted: true}
 }
 
 // Result is what a run did.
@@ -196,6 +210,7 @@ type World struct {
 	witness witness
 	judge   judge
 	faults  int // left
+	script  scripted
 	settled bool
 	fragile bool // one ring alone holds it all
 	peace   bool
