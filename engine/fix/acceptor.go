@@ -59,7 +59,7 @@ func NewAcceptor(cfg Config, port *cold.Port, wait, wake func()) (*Acceptor, err
 	a := &Acceptor{cfg: cfg, port: port, conns: map[uint32]*conn{}, users: make([]*conn, len(cfg.Sessions)),
 		pending: map[netip.Addr]int{}, stop: make(chan struct{}), started: time.Now(), status: make([]sessionStatus, len(cfg.Sessions))}
 	var err error
-	if a.logs, err = newMessageLog(cfg.MessageLog, &a.Counts); err != nil {
+	if a.logs, err = newMessageLog(cfg.MessageLog, &a.Counts, cfg.Log); err != nil {
 		return nil, err
 	}
 	a.pump = pump{a: a, wait: wait, wake: wake, live: make([]*conn, len(cfg.Sessions))}
@@ -261,7 +261,8 @@ func (a *Acceptor) Close(ctx context.Context) error {
 	}
 	a.pump.wake()
 	a.running.Wait()
-	return a.logs.close()
+	a.logs.close()
+	return nil
 }
 
 func (a *Acceptor) logoutAll(ctx context.Context) {

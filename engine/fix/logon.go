@@ -24,6 +24,7 @@ func (c *conn) logon(m []byte) bool {
 		c.a.Counts.add(why)
 		return false
 	}
+	c.a.logs.message(c.at, true, m)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.enter(&h, st); err != nil {

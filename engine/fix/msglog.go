@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -18,23 +19,30 @@ import (
 type messageLog struct {
 	dir    string
 	counts *Counts
+	log    *slog.Logger
 	queue  chan []byte
 	done   chan struct{}
 	once   sync.Once
-	err    error
+
+	// Of run.
+	file   *os.File // nil: none is open
+	out    *bufio.Writer
+	day    string
+	lines  uint64 // in out's buffer
+	failed bool   // and said so
 }
 
 // logQueue is how many messages may wait for the disk.
 const logQueue = 8192
 
-func newMessageLog(dir string, counts *Counts) (*messageLog, error) {
+func newMessageLog(dir string, counts *Counts, log *slog.Logger) (*messageLog, error) {
 	if dir == "" {
 		return nil, nil
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("message log: %w", err)
 	}
-	l := &messageLog{dir: dir, counts: counts, queue: make(chan []byte, logQueue), done: make(chan struct{})}
+	l := &messageLog{dir: dir, counts: counts, log: log, queue: make(chan []byte, logQueue), done: make(chan struct{})}
 	go l.run()
 	return l, nil
 }
@@ -83,46 +91,77 @@ func scrub(m []byte) []byte {
 
 func (l *messageLog) run() {
 	defer close(l.done)
-	var f *os.File
-	var w *bufio.Writer
-	day := ""
-	end := func() {
-		if f != nil {
-			l.err = errors.Join(l.err, w.Flush(), f.Close())
-			f = nil
+	for line := range l.queue {
+		if err := l.write(line); err != nil {
+			l.drop(err)
 		}
 	}
-	defer end()
-	for line := range l.queue {
-		if d := string(line[:8]); d != day || f == nil {
-			end()
-			day = d
-			var err error
-			f, err = os.OpenFile(filepath.Join(l.dir, "messages-"+day+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-			if err != nil {
-				f, l.err = nil, err
-				l.counts.add(CountLogDropped)
-				continue
-			}
-			w = bufio.NewWriterSize(f, 1<<16)
-		}
-		_, err := w.Write(line)
-		if len(l.queue) == 0 {
-			err = errors.Join(err, w.Flush())
-		}
-		if err != nil {
-			l.counts.add(CountLogDropped)
-			_ = f.Close()
-			f = nil
-		}
+	if err := l.end(); err != nil {
+		l.drop(err)
 	}
 }
 
-func (l *messageLog) close() error {
-	if l == nil {
+// write appends a line to the file of its day, and empties the buffer when nothing waits.
+func (l *messageLog) write(line []byte) error {
+	l.lines++
+	if day := string(line[:8]); l.file == nil || day != l.day {
+		err := l.end()
+		if err == nil {
+			l.day = day
+			l.file, err = os.OpenFile(filepath.Join(l.dir, "messages-"+day+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+		}
+		if err != nil {
+			l.file = nil
+			return err
+		}
+		l.out = bufio.NewWriterSize(l.file, 1<<16)
+	}
+	if _, err := l.out.Write(line); err != nil {
+		return err
+	}
+	if len(l.queue) > 0 {
 		return nil
+	}
+	if err := l.out.Flush(); err != nil {
+		return err
+	}
+	l.lines = 0
+	if l.failed {
+		l.failed = false
+		l.log.Warn("the FIX message log is written again", "dir", l.dir)
+	}
+	return nil
+}
+
+// drop counts what is lost with the buffer; the file is opened again for the next line.
+func (l *messageLog) drop(err error) {
+	l.counts[CountLogDropped].Add(l.lines)
+	l.lines = 0
+	if l.file != nil {
+		_ = l.file.Close()
+		l.file = nil
+	}
+	if !l.failed {
+		l.failed = true
+		l.log.Error("the FIX message log cannot be written; orders go on without it", "dir", l.dir, "error", err)
+	}
+}
+
+// end closes the file, if one is open.
+func (l *messageLog) end() error {
+	if l.file == nil {
+		return nil
+	}
+	err := errors.Join(l.out.Flush(), l.file.Close())
+	l.file = nil
+	return err
+}
+
+// close writes what waits.
+func (l *messageLog) close() {
+	if l == nil {
+		return
 	}
 	l.once.Do(func() { close(l.queue) })
 	<-l.done
-	return l.err
 }

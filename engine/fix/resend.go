@@ -109,7 +109,9 @@ func (c *conn) appendWhole(to, body []byte) []byte {
 	to = convert.AppendInt(to, 9, int64(len(body)))
 	to = append(to, body...)
 	sum := store.AppendChecksum(to[at:])
-	return append(to, sum[len(to)-at:]...)
+	to = append(to, sum[len(to)-at:]...)
+	c.a.logs.message(c.at, false, to[at:])
+	return to
 }
 
 // appendAgain writes a kept message as a possible duplicate.
