@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -271,42 +268,4 @@ func TestFIXGoesOnAtTheOtherNode(t *testing.T) {
 			t.Logf("%d orders, %d sent again by the client, %d by the lane", id, c.resent, c.dups)
 		})
 	}
-}
-
-// TestFIXScriptsAgainstANode runs the QuickFIX engines' session scripts over TCP against a
-// node with a standby, in echo mode. Those that wait for heartbeats are package fix's.
-func TestFIXScriptsAgainstANode(t *testing.T) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/quickfixgo/quickfix").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := steadyUDP(t, setting{app: "book", session: fixLines("places = 4\napp = \"echo\"\nreset_on_logon = true")})
-	at := w.nodes[lab.NodeA].lanes[0].tcp[0].Addr().String()
-	for _, version := range []string{"fix42", "fix44"} {
-		files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "_test", "definitions", "server", version, "*.def"))
-		if err != nil || len(files) < 50 {
-			t.Fatalf("%d scripts: %v", len(files), err)
-		}
-		for _, file := range files {
-			if base := filepath.Base(file); strings.HasPrefix(base, "4a_") || strings.HasPrefix(base, "6_") || strings.HasPrefix(base, "1c_") || strings.HasPrefix(base, "1d_") {
-				continue // minutes, or CompIDs that are not configured: here all are
-			}
-			done := make(chan error, 1)
-			go func() { done <- cases.Run(file, func() (net.Conn, error) { return net.Dial("tcp", at) }) }()
-			for ended := false; !ended; {
-				select {
-				case err := <-done:
-					ended = true
-					if err != nil {
-						t.Error(err)
-					}
-				default:
-					w.step()
-				}
-			}
-		}
-	}
-	w.until("the standby has it all", func() bool {
-		return w.nodes[lab.NodeB].lanes[0].loop.Digest() == w.nodes[lab.NodeA].lanes[0].loop.Digest()
-	})
 }
