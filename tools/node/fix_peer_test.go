@@ -154,7 +154,10 @@ func (p *fixPeer) order(id string, change ...string) {
 		of[tag] = value
 	}
 	body := "11=" + id + "|"
-	for _, tag := range []string{"1", "55", "54", "60", "38", "40", "44", "59"} {
+	if p.version == "FIX.4.2" {
+		of["21"] = "1" // asks for it
+	}
+	for _, tag := range []string{"1", "21", "55", "54", "60", "38", "40", "44", "59"} {
 		if tag == "60" {
 			body += "60=<TIME>|"
 		} else if v := of[tag]; v != "" {
@@ -176,6 +179,9 @@ func (p *fixPeer) refused(id, reason, text string, change ...string) {
 	p.w.t.Helper()
 	p.order(id, change...)
 	m := p.await("8", "11="+id)
+	if p.version == "FIX.4.2" && reason == "99" {
+		reason = "0" // "broker option": it knows no other
+	}
 	if !has(m, "150=8", "39=8", "103="+reason, "58="+text) {
 		p.w.t.Errorf("%s %v: %q", id, change, m)
 	}

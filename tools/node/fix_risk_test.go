@@ -109,8 +109,9 @@ func TestFIXOrdersMeetEveryCheck(t *testing.T) {
 // TestOperatorsAndFIXSessions: kill, order, session and explain know a FIX session and
 // its orders by their names.
 func TestOperatorsAndFIXSessions(t *testing.T) {
-	w := steadyUDP(t, setting{app: "gateway", calm: true, witness: true, session: fixLines(fixDesk)})
+	w := steadyUDP(t, setting{app: "gateway", calm: true, witness: true, session: fixLines(fixDesk + "\nversion = \"FIX.4.2\"")})
 	p := w.dialFIX(lab.NodeA, "DESK", nil)
+	p.version = "FIX.4.2"
 	p.logon("")
 	p.rests("a:1/x")
 	p.rests("a:2/x", "44=9400")

@@ -63,7 +63,12 @@ func (w *world) riskOf(place string) (s *control.RiskStatus) {
 	return s
 }
 
-func (w *world) openOrders(place string) (n uint32) {
+func (w *world) openOrders(place string) uint32 {
+	w.t.Helper()
+	return w.sessionsOf(place)[0].Orders
+}
+
+func (w *world) sessionsOf(place string) (list []control.SessionLine) {
 	w.t.Helper()
 	w.beside(func() {
 		v, err := w.nodes[place].show(&control.Show{What: control.ShowSessions})
@@ -71,9 +76,9 @@ func (w *world) openOrders(place string) (n uint32) {
 			w.t.Error(err)
 			return
 		}
-		n = v.(*control.SessionList).Sessions[0].Orders
+		list = v.(*control.SessionList).Sessions
 	})
-	return n
+	return list
 }
 
 // rest sends an order that nothing trades with.
