@@ -170,6 +170,10 @@ func (p *Port) LoopSleeps() bool {
 	return false
 }
 
+// Attended reports whether somebody looks for entries and does not sleep: more drafts may
+// come soon.
+func (p *Port) Attended() bool { return p.attended.Load() > 0 }
+
 // LoopWoke ends LoopSleeps.
 func (p *Port) LoopWoke() { p.loopAsleep.Store(0) }
 

@@ -94,11 +94,24 @@ type conn struct {
 	wrote            int
 	writeErr         error
 	writeFn          func(fd uintptr) bool
+
+	// The reader's.
+	readInto []byte
+	got      int
+	readErr  error
+	readFn   func(fd uintptr) bool
+}
+
+// tcp is what a *net.TCPConn has, and what wraps one.
+type tcp interface {
+	SetNoDelay(bool) error
+	SetLinger(seconds int) error
+	syscall.Conn
 }
 
 // abort ends a connection that nobody may wait for.
 func abort(nc net.Conn) {
-	if t, ok := nc.(*net.TCPConn); ok {
+	if t, ok := nc.(tcp); ok {
 		_ = t.SetLinger(0)
 	}
 	_ = nc.Close()
@@ -126,7 +139,7 @@ func (c *conn) run() {
 	defer c.close()
 	deadline := time.Now().Add(c.a.cfg.LogonTimeout)
 	_ = c.net.SetDeadline(deadline)
-	if t, ok := c.net.(*net.TCPConn); ok {
+	if t, ok := c.net.(tcp); ok {
 		_ = t.SetNoDelay(true)
 		if c.a.cfg.TLS == nil {
 			c.useRaw(t)
@@ -158,14 +171,12 @@ func (c *conn) run() {
 	c.leave()
 }
 
-// attendMost is how many messages of one read their answers are waited for.
-const attendMost = 4
-
 // reader takes messages off a connection.
 type reader struct {
 	c     *conn
 	buf   []byte
-	taken int // messages of the last read
+	taken int  // messages of the last read
+	over  bool // a read that does not wait found an end, or an error: one that waits tells which
 }
 
 var errGarbage = errors.New("no FIX message")
@@ -200,13 +211,42 @@ func (r *reader) first() ([]byte, error) {
 	}
 }
 
-// more reads what there is.
-func (r *reader) more() error {
+// room makes some for a read.
+func (r *reader) room() error {
 	if len(r.buf) == cap(r.buf) {
 		if cap(r.buf) > 4*r.c.a.cfg.MessageMax+(64<<10) {
 			return errGarbage
 		}
 		r.buf = append(r.buf, 0)[:len(r.buf)]
+	}
+	return nil
+}
+
+// tryMore reads what there is now; false: nothing, or its end.
+func (r *reader) tryMore() bool {
+	c := r.c
+	if r.room() != nil {
+		r.over = true
+		return false
+	}
+	c.readInto, c.got, c.readErr = r.buf[len(r.buf):cap(r.buf)], 0, nil
+	if err := c.raw.Read(c.readFn); err != nil {
+		r.over = true
+		return false
+	}
+	if c.got > 0 {
+		r.buf = r.buf[:len(r.buf)+c.got]
+		c.a.Counts[CountBytesIn].Add(uint64(c.got))
+		return true
+	}
+	r.over = c.readErr != unix.EAGAIN && c.readErr != unix.EINTR
+	return false
+}
+
+// more reads what there is, and waits for it.
+func (r *reader) more() error {
+	if err := r.room(); err != nil {
+		return err
 	}
 	n, err := r.c.net.Read(r.buf[len(r.buf):cap(r.buf)])
 	r.buf = r.buf[:len(r.buf)+n]
@@ -224,10 +264,12 @@ func (r *reader) rest() {
 			return
 		}
 		r.c.a.flush()
-		if r.taken > 0 && r.taken <= attendMost {
-			r.c.a.pump.attend(r.c)
+		if r.taken == 0 || !r.c.a.pump.attend(r) {
+			if err := r.more(); err != nil {
+				return
+			}
 		}
-		if err := r.more(); err != nil || r.c.isEnded() {
+		if r.c.isEnded() {
 			return
 		}
 		r.c.lastInNs.Store(r.c.a.nowNs())
@@ -327,7 +369,7 @@ func (c *conn) tellDrained() {
 	}
 }
 
-func (c *conn) useRaw(t *net.TCPConn) {
+func (c *conn) useRaw(t syscall.Conn) {
 	raw, err := t.SyscallConn()
 	if err != nil {
 		return
@@ -336,6 +378,10 @@ func (c *conn) useRaw(t *net.TCPConn) {
 	c.writeFn = func(fd uintptr) bool {
 		c.wrote, c.writeErr = unix.Write(int(fd), c.out)
 		return true // whatever it took: nobody waits here
+	}
+	c.readFn = func(fd uintptr) bool {
+		c.got, c.readErr = unix.Read(int(fd), c.readInto)
+		return true
 	}
 }
 

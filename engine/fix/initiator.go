@@ -158,7 +158,7 @@ func (c *conn) greet(r *reader, at int, reset bool) (on, lost bool) {
 	if !ok || st.blocked {
 		return false, false
 	}
-	if t, ok := c.net.(*net.TCPConn); ok {
+	if t, ok := c.net.(tcp); ok {
 		_ = t.SetNoDelay(true)
 		c.useRaw(t)
 	}

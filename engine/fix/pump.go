@@ -2,7 +2,6 @@ package fix
 
 import (
 	"bytes"
-	"runtime"
 	"sync"
 	"time"
 
@@ -82,24 +81,32 @@ func (p *pump) drain() int {
 	return n
 }
 
-// attendCores is how many cores there must be: with fewer, who looks keeps those from
-// working that it waits for (two cores: 220 us instead of 110).
-const attendCores = 4
+// attendNs is how long a session is looked at after its last message. Within it what its
+// client sends next, and what it gets, costs nobody a wake-up.
+const attendNs = 1_000_000
 
-// attendNs is about what a lane takes for an order and its standby's word.
-const attendNs = 100_000
-
-// attend looks for the answer to what a reader just drafted, for a moment: to wake the
-// pump for it would cost more than all the rest.
-func (p *pump) attend(c *conn) {
-	if runtime.NumCPU() < attendCores {
-		return
-	}
+// attend looks for the answers to what a reader just drafted, and for what its client
+// sends next; true: that came. One reader at a time does it, for all the sessions'
+// answers; others leave them to the pump and sleep until the kernel wakes them. It blocks
+// nowhere but in giving its core to whoever else can use it.
+func (p *pump) attend(r *reader) (came bool) {
 	if !p.a.port.Attend() {
-		return
+		return false
 	}
+	came = p.look(r)
+	p.mu.Lock()
+	owes := len(p.later) > 0
+	p.mu.Unlock()
+	if p.a.port.Unattend() || owes {
+		p.wake()
+	}
+	return came
+}
+
+func (p *pump) look(r *reader) (came bool) {
+	c := r.c
 	before, end := c.written.Load(), p.a.nowNs()+attendNs
-	for c.written.Load() == before && p.a.nowNs() < end {
+	for p.a.nowNs() < end {
 		if p.mu.TryLock() {
 			n := p.drain()
 			p.mu.Unlock()
@@ -107,14 +114,19 @@ func (p *pump) attend(c *conn) {
 				continue
 			}
 		}
+		switch {
+		case c.raw == nil:
+			if c.written.Load() != before {
+				return false // TLS: only a read that may wait can tell what came
+			}
+		case r.tryMore():
+			return true
+		case r.over:
+			return false
+		}
 		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 	}
-	p.mu.Lock()
-	owes := len(p.later) > 0
-	p.mu.Unlock()
-	if p.a.port.Unattend() || owes {
-		p.wake()
-	}
+	return false
 }
 
 // newTerm closes what belongs to an earlier one: its peers come again.
