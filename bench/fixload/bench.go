@@ -123,19 +123,19 @@ type target struct {
 }
 
 // target is a port of the lane.
-func (b *bed) target(port uint16) netip.AddrPort {
+func (b *fixBed) target(port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4(lab.LaneIP), port)
 }
 
 // session are the options of one to the lane.
-func (b *bed) session(client int) Options {
+func (b *fixBed) session(client int) Options {
 	name := b.clients()[client]
 	return Options{At: b.target(scene.FIXPort), Sender: name, Target: scene.FIXNode}
 }
 
 // latency measures the acceptors in turns, by the loopback of the first node's
 // host, and then what one session bears.
-func (b *bed) latency(ctx context.Context, r *Result) error {
+func (b *fixBed) latency(ctx context.Context, r *Result) error {
 	at := func(port int) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
 	}
@@ -172,7 +172,7 @@ func (b *bed) latency(ctx context.Context, r *Result) error {
 }
 
 // turn measures one acceptor once, over a new connection.
-func (b *bed) turn(ctx context.Context, place string, t *target) error {
+func (b *fixBed) turn(ctx context.Context, place string, t *target) error {
 	s, err := b.dial(ctx, place, t.o)
 	if err != nil {
 		return err
@@ -192,7 +192,7 @@ func (b *bed) turn(ctx context.Context, place string, t *target) error {
 	return nil
 }
 
-func (b *bed) flood(ctx context.Context, t *target) (Flood, error) {
+func (b *fixBed) flood(ctx context.Context, t *target) (Flood, error) {
 	s, err := b.dial(ctx, lab.NodeA, t.o)
 	if err != nil {
 		return Flood{}, err

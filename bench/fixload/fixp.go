@@ -29,7 +29,7 @@ type fixpSession struct {
 // keepAliveNs outlasts the turns in which the session says nothing.
 const keepAliveNs = 30_000_000_000
 
-func (b *bed) dialFIXP() (s *fixpSession, err error) {
+func (b *fixBed) dialFIXP() (s *fixpSession, err error) {
 	id, err := sessionID(scene.Session(0))
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (b *bed) dialFIXP() (s *fixpSession, err error) {
 	target := b.target(scene.LanePort)
 	cfg := conn.Config{Client: client.Config{Session: id, Key: fixp.NewKey(scene.Credentials), KeepAliveNs: keepAliveNs},
 		Hosts: []conn.Host{{Address: target}}, Interface: lab.OrderNIC}
-	err = b.lab.Do(lab.Client, func() (err error) {
+	err = b.Lab.Do(lab.Client, func() (err error) {
 		s.conn, err = conn.Open(cfg, s)
 		return err
 	})

@@ -17,7 +17,6 @@ import (
 	"onebeat/bench/lab"
 	"onebeat/bench/scene"
 	"onebeat/bench/shapes"
-	"onebeat/tools/control"
 )
 
 // Beside is a session's latency while somebody attacks the lane, and in the same
@@ -68,7 +67,7 @@ func attackKinds(shape string) []attack {
 }
 
 // hostile measures a session of each kind beside one attack after another.
-func (b *bed) hostile(ctx context.Context, r *Result) (err error) {
+func (b *fixBed) hostile(ctx context.Context, r *Result) (err error) {
 	h := &hostility{bed: b, ctx: ctx, fix: &target{name: "FIX", o: b.session(0)}}
 	h.fix.o.User, h.fix.o.Password = goodSession, goodPassword
 	if h.fixp, err = b.dialFIXP(); err != nil {
@@ -113,7 +112,7 @@ func (b *bed) hostile(ctx context.Context, r *Result) (err error) {
 
 // hostility is one measurement: the good sessions, and the process that attacks.
 type hostility struct {
-	bed  *bed
+	bed  *fixBed
 	ctx  context.Context
 	fix  *target
 	fixp *fixpSession
@@ -123,7 +122,7 @@ type hostility struct {
 
 // start starts the attacker, which yields to everybody, and who else is attacked.
 func (h *hostility) start() error {
-	c := h.bed.lab.Command(lab.ClientPlace(badAttacker), h.bed.o.Program, "bench-attacker")
+	c := h.bed.Command(lab.ClientPlace(badAttacker), "bench-attacker")
 	c.Nice = 19
 	in, err := c.StdinPipe()
 	if err != nil {
@@ -134,11 +133,11 @@ func (h *hostility) start() error {
 		return err
 	}
 	h.to, h.from = in, bufio.NewScanner(out)
-	if err := h.bed.begin(c); err != nil {
+	if err := h.bed.Begin(c); err != nil {
 		return err
 	}
 	context.AfterFunc(h.ctx, func() { _ = c.Process.Kill() }) // nobody waits for its answers any more
-	return h.bed.run(lab.Venue, "bench-sink", netip.AddrPortFrom(netip.AddrFrom4(lab.VenueIP), sinkPort).String())
+	return h.bed.Run(lab.Venue, "bench-sink", netip.AddrPortFrom(netip.AddrFrom4(lab.VenueIP), sinkPort).String())
 }
 
 // beside measures in turns: beside the attack on somebody else, alone, and beside the
@@ -248,21 +247,17 @@ func (h *hostility) both(kind *attack, at netip.AddrPort) (t turn, err error) {
 func (h *hostility) say(c *command) error { return json.NewEncoder(h.to).Encode(c) }
 
 // rate is an attack's, no more than the options allow.
-func (b *bed) rate(k *attack) int {
+func (b *fixBed) rate(k *attack) int {
 	if b.o.AttackMost > 0 {
 		return min(k.perSecond, b.o.AttackMost)
 	}
 	return k.perSecond
 }
 
-func (b *bed) status(place string) (s control.Status, err error) {
-	return s, control.Call(control.SocketPath(b.lab.RunDir, place), control.Request{Cmd: control.CmdStatus}, &s, time.Second)
-}
-
 // held asks the nodes what they hold.
-func (b *bed) held() (list []Held, err error) {
-	for _, place := range b.lab.Nodes() {
-		s, err := b.status(place)
+func (b *fixBed) held() (list []Held, err error) {
+	for _, place := range b.Lab.Nodes() {
+		s, err := b.Status(place)
 		if err != nil {
 			return nil, err
 		}
@@ -276,7 +271,7 @@ func (b *bed) held() (list []Held, err error) {
 }
 
 // settled waits until the nodes hold no more than before, or long enough.
-func (b *bed) settled(ctx context.Context, before []Held) (leaks []Leak, err error) {
+func (b *fixBed) settled(ctx context.Context, before []Held) (leaks []Leak, err error) {
 	for deadline := time.Now().Add(settleTime); ; time.Sleep(100 * time.Millisecond) {
 		after, err := b.held()
 		if err != nil {
@@ -296,8 +291,8 @@ func (b *bed) settled(ctx context.Context, before []Held) (leaks []Leak, err err
 
 // strangers are the counters of what was refused; taken counts the orders that came
 // to the application.
-func (b *bed) strangers() (counts map[string]uint64, taken uint64, err error) {
-	s, err := b.status(lab.NodeA)
+func (b *fixBed) strangers() (counts map[string]uint64, taken uint64, err error) {
+	s, err := b.Status(lab.NodeA)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -28,13 +28,13 @@ const (
 
 // attackedLanes are a lane with a good client and a bad one on each face, and one
 // that asks for certificates.
-func (b *bed) attackedLanes(lines string) ([]scene.Lane, error) {
+func (b *fixBed) attackedLanes(lines string) ([]scene.Lane, error) {
 	if err := b.writeCertificate(); err != nil {
 		return nil, err
 	}
 	fix := fmt.Sprintf("[lane.fix]\nport = %d\n", scene.FIXPort)
 	for _, s := range []struct{ name, password string }{{goodSession, goodPassword}, {badSession, badPassword}} {
-		file := filepath.Join(b.lab.RunDir, s.name+".password")
+		file := filepath.Join(b.Lab.RunDir, s.name+".password")
 		if err := os.WriteFile(file, []byte(s.password+"\n"), 0o600); err != nil {
 			return nil, err
 		}
@@ -51,7 +51,7 @@ func (b *bed) attackedLanes(lines string) ([]scene.Lane, error) {
 }
 
 // writeCertificate writes a certificate of a host that trusts nobody else's.
-func (b *bed) writeCertificate() error {
+func (b *fixBed) writeCertificate() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -67,6 +67,6 @@ func (b *bed) writeCertificate() error {
 		return err
 	}
 	return errors.Join(
-		os.WriteFile(filepath.Join(b.lab.RunDir, certificateFile), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
-		os.WriteFile(filepath.Join(b.lab.RunDir, keyFile), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: raw}), 0o600))
+		os.WriteFile(filepath.Join(b.Lab.RunDir, certificateFile), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
+		os.WriteFile(filepath.Join(b.Lab.RunDir, keyFile), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: raw}), 0o600))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"onebeat/bench/crowd"
 	"onebeat/bench/fixload"
 	"onebeat/bench/logs"
 	"onebeat/bench/shapes"
@@ -63,6 +64,10 @@ FIX over TCP
                and while a plain listener of another host is attacked so
   fixp-hostile the same beside strangers and a bad client of FIXP
 
+FIXP
+  crowd        1,000 live sessions of 10,000 over one AF_XDP socket: an order beside that
+               of a lane of one session, memory, and the primary killed under all
+
 All other shapes are measured by the same client: its clock is read right before the
 system call that sends and right after the receive ring shows the answer. With
 --app gateway the answer is PendingNew and the order goes to the venue as well.
@@ -79,7 +84,7 @@ func newBenchCommand() *cobra.Command {
 		RunE:    func(c *cobra.Command, _ []string) error { return b.run(c) },
 	}
 	f := c.Flags()
-	f.StringVar(&b.setting.Shape, "shape", "all", "all, "+strings.Join(shapes.All, ", ")+"; logs, "+strings.Join(logs.All, ", ")+"; "+strings.Join(fixload.All, ", "))
+	f.StringVar(&b.setting.Shape, "shape", "all", "all, "+strings.Join(shapes.All, ", ")+"; logs, "+strings.Join(logs.All, ", ")+"; "+strings.Join(fixload.All, ", ")+"; "+crowd.Shape)
 	f.StringVar(&b.setting.App, "app", config.AppBook, "book (one output) or gateway (all checks, two outputs)")
 	f.StringVar(&b.setting.Release, "release", config.ReleaseRide, "mirrored, udp: ride (the kernel releases), chain (the standby's kernel does; not udp) or user")
 	f.BoolVar(&b.setting.Auth, "auth", true, "mirrored, udp: authenticate link frames")
@@ -114,6 +119,9 @@ func (b *benchFlags) run(c *cobra.Command) (err error) {
 	}
 	if slices.Contains(fixload.All, b.setting.Shape) {
 		return b.runFIX(c)
+	}
+	if b.setting.Shape == crowd.Shape {
+		return b.runCrowd(c)
 	}
 	settings, err := b.settings()
 	if err != nil {
@@ -199,6 +207,27 @@ func (b *benchFlags) runFIX(c *cobra.Command) error {
 		err = r.WriteText(c.OutOrStdout())
 	}
 	if err == nil && b.check && !r.Holds() {
+		return errSilent
+	}
+	return err
+}
+
+// runCrowd measures a lane of many sessions.
+func (b *benchFlags) runCrowd(c *cobra.Command) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	r, err := crowd.Measure(c.Context(), crowd.Options{Program: self, Rounds: b.rounds, Count: b.options.Count, Limit: b.options.Limit, Progress: b.options.Progress})
+	if err != nil {
+		return err
+	}
+	if b.asJSON {
+		err = json.NewEncoder(c.OutOrStdout()).Encode(&r)
+	} else {
+		err = r.WriteText(c.OutOrStdout())
+	}
+	if err == nil && b.check && !r.Sound() {
 		return errSilent
 	}
 	return err
