@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
 	"time"
 
 	"onebeat/bench/lab"
@@ -232,6 +233,9 @@ func (c *scene) openOrder(ctx context.Context, o orderClient) error {
 	return nil
 }
 
+// scenePlaces is how many threads of a scene spin at most.
+const scenePlaces = 3
+
 // openNode opens a node in its namespace and takes its first steps.
 func (c *scene) openNode(ctx context.Context, place string) (*node.Node, []*engine.Loop, error) {
 	cfg, err := nodeConfig(c.lab, &c.setting, place)
@@ -250,8 +254,12 @@ func (c *scene) openNode(ctx context.Context, place string) (*node.Node, []*engi
 	if c.setting.Shape == Archived {
 		c.closers = append(c.closers, func() error { return os.RemoveAll(cfg.Archive.Dir) })
 	} else {
+		before := runtime.GOMAXPROCS(0)
+		if c.setting.Archive != "" {
+			node.MakeRoom(scenePlaces) // as a node does
+		}
 		stop := n.RunArchives()
-		c.closers = append(c.closers, func() error { stop(); return nil })
+		c.closers = append(c.closers, func() error { stop(); runtime.GOMAXPROCS(before); return nil })
 	}
 	n.Start()
 	var loops []*engine.Loop

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"onebeat/engine/cold"
@@ -231,20 +230,4 @@ func fixTLS(file string, f *config.FIX) (*tls.Config, error) {
 		return nil, fmt.Errorf("fix.authorities: %s holds no certificate: give a PEM file", f.Authorities)
 	}
 	return c, nil
-}
-
-// roomForFIX is how many goroutines of FIX sessions may be in the kernel or wake at once
-// beside the loops.
-const roomForFIX = 4
-
-// makeRoom lets the runtime run more threads than there are cores, if there are FIX
-// sessions: a loop keeps its place in the scheduler while it spins or sleeps, and who
-// wakes with an order would wait for one.
-func (n *Node) makeRoom() {
-	for _, p := range n.lanes {
-		if p.fix != nil {
-			runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), runtime.NumCPU()+len(n.threads)+roomForFIX))
-			return
-		}
-	}
 }
