@@ -28,6 +28,9 @@ type Slot struct {
 	// RecordEnd is the position behind the record this output was derived
 	// from: it may leave when the log up to there may be seen.
 	RecordEnd uint64
+	// Sum is that of the payload, as its UDP checksum adds it; NoSum: it is taken once
+	// the payload is whole.
+	Sum uint64
 	// Echo is the link counter of the mirror frame that carried this output as
 	// its ride, 0 when none did.
 	Echo uint64
@@ -38,6 +41,9 @@ type Slot struct {
 	Flow      uint64
 	NextSeqNo uint64
 }
+
+// NoSum is the sum of what nobody has summed up.
+const NoSum = ^uint64(0)
 
 // Outbox holds the outputs of a lane in order, by output number. The machine
 // opens and fills slots at the tail; the loop releases them at the head.
@@ -130,6 +136,11 @@ func (o *Outbox) Open(remote Endpoint, localPort uint16, flow uint64) []byte {
 // Close ends the output that Open started: payloadBytes were written, the next
 // message of its flow has number nextSeqNo.
 func (o *Outbox) Close(payloadBytes int, nextSeqNo uint64) {
+	o.CloseSummed(payloadBytes, nextSeqNo, NoSum)
+}
+
+// CloseSummed is Close by who has summed the payload up while writing it.
+func (o *Outbox) CloseSummed(payloadBytes int, nextSeqNo, sum uint64) {
 	if o.Muted || o.Room() == 0 {
 		return
 	}
@@ -137,7 +148,7 @@ func (o *Outbox) Close(payloadBytes int, nextSeqNo uint64) {
 	o.freeCount--
 	o.at[o.tail&(SlotCount-1)] = o.free[o.freeCount]
 	s.LengthBytes = o.startBytes + payloadBytes
-	s.NextSeqNo = nextSeqNo
+	s.NextSeqNo, s.Sum = nextSeqNo, sum
 	o.tail++
 }
 
@@ -154,10 +165,15 @@ func (o *Outbox) Grow(flow, seqNo uint64) []byte {
 	return s.Frame[s.LengthBytes:o.endBytes]
 }
 
-// Grown adds messageBytes to the newest output; its flow's next message has
-// number nextSeqNo.
-func (o *Outbox) Grown(messageBytes int, nextSeqNo uint64) {
+// Grown adds messageBytes with their sum to the newest output; its flow's next message
+// has number nextSeqNo.
+func (o *Outbox) Grown(messageBytes int, nextSeqNo, sum uint64) {
 	s := o.At(o.tail - 1)
+	if s.Sum != NoSum && sum != NoSum {
+		s.Sum += sum // at most some hundred sums of 35 bits
+	} else {
+		s.Sum = NoSum
+	}
 	s.LengthBytes += messageBytes
 	s.NextSeqNo = nextSeqNo
 	s.RecordEnd = o.RecordEnd
@@ -168,7 +184,11 @@ func (o *Outbox) Grown(messageBytes int, nextSeqNo uint64) {
 func (o *Outbox) Seal() {
 	for ; o.sealed != o.tail; o.sealed++ {
 		s := o.At(o.sealed)
-		o.ip.PutSummed(s.Frame[o.tagBytes:], &o.Local, s.LocalPort, &s.Remote, s.LengthBytes-o.startBytes)
+		if s.Sum == NoSum {
+			o.ip.PutSummed(s.Frame[o.tagBytes:], &o.Local, s.LocalPort, &s.Remote, s.LengthBytes-o.startBytes)
+		} else {
+			o.ip.PutSum(s.Frame[o.tagBytes:], &o.Local, s.LocalPort, &s.Remote, s.LengthBytes-o.startBytes, s.Sum)
+		}
 		o.vlan.Put(s.Frame[:])
 	}
 }

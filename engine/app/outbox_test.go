@@ -26,7 +26,7 @@ func TestOutboxOfAVLAN(t *testing.T) {
 			if len(b) != MaxDatagramBytes-6 {
 				t.Fatalf("VLAN %d: room of %d more bytes", vlan, len(b))
 			}
-			o.Grown(copy(b, "second"), 3)
+			o.Grown(copy(b, "second"), 3, NoSum)
 			o.Seal()
 			s := o.At(o.Tail() - 1)
 			return s.Frame[:s.LengthBytes]

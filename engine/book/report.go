@@ -46,19 +46,9 @@ func (b *Book) report(o *order, exec sbe.ExecType, clOrdID, origClOrdID uint64, 
 	r.SetTransactTimeNs(uint64(b.in.TimeNs))
 	r.SetLastPriceTicks(lastTicks)
 	r.SetPriceTicks(o.priceTicks)
-	r.SetSymbolID(b.cfg.Symbols[o.symbol])
-	r.SetAccount(o.account)
-	r.SetOrderQtyLots(o.qtyLots)
-	r.SetLastQtyLots(lastLots)
-	r.SetLeavesQtyLots(o.leaves())
-	r.SetCumQtyLots(o.cumLots)
-	r.SetSide(o.side)
-	r.SetOrdType(o.ordType)
-	r.SetTimeInForce(o.tif)
-	r.SetExecType(exec)
-	r.SetOrdStatus(o.status)
-	r.SetPossResend(b.possResend)
-	r.SetReason(why)
+	r.SetInstrument(b.cfg.Symbols[o.symbol], o.account)
+	r.SetLots(o.qtyLots, lastLots, o.leaves(), o.cumLots)
+	r.SetCodes(o.side, o.ordType, o.tif, exec, o.status, b.possResend, why)
 	if len(b.cfg.DropCopy) > 0 {
 		b.copied = *r
 	}

@@ -276,7 +276,7 @@ func (i *Initiator) SendNow(out *app.Outbox, remote *app.Endpoint, localPort uin
 	s.sends++
 	message := s.raw[:s.bytes]
 	if b := out.Grow(flow, seqNo); len(b) >= len(message) {
-		out.Grown(copy(b, message), seqNo+1)
+		out.Grown(copy(b, message), seqNo+1, app.NoSum)
 		return
 	}
 	b := out.Open(*remote, localPort, flow)

@@ -105,11 +105,10 @@ type Server struct {
 	toldSeq  uint64 // up to here its messages were refused by one answer
 
 	// The message being built by ToClient, and the answer it belongs to.
-	open      uint32
-	openBytes int
-	building  [keptBytesMax]byte
-	applying  *answer
-	applyFor  uint32
+	open     uint32
+	building sbe.Framed
+	applying *answer
+	applyFor uint32
 
 	scratch [messageBytesMax]byte
 }

@@ -146,11 +146,8 @@ func (s *Server) notApplied(i uint32, seqNo uint64, out *app.Outbox) {
 // block. It is built in memory that is always in the cache: the place where it
 // is kept was last touched thousands of messages ago.
 func (s *Server) ToClient(i uint32, template uint16) []byte {
-	blockBytes := sbe.BlockBytes(template)
-	block := sbe.Put(s.building[:], template, blockBytes)
-	clear(block)
-	s.open, s.openBytes = i, sbe.PrefixBytes+blockBytes
-	return block
+	s.open = i
+	return s.building.Begin(template)
 }
 
 // SendToClient numbers the message ToClient started and sends it.
@@ -161,21 +158,22 @@ func (s *Server) SendToClient(out *app.Outbox) {
 	if s.applying != nil && s.applyFor == s.open {
 		s.applying.count++
 	}
-	message := s.building[:s.openBytes]
-	copy(s.keptSlot(x, seqNo), message)
+	message, kept := &s.building, s.keptSlot(x, seqNo)
 	if x.state != Established || x.closing {
-		return // kept; the client asks for it when it comes back
+		message.Put(kept, kept) // the client asks for it when it comes back
+		return
 	}
 	x.lastTxNs, x.tail = s.nowNs, true
 	if x.dueNs > s.nowNs+tailNs+tickNs {
 		s.schedule(s.open, s.dueNs(x))
 	}
 	flow := uint64(s.open) + 1
-	if b := out.Grow(flow, seqNo); len(b) >= len(message) {
-		out.Grown(copy(b, message), seqNo+1)
+	if b := out.Grow(flow, seqNo); len(b) >= message.Len() {
+		out.Grown(message.Len(), seqNo+1, message.Put(kept, b))
 		return
 	}
 	b := out.Open(x.peer, s.cfg.Port, flow)
-	n := sbe.PutContext(b, &x.id, seqNo)
-	out.Close(n+copy(b[n:], message), seqNo+1)
+	n, contextSum := sbe.PutContextSummed(b, &x.id, seqNo)
+	sum := contextSum + message.Put(kept, b[n:])
+	out.CloseSummed(n+message.Len(), seqNo+1, sum)
 }

@@ -1,6 +1,9 @@
 package sbe
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // UUID identifies a session.
 type UUID [16]byte
@@ -254,14 +257,25 @@ const (
 // because whoever sums the datagram up afterwards reads words: a load that spans two
 // stores waits until they have left the store buffer.
 func PutContext(b []byte, session *UUID, nextSeqNo uint64) int {
+	n, _ := PutContextSummed(b, session, nextSeqNo)
+	return n
+}
+
+// PutContextSummed is PutContext; sum is as Framed.Put's.
+func PutContextSummed(b []byte, session *UUID, nextSeqNo uint64) (n int, sum uint64) {
 	const end = PrefixBytes + ContextBytes
 	le, p := binary.LittleEndian, (*[end]byte)(b)
 	low, high := le.Uint64(session[:8]), le.Uint64(session[8:])
+	w1, w2, w3 := contextPrefix1|low<<48, low>>16|high<<48, high>>16|nextSeqNo<<48
 	le.PutUint64(p[0:], contextPrefix0)
-	le.PutUint64(p[8:], contextPrefix1|low<<48)
-	le.PutUint64(p[16:], low>>16|high<<48)
-	le.PutUint64(p[24:], high>>16|nextSeqNo<<48)
+	le.PutUint64(p[8:], w1)
+	le.PutUint64(p[16:], w2)
+	le.PutUint64(p[24:], w3)
 	le.PutUint32(p[32:], uint32(nextSeqNo>>16))
 	le.PutUint16(p[36:], uint16(nextSeqNo>>48))
-	return end
+	sum, c1 := bits.Add64(w1, w2, 0)
+	sum, c2 := bits.Add64(sum, w3, c1)
+	// What is left of nextSeqNo has 48 bits, and contextPrefix0 a few of its own.
+	rest := nextSeqNo>>16 + contextPrefix0>>32 + contextPrefix0&0xffffffff
+	return end, sum>>32 + sum&0xffffffff + c2 + rest>>32 + rest&0xffffffff
 }

@@ -67,11 +67,12 @@ func (r *Ring) put(position uint64, typ app.RecordType, epoch uint32, timeNs int
 	// The last step first: payload then covers all but the padding.
 	last := (*[AlignBytes]byte)(b[len(b)-AlignBytes:])
 	*last = [AlignBytes]byte{}
-	h := &r.header
-	binary.LittleEndian.PutUint64(h[offLength:], uint64(lengthBytes)|uint64(typ)<<32)
-	binary.LittleEndian.PutUint64(h[offEpoch:], uint64(epoch)) // crc32c = 0
-	binary.LittleEndian.PutUint64(h[offPosition:], position)
-	binary.LittleEndian.PutUint64(h[offTime:], uint64(timeNs))
+	h, le := &r.header, binary.LittleEndian
+	length := uint64(lengthBytes) | uint64(typ)<<32
+	le.PutUint64(h[offLength:], length)
+	le.PutUint64(h[offEpoch:], uint64(epoch)) // crc32c = 0
+	le.PutUint64(h[offPosition:], position)
+	le.PutUint64(h[offTime:], uint64(timeNs))
 	copy(b[HeaderBytes:], payload)
 	// Of the source, not of the ring: a load that spans two stores waits until
 	// they have reached a cache line that is nearly always a cold one.
@@ -79,8 +80,12 @@ func (r *Ring) put(position uint64, typ app.RecordType, epoch uint32, timeNs int
 	if len(payload) != lengthBytes-HeaderBytes {
 		body = b[HeaderBytes:lengthBytes] // padding record
 	}
-	binary.LittleEndian.PutUint32(h[offCRC:], update(update(0, h[:]), body))
-	*(*[HeaderBytes]byte)(b) = *h
+	crc := update(update(0, h[:]), body)
+	to := (*[HeaderBytes]byte)(b)
+	le.PutUint64(to[offLength:], length)
+	le.PutUint64(to[offEpoch:], uint64(epoch)|uint64(crc)<<32)
+	le.PutUint64(to[offPosition:], position)
+	le.PutUint64(to[offTime:], uint64(timeNs))
 }
 
 // warmBytes is how far ahead Warm touches: an order's record and some.

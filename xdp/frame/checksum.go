@@ -74,12 +74,23 @@ func (t *Template) PutSummed(b []byte, src *Endpoint, srcPort uint16, dst *Endpo
 		putSummed6(b, src, srcPort, dst, payloadBytes)
 		return
 	}
+	t.PutSum(b, src, srcPort, dst, payloadBytes, byteSum(b[HeaderBytes:HeaderBytes+payloadBytes]))
+}
+
+// PutSum is PutSummed for a payload whose 16-bit little-endian words were summed up
+// before, modulo 65535 and below 1<<47: what was written a moment ago is not
+// read again.
+func (t *Template) PutSum(b []byte, src *Endpoint, srcPort uint16, dst *Endpoint, payloadBytes int, payloadSum uint64) {
+	if !src.IP.Is4() {
+		putSummed6(b, src, srcPort, dst, payloadBytes)
+		return
+	}
 	t.put4(b, src, srcPort, dst, payloadBytes)
 	// The headers' part from what they were made of: they have just been written.
 	lengthBytes := uint64(udpBytes + payloadBytes)
 	head := uint64(src.IP.v4()) + uint64(dst.IP.v4()) +
 		uint64(srcPort) + uint64(dst.Port) + protocolUDP + 2*lengthBytes
-	sum := ^fold32(byteSum(b[HeaderBytes:HeaderBytes+payloadBytes]) + uint64(bits.ReverseBytes16(fold32(head))))
+	sum := ^fold32(payloadSum + uint64(bits.ReverseBytes16(fold32(head))))
 	if sum == 0 {
 		sum = 0xffff // 0 means none
 	}
