@@ -15,10 +15,14 @@ import (
 // TestExplainFromArchiveAndSnapshots: an order is explained by the state before it,
 // whatever is needed for that; the node need not run.
 func TestExplainFromArchiveAndSnapshots(t *testing.T) {
-	s := archived(setting{app: "gateway"}, filepath.Join(t.TempDir(), "archive"))
+	s := archived(setting{app: "gateway", session: fixLines(fixDesk)}, filepath.Join(t.TempDir(), "archive"))
 	s.sections += "[snapshot]\nrecords = 1000\nkeep = 3\n"
 	w := steady(t, s)
 	early := w.client.taken(7)
+	desk := w.dialFIX(lab.NodeA, "DESK", nil)
+	desk.logon("")
+	desk.rests("early:1")
+	desk.refused("early:2", "99", "Price is outside of the collar", "44=100")
 	w.mustOperate(lab.NodeA, control.Operate{Kind: "risk set", Session: "client-1", Limit: "max_open_orders", Value: 1})
 	refused := w.client.refused(7)
 	w.mustOperate(lab.NodeA, control.Operate{Kind: "risk set", Session: "client-1", Limit: "max_open_orders", Value: -1})
@@ -50,7 +54,22 @@ func TestExplainFromArchiveAndSnapshots(t *testing.T) {
 	if l := explain(late); l.Snapshot == 0 || len(l.Checks) != 15 || l.Records > 2000 || l.Position <= l.Snapshot {
 		t.Errorf("%+v", l)
 	}
-	// As of a FIX session, whose orders nobody finds by their records.
+	// A FIX client's, by what it called them.
+	named := func(id string) *Explanation {
+		t.Helper()
+		e, err := Explain(cfg, 0, control.OrderName{Session: "desk", Text: id}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	if e := named("early:1"); e.ClOrdIDText != "early:1" || e.Snapshot != 0 || len(e.Checks) != 15 || e.Answer != "PendingNew" || e.PriceTicks != 9500 {
+		t.Errorf("%+v", e)
+	}
+	if r := named("early:2"); r.Reason != "PriceCollar" || r.Limit != 9000 || r.Value != 100 || r.Checks[len(r.Checks)-1].Verdict != "refused" {
+		t.Errorf("%+v", r)
+	}
+	// By the venue's number, which its records do not have.
 	x := &explainer{session: 0, clOrdID: early, e: &Explanation{}}
 	if err := x.search(cfg, 0, snapshot.Source{FS: disk.OS{}, New: func() (app.Machine, error) { return x.start(cfg.Lane(0)) }}, nil); err != nil || !x.found || x.e.Position != e.Position {
 		t.Errorf("%v, %+v", err, x.e)

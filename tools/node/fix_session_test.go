@@ -71,7 +71,13 @@ func TestFIXScheduleOfANode(t *testing.T) {
 // without a ResendRequest: reports again as duplicates, orders that died with the node
 // as new ones.
 func TestNextExpectedOverAFailover(t *testing.T) {
-	w := steadyUDP(t, setting{app: "gateway", calm: true, witness: true, session: fixLines(fixDesk)})
+	t.Run("sockets", func(t *testing.T) {
+		nextExpected(t, steadyUDP(t, setting{app: "gateway", calm: true, witness: true, session: fixLines(fixDesk)}))
+	})
+	t.Run("lane address", func(t *testing.T) { nextExpected(t, steady(t, setting{app: "gateway", calm: true, session: fixLines(fixDesk)})) })
+}
+
+func nextExpected(t *testing.T, w *world) {
 	p := w.dialFIX(lab.NodeA, "DESK", nil)
 	p.logon("789=1|", "789=2", "34=1")
 	p.rests("n-1")
