@@ -18,8 +18,8 @@ var (
 // overIPv6 gives a host's lane an IPv6 address.
 func overIPv6(o *Options) { o.LaneIP[laneID] = laneIP6 }
 
-func newHost6(t testing.TB, vlan uint16) *host {
-	h := newTaggedHost(t, vlan, overIPv6)
+func newHost6(t testing.TB, vlan uint16, changes ...func(*Options)) *host {
+	h := newTaggedHost(t, vlan, append(changes, overIPv6)...)
 	h.ipv6 = true
 	h.reset(lane.Standby)
 	return h

@@ -176,6 +176,8 @@ func (p *pair) drawOrder6() []byte {
 		f := orderFrame6(pick(p, p.rnd.IntN(300), p.rnd.IntN(2000)))
 		f[20] = pick[uint8](p, 17, 44, 0, 60, 6, 58)
 		return f
+	case n < 60:
+		return segment6(pick[uint16](p, fixPort, otherFIXPort, 0, 5000), nil)
 	case n < 80:
 		f := ask6(pick(p, laneIP6, clientIP6, frame.IP{}))
 		for range pick(p, p.rnd.IntN(3), p.rnd.IntN(20)) {

@@ -59,7 +59,7 @@ const (
 func newPair(t *testing.T, seed uint64, vlan uint16, ipv6 bool) *pair {
 	h := newTaggedHost(t, vlan, servesTCP)
 	if ipv6 {
-		h = newHost6(t, vlan)
+		h = newHost6(t, vlan, servesTCP)
 	}
 	lo, err := net.InterfaceByName("lo")
 	if err != nil {
@@ -84,9 +84,7 @@ func newPair(t *testing.T, seed uint64, vlan uint16, ipv6 bool) *pair {
 	}
 	m := recv.New(laneID, p.table, p.word, r, &h.nh)
 	m.OrderVLAN = vlan
-	if !ipv6 {
-		m.TCPPorts = []uint16{fixPort, otherFIXPort}
-	}
+	m.TCPPorts = []uint16{fixPort, otherFIXPort}
 	m.EngineGone = func() bool { return p.gone.queue[p.table.Config.OrderQueue] }
 	m.OrderSocketGone = func() bool { return p.gone.queue[0] } // a test run's frames come in by queue 0
 	m.LinkSocketGone = func() bool { return p.gone.link }
@@ -269,7 +267,7 @@ func compareWithModel(t *testing.T, seed uint64, vlan uint16, ipv6 bool, steps i
 		switch r {
 		case recv.StackNotActive:
 			continue // of a program that sees no frame that arrives
-		case recv.ARPAnswered, recv.ARPNotActive, recv.TCPToStack, recv.TCPNotActive, recv.TCPRefused:
+		case recv.ARPAnswered, recv.ARPNotActive:
 			if ipv6 {
 				continue
 			}

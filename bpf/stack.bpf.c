@@ -21,26 +21,43 @@
 #define TCP_FLAGS 13 /* of a TCP header: the byte with RST in it */
 #define TCP_RST 4
 
-/* at: where an IPv4 header begins. */
+/* at: where a header of TCP begins. */
 static __always_inline int is_reset(struct __sk_buff *skb, __u32 at)
 {
-	__u8 length, protocol, flags;
+	__u8 flags;
+
+	return !bpf_skb_load_bytes(skb, at + TCP_FLAGS, &flags, 1) && flags & TCP_RST;
+}
+
+/* at: where an IPv4 header begins. Where its segment begins, 0: it has none. */
+static __always_inline __u32 segment4(struct __sk_buff *skb, __u32 at)
+{
+	__u8 length, protocol;
 
 	if (bpf_skb_load_bytes(skb, at, &length, 1) ||
 	    bpf_skb_load_bytes(skb, at + offsetof(struct iphdr, protocol), &protocol, 1) ||
 	    protocol != IPPROTO_TCP)
 		return 0;
-	at += (length & 15) * 4;
-	return !bpf_skb_load_bytes(skb, at + TCP_FLAGS, &flags, 1) && flags & TCP_RST;
+	return at + (length & 15) * 4;
+}
+
+/* The same behind an IPv6 header; the stack of a lane sends no extensions. */
+static __always_inline __u32 segment6(struct __sk_buff *skb, __u32 at)
+{
+	__u8 next;
+
+	if (bpf_skb_load_bytes(skb, at + offsetof(struct ipv6hdr, nexthdr), &next, 1) ||
+	    next != IPPROTO_TCP)
+		return 0;
+	return at + sizeof(struct ipv6hdr);
 }
 
 /*
- * Drops on the way out are counted like those on the way in. at: where an IPv4
- * header begins, 0: there is none.
+ * Drops on the way out are counted like those on the way in. at: where a header
+ * of TCP begins, 0: there is none.
  */
-static __always_inline int gate(struct __sk_buff *skb, __u32 ip, __u32 at)
+static __always_inline int gate(struct __sk_buff *skb, __u32 lane, __u32 at)
 {
-	__u32 lane = find_tcp_lane(ip);
 	struct ob_authority *a = bpf_map_lookup_elem(&authority, &lane);
 
 	if (!a || word_state(LOAD(a->word)) == OB_ACTIVE)
@@ -56,7 +73,8 @@ SEC("tc")
 int ob_stack(struct __sk_buff *skb)
 {
 	__be16 type;
-	__u32 ip, at = ETH_HLEN, sender, header = 0;
+	struct in6_addr ip6;
+	__u32 ip, at = ETH_HLEN;
 
 	if (bpf_skb_load_bytes(skb, at - sizeof(type), &type, sizeof(type)))
 		return TC_ACT_UNSPEC;
@@ -66,16 +84,17 @@ int ob_stack(struct __sk_buff *skb)
 			return TC_ACT_UNSPEC;
 	}
 	if (type == bpf_htons(ETH_P_ARP)) {
-		sender = at + ARP_SENDER_IP;
+		if (!bpf_skb_load_bytes(skb, at + ARP_SENDER_IP, &ip, sizeof(ip)))
+			return gate(skb, find_tcp_lane(ip), 0);
 	} else if (type == bpf_htons(ETH_P_IP)) {
-		sender = at + offsetof(struct iphdr, saddr);
-		header = at;
-	} else {
-		return TC_ACT_UNSPEC;
+		if (!bpf_skb_load_bytes(skb, at + offsetof(struct iphdr, saddr), &ip, sizeof(ip)))
+			return gate(skb, find_tcp_lane(ip), segment4(skb, at));
+	} else if (type == bpf_htons(ETH_P_IPV6)) {
+		if (!bpf_skb_load_bytes(skb, at + offsetof(struct ipv6hdr, saddr), &ip6,
+					sizeof(ip6)))
+			return gate(skb, find_tcp_lane6(&ip6), segment6(skb, at));
 	}
-	if (bpf_skb_load_bytes(skb, sender, &ip, sizeof(ip)))
-		return TC_ACT_UNSPEC;
-	return gate(skb, ip, header);
+	return TC_ACT_UNSPEC;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -159,8 +159,7 @@ static __always_inline int steer_active(struct xdp_md *ctx, struct ob_lane *l,
 
 /*
  * Finds the lane of a frame with IPv6. Extension headers may hide what follows,
- * and a fragment is no whole order: they are none here, and the kernel, which does
- * not have the address, has no use for them either.
+ * and a fragment is no whole order or segment: they are none here.
  */
 static __always_inline int steer_ipv6(struct xdp_md *ctx, struct ethhdr *eth, struct ipv6hdr *ip,
 				      __u32 *lane)
@@ -176,9 +175,12 @@ static __always_inline int steer_ipv6(struct xdp_md *ctx, struct ethhdr *eth, st
 		return XDP_PASS;
 	if (is_extension(ip->nexthdr))
 		return drop(OB_R_ORDER_EXTENSION);
-	if (ip->nexthdr != IPPROTO_UDP || (void *)(ip + 1) + sizeof(struct udphdr) > end)
+	if ((void *)(ip + 1) + sizeof(struct udphdr) > end)
 		return XDP_PASS;
-	return STEER;
+	if (ip->nexthdr == IPPROTO_TCP)
+		return steer_segment(find_tcp_lane6(&ip->daddr), 1,
+				     ((struct udphdr *)(ip + 1))->dest);
+	return ip->nexthdr == IPPROTO_UDP ? STEER : XDP_PASS;
 }
 
 SEC("xdp")

@@ -9,13 +9,25 @@
 
 #include "frame.h"
 #include "lane.h"
+#include "nd.h"
 
-/* Lane of an address that is also served over TCP, OB_LANES when there is none. */
+/* Lane of an address that is also served over TCP, OB_LANES when there is none;
+ * find_tcp_lane6 is that of an IPv6 one.
+ */
 static __always_inline __u32 find_tcp_lane(__u32 ip)
 {
 	for (__u32 i = 0; i < OB_LANES; i++)
 		if (tcp_port[i][0] && lane_ip[i] == ip)
 			return i;
+	return OB_LANES;
+}
+
+static __always_inline __u32 find_tcp_lane6(const struct in6_addr *ip)
+{
+	__u32 lane = find_lane6(ip);
+
+	if (lane < OB_LANES && tcp_port[lane][0])
+		return lane;
 	return OB_LANES;
 }
 
@@ -36,23 +48,16 @@ static __always_inline int is_tcp_port(__u32 lane, __u16 port)
  * CANDIDATE lets nothing wait, as it does for orders: what the stack answered
  * then would be dropped on its way out.
  */
-static __always_inline int steer_tcp(const struct ob_headers *o)
+static __always_inline int steer_segment(__u32 lane, int whole, __u16 port)
 {
-	struct ob_authority *a;
-	struct ob_lane *l;
-	__u32 lane;
+	struct ob_lane *l = bpf_map_lookup_elem(&lanes, &lane);
+	struct ob_authority *a = bpf_map_lookup_elem(&authority, &lane);
 	__u64 word;
 
-	if (type_before(o->ip) != bpf_htons(ETH_P_IP) || o->ip->protocol != IPPROTO_TCP)
-		return XDP_PASS;
-	lane = find_tcp_lane(o->ip->daddr);
-	l = bpf_map_lookup_elem(&lanes, &lane);
-	a = bpf_map_lookup_elem(&authority, &lane);
 	if (!l || !a)
 		return XDP_PASS;
 	word = LOAD(a->word);
-	if (*(const __u8 *)o->ip != 0x45 || o->ip->frag_off & bpf_htons(0x3fff) ||
-	    !is_tcp_port(lane, o->udp->dest))
+	if (!whole || !is_tcp_port(lane, port))
 		return drop(OB_R_TCP_REFUSED);
 	/* A dead engine's listener may be gone: the stack would refuse a client whom
 	 * the successor takes a moment later.
@@ -70,6 +75,15 @@ static __always_inline int steer_tcp(const struct ob_headers *o)
 		return drop(OB_R_TCP_NOT_ACTIVE);
 	count(OB_R_TCP_TO_STACK);
 	return XDP_PASS;
+}
+
+static __always_inline int steer_tcp(const struct ob_headers *o)
+{
+	int whole = *(const __u8 *)o->ip == 0x45 && !(o->ip->frag_off & bpf_htons(0x3fff));
+
+	if (type_before(o->ip) != bpf_htons(ETH_P_IP) || o->ip->protocol != IPPROTO_TCP)
+		return XDP_PASS;
+	return steer_segment(find_tcp_lane(o->ip->daddr), whole, o->udp->dest);
 }
 
 #endif /* OB_TCP_H */

@@ -48,7 +48,7 @@ func (x *Receiver) steer(frame, whole []byte, nowNs int64, reply []byte) (v Verd
 		return x.answerARP(frame, reply)
 	}
 	if frame[offEtherType] == 0x86 && frame[offEtherType+1] == 0xdd {
-		if v, n, reason, datagram := x.steer6(frame, reply); !datagram {
+		if v, n, reason, datagram := x.steer6(frame, nowNs, reply); !datagram {
 			return v, n, reason
 		}
 		return x.steerOrder(whole, nowNs, reply)
@@ -94,6 +94,11 @@ func (x *Receiver) steerTCP(f []byte, nowNs int64) (Verdict, int, Reason) {
 	if f[14] != 0x45 || binary.BigEndian.Uint16(f[fragments:])&0x3fff != 0 || !slices.Contains(x.TCPPorts, binary.BigEndian.Uint16(f[port:])) {
 		return Drop, 0, x.count(TCPRefused)
 	}
+	return x.steerSegment(nowNs)
+}
+
+// steerSegment decides about a whole segment to one of the ports.
+func (x *Receiver) steerSegment(nowNs int64) (Verdict, int, Reason) {
 	word := lane.Load(x.word)
 	if word.State() == lane.Active && (x.stuck() || x.gone()) {
 		why := lane.WhySlotEmpty

@@ -1,6 +1,9 @@
 package recv
 
 import (
+	"encoding/binary"
+	"slices"
+
 	"onebeat/mirror/lane"
 	"onebeat/xdp/frame"
 )
@@ -12,8 +15,10 @@ const (
 	offND              = 54
 	offNDTarget        = 62
 	ndBytes            = 78 // of a solicitation without options
+	offPort6           = 56 // of a datagram or segment: where it goes
 	datagram6Bytes     = 62
 
+	protocolTCP    = 6
 	protocolUDP    = 17
 	protocolICMPv6 = 58
 
@@ -23,7 +28,7 @@ const (
 
 // steer6 decides about an IPv6 frame; datagram: it is one for the lane, and the
 // rest is as for IPv4.
-func (x *Receiver) steer6(f, reply []byte) (v Verdict, n int, reason Reason, datagram bool) {
+func (x *Receiver) steer6(f []byte, nowNs int64, reply []byte) (v Verdict, n int, reason Reason, datagram bool) {
 	if len(f) < offND || f[ethernetBytes]>>4 != 6 {
 		return Pass, 0, None, false
 	}
@@ -38,7 +43,17 @@ func (x *Receiver) steer6(f, reply []byte) (v Verdict, n int, reason Reason, dat
 	case 0, 43, 44, 50, 51, 60, 135, 139, 140: // extension headers (RFC 7045, section 4)
 		return Drop, 0, x.count(OrderExtension), false
 	}
-	return Pass, 0, None, f[offIPv6Next] == protocolUDP && len(f) >= datagram6Bytes
+	if len(f) < datagram6Bytes {
+		return Pass, 0, None, false
+	}
+	if f[offIPv6Next] == protocolTCP && len(x.TCPPorts) > 0 {
+		if !slices.Contains(x.TCPPorts, binary.BigEndian.Uint16(f[offPort6:])) {
+			return Drop, 0, x.count(TCPRefused), false
+		}
+		v, n, reason = x.steerSegment(nowNs)
+		return v, n, reason, false
+	}
+	return Pass, 0, None, f[offIPv6Next] == protocolUDP
 }
 
 func (x *Receiver) isLane6(at []byte) bool {
