@@ -29,7 +29,7 @@ DRILL_DIR ?= bin/drill
 BENCH_DIR ?= bin/bench
 ARGS ?=
 
-.PHONY: help setup build generate lint fmt test test-all test-race test-unit sim demo drill soak bench bench-quick breakdown clean
+.PHONY: help setup build generate lint fmt test test-all test-race test-unit sim profile demo drill soak bench bench-quick breakdown clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,27 @@ setup: ## fetch the modules and say what is missing on this machine
 	@command -v keepalived >/dev/null || echo "no keepalived: 'make drill' measures it beside onebeat if it is there (apt-get install keepalived)"
 	@[ "$$(id -u)" = 0 ] || command -v sudo >/dev/null || echo "no sudo: 'make test', 'make demo' and 'make bench' must be run as root"
 
-build: ## build bin/onebeat; needs no clang
-	$(GO) build -o $(BIN) ./tools/onebeat
+# This module's packages are compiled with a profile of the order path (make profile);
+# -pgo would compile all others a second time, too. A compiler's cache goes by the name
+# of the profile's file, so the name goes by what is in it.
+ORDERS_PGO := tools/onebeat/orders.pgo
+PROFILE := bin/orders-$(word 1,$(shell cksum < $(ORDERS_PGO))).pgo
+GO_BUILD = $(GO) build '-gcflags=onebeat/...="-pgoprofile=$(CURDIR)/$(PROFILE)"'
+
+$(PROFILE): $(ORDERS_PGO)
+	@mkdir -p bin && rm -f bin/orders-*.pgo && cp $< $@
+
+build: $(PROFILE) ## build bin/onebeat; needs no clang
+	$(GO_BUILD) -o $(BIN) ./tools/onebeat
+
+PROFILED := order/book/ride mirrored/book/ride mirrored/book/user order/gateway/ride mirrored/gateway/ride
+profile: build ## renew the profile that the order path is compiled with
+	$(NEED_ROOT)
+	rm -f bin/cpu-*.prof
+	@set -e; for s in $(PROFILED); do IFS=/; set -- $$s; unset IFS; \
+	$(SUDO) $(BIN) bench --shape $$1 --app $$2 --release $$3 --count 400000 --cpuprofile bin/cpu-$$1-$$2-$$3.prof; done
+	$(GO) tool pprof -proto bin/cpu-*.prof >bin/cpu.pgo
+	$(GO) tool preprofile -i bin/cpu.pgo -o $(ORDERS_PGO)
 
 generate: ## compile the kernel programs and regenerate code (clang, libbpf headers)
 	@[ -n "$(CLANG)" ] || { echo "make generate needs clang: apt-get install clang-16 llvm-16 libbpf-dev" >&2; exit 1; }
@@ -126,9 +145,9 @@ bench-quick: build ## the latency shapes and a ramp, within a minute
 	$(NEED_ROOT)
 	@$(SUDO) $(BIN) bench suite --quick $(ARGS)
 
-breakdown: ## where the time of one order goes, with marks in a program of its own
+breakdown: $(PROFILE) ## where the time of one order goes, with marks in a program of its own
 	$(NEED_ROOT)
-	$(GO) build -tags marks -o $(BIN)-marks ./tools/onebeat
+	$(GO_BUILD) -tags marks -o $(BIN)-marks ./tools/onebeat
 	@$(SUDO) $(BIN)-marks bench breakdown $(ARGS)
 
 clean: ## remove what was built

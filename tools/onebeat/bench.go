@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ type benchFlags struct {
 	rounds  int
 	check   bool
 	asJSON  bool
+	profile string // file of a CPU profile; empty: none
 	logs    logs.Options
 	fix     fixload.BenchOptions
 }
@@ -98,9 +100,25 @@ func newBenchCommand() *cobra.Command {
 	f.BoolVar(&b.compare, "compare", false, "measure all shapes in turns and print the promised ratios")
 	f.IntVar(&b.rounds, "rounds", 5, "compare and shapes of the log: rounds; each percentile printed is the median of them")
 	f.BoolVar(&b.check, "check", false, "compare and shapes of the log: exit with status 1 when a bound does not hold")
+	f.StringVar(&b.profile, "cpuprofile", "", "write a CPU profile of the measurements (make profile)")
 	f.BoolVar(&b.asJSON, "json", false, "print JSON: one object, with --shape all one a line")
 	c.AddCommand(newBenchSuite(), newBenchBreakdown(), newBenchInstructions())
 	return c
+}
+
+// startProfile writes a CPU profile to a file until stop.
+func startProfile(name string) (stop func() error, err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 func (b *benchFlags) run(c *cobra.Command) (err error) {
@@ -132,6 +150,13 @@ func (b *benchFlags) run(c *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, bench.Close()) }()
+	if b.profile != "" {
+		stop, errProfile := startProfile(b.profile)
+		if errProfile != nil {
+			return errProfile
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
 	if b.compare {
 		return b.runCompare(c, bench)
 	}
