@@ -20,13 +20,22 @@ func (h Host) HoldLatency(latencyUs int32) (*LatencyHold, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hold C-state latency: %w; remedy: run as root on a kernel with CONFIG_PM, or boot with processor.max_cstate=1 idle=poll", err)
 	}
+	l := &LatencyHold{file: f}
+	if err := l.Ask(latencyUs); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Ask asks for other wakeups than before.
+func (l *LatencyHold) Ask(latencyUs int32) error {
 	var request [4]byte
 	binary.NativeEndian.PutUint32(request[:], uint32(latencyUs))
-	if _, err := f.Write(request[:]); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("hold C-state latency: %w", err)
+	if _, err := l.file.WriteAt(request[:], 0); err != nil {
+		return fmt.Errorf("hold C-state latency: %w", err)
 	}
-	return &LatencyHold{file: f}, nil
+	return nil
 }
 
 // Release lets the cores sleep again.

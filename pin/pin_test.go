@@ -173,6 +173,12 @@ func TestHoldLatency(t *testing.T) {
 	if b, _ := os.ReadFile(filepath.Join(h.Root, "/dev/cpu_dma_latency")); string(b) != "\x03\x00\x00\x00" {
 		t.Errorf("asked for %x", b)
 	}
+	if err := hold.Ask(0); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(filepath.Join(h.Root, "/dev/cpu_dma_latency")); string(b) != "\x00\x00\x00\x00" {
+		t.Errorf("asked for %x", b)
+	}
 	if err := hold.Release(); err != nil {
 		t.Fatal(err)
 	}

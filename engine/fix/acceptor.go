@@ -30,6 +30,10 @@ type Acceptor struct {
 	closed  bool
 	logs    *messageLog
 
+	talking  atomic.Bool  // Config.Talk was told so
+	talkedNs atomic.Int64 // when a session was last attended
+	talkMu   sync.Mutex
+
 	pump    pump
 	started time.Time
 	stop    chan struct{}
@@ -72,6 +76,27 @@ func NewAcceptor(cfg Config, port *cold.Port, wait, wake func()) (*Acceptor, err
 
 // nowNs is monotonic.
 func (a *Acceptor) nowNs() int64 { return int64(time.Since(a.started)) }
+
+// silentNs is how long no session is attended before Talk hears of it.
+const silentNs = int64(time.Second)
+
+// talk notes that a session is attended.
+func (a *Acceptor) talk() {
+	a.talkedNs.Store(a.nowNs())
+	if !a.talking.Load() {
+		a.setTalking(true)
+	}
+}
+
+// setTalking tells of a change.
+func (a *Acceptor) setTalking(on bool) {
+	a.talkMu.Lock()
+	defer a.talkMu.Unlock()
+	if a.talking.Load() != on && a.cfg.Talk != nil {
+		a.cfg.Talk(on)
+	}
+	a.talking.Store(on)
+}
 
 // Serve accepts connections until the listener is closed.
 func (a *Acceptor) Serve(l net.Listener) error {
@@ -261,6 +286,7 @@ func (a *Acceptor) Close(ctx context.Context) error {
 	}
 	a.pump.wake()
 	a.running.Wait()
+	a.setTalking(false)
 	a.logs.close()
 	return nil
 }

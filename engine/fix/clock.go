@@ -30,6 +30,9 @@ func (a *Acceptor) runClock() {
 				}
 			}
 			a.flush()
+			if a.talking.Load() && a.nowNs()-a.talkedNs.Load() > silentNs {
+				a.setTalking(false)
+			}
 		}
 	}
 }

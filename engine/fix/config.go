@@ -69,6 +69,9 @@ type Config struct {
 	// MessageLog is a directory for logs of all messages; empty: none.
 	MessageLog string
 	Log        *slog.Logger
+	// Talk, if not nil, is told that sessions are attended from now on, and that none was
+	// for a while: cores may be kept awake in between.
+	Talk func(on bool)
 	// Now is the wall clock.
 	Now func() time.Time
 }

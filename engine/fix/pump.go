@@ -93,6 +93,7 @@ func (p *pump) attend(r *reader) (came bool) {
 	if !p.a.port.Attend() {
 		return false
 	}
+	p.a.talk()
 	came = p.look(r)
 	p.mu.Lock()
 	owes := len(p.later) > 0

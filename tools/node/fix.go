@@ -66,7 +66,7 @@ func (n *Node) openFIX() error {
 		if err != nil {
 			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
 		}
-		cfg.Log, cfg.Now = n.log.With("lane", p.cfg.ID), n.wall
+		cfg.Log, cfg.Now, cfg.Talk = n.log.With("lane", p.cfg.ID), n.wall, n.cores.talk
 		a, err := fix.NewAcceptor(cfg, p.fix.port, func() { p.fix.pump.wait(pumpSleep) }, p.fix.pump.ring)
 		if err != nil {
 			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)

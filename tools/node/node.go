@@ -45,6 +45,8 @@ type Options struct {
 	tcp map[int][]uint16
 	// wall is the clock that FIX sessions go by; nil: the system's. Tests move it.
 	wall func() time.Time
+	// cores are kept awake by Run; nil: nobody does.
+	cores *cores
 }
 
 // Node is an opened node: everything is set up in the network namespace of the
@@ -70,6 +72,7 @@ type Node struct {
 	wall    func() time.Time // Options.wall
 	// forceFrom is Options.ForceFrom.
 	forceFrom string
+	cores     *cores // Options.cores
 }
 
 // laneParts is one lane of a node.
@@ -101,7 +104,7 @@ type laneParts struct {
 // Open sets a node up. Everything wrong that can be seen now is refused with
 // its remedy. ctx ends the wait for the peer's link to answer.
 func Open(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
-	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap, alter: o.alter, dial: o.dial, tcp: o.tcp, wall: o.wall, forceFrom: o.ForceFrom}
+	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap, alter: o.alter, dial: o.dial, tcp: o.tcp, wall: o.wall, cores: o.cores, forceFrom: o.ForceFrom}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
@@ -245,12 +248,11 @@ func Run(ctx context.Context, cfg *config.Config, o Options) error {
 			o.Log.Warn("memory is not locked", "error", err)
 		}
 	}
-	hold, err := pin.Host{}.HoldLatency(pin.ShallowUs)
-	if err == nil {
-		defer hold.Release()
-	} else if cfg.Node.Transport == config.TransportXDP {
+	var err error
+	if o.cores, err = holdCores(o.Log); err != nil && cfg.Node.Transport == config.TransportXDP {
 		o.Log.Warn("cores may sleep deeply while the node runs", "error", err)
 	}
+	defer o.cores.release()
 	n, err := Open(ctx, cfg, o)
 	if err != nil {
 		return err
