@@ -16,6 +16,8 @@ import (
 func OneInFlight(ctx context.Context, s *Session, first uint64, count int, limit time.Duration, h *hdr.Histogram) (next uint64, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	s.alone = true
+	defer func() { s.alone = false }()
 	begin := time.Now()
 	for i := range count {
 		if i%64 == 0 && (ctx.Err() != nil || time.Since(begin) > limit) {

@@ -92,7 +92,6 @@ type conn struct {
 	writing          bool          // a goroutine writes
 	raw              syscall.RawConn
 	wrote            int
-	writeErr         error
 	writeFn          func(fd uintptr) bool
 
 	// The reader's.
@@ -100,6 +99,7 @@ type conn struct {
 	got      int
 	readErr  error
 	readFn   func(fd uintptr) bool
+	hushed   bool // the kernel wakes nobody for what comes
 }
 
 // tcp is what a *net.TCPConn has, and what wraps one.
@@ -243,11 +243,38 @@ func (r *reader) tryMore() bool {
 	return false
 }
 
+// hushBytes is what the kernel lets come before it wakes anybody for an attended socket,
+// well below its buffer.
+const hushBytes = 32 << 10
+
+// hush tells the kernel whether what comes may wake somebody. While the socket is looked
+// at, its wake-ups only take a core from those who work: the runtime's poller sees each,
+// finds nobody who waits, and starts a thread to look for more. The option that ends it
+// tells the poller of what came meanwhile (tcp_set_rcvlowat in net/ipv4/tcp.c); an end of
+// the stream is told in any case (tcp_fin).
+func (r *reader) hush(on bool) {
+	c := r.c
+	if c.raw == nil || c.hushed == on {
+		return
+	}
+	c.hushed = on
+	least := 1
+	if on {
+		least = hushBytes
+	}
+	_ = c.raw.Control(func(fd uintptr) {
+		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, least) != nil {
+			c.hushed = false
+		}
+	})
+}
+
 // more reads what there is, and waits for it.
 func (r *reader) more() error {
 	if err := r.room(); err != nil {
 		return err
 	}
+	r.hush(false)
 	n, err := r.c.net.Read(r.buf[len(r.buf):cap(r.buf)])
 	r.buf = r.buf[:len(r.buf)+n]
 	r.c.a.Counts[CountBytesIn].Add(uint64(n))
@@ -259,6 +286,7 @@ func (r *reader) more() error {
 
 // rest reads until the connection ends.
 func (r *reader) rest() {
+	defer r.hush(false)
 	for {
 		if !r.handle() {
 			return
@@ -376,11 +404,11 @@ func (c *conn) useRaw(t syscall.Conn) {
 	}
 	c.raw = raw
 	c.writeFn = func(fd uintptr) bool {
-		c.wrote, c.writeErr = unix.Write(int(fd), c.out)
+		c.wrote, _ = rawWrite(fd, c.out)
 		return true // whatever it took: nobody waits here
 	}
 	c.readFn = func(fd uintptr) bool {
-		c.got, c.readErr = unix.Read(int(fd), c.readInto)
+		c.got, c.readErr = rawRead(fd, c.readInto)
 		return true
 	}
 }

@@ -94,6 +94,7 @@ func (p *pump) attend(r *reader) (came bool) {
 		return false
 	}
 	p.a.talk()
+	r.hush(true)
 	came = p.look(r)
 	p.mu.Lock()
 	owes := len(p.later) > 0
