@@ -28,9 +28,6 @@ func (k *checker) fix(l *Lane, at func(string) string) {
 		return
 	}
 	in := func(name string) string { return at("fix." + name) }
-	if k.ok(at("address")) && !l.Address.IsZero() && !l.Address.Is4() && k.c.Node.Transport == TransportXDP {
-		k.fail(at("address"), fmt.Sprintf("%v: FIX, which is TCP, is served at an IPv4 lane address", l.Address), "give the lane an IPv4 address, or remove [lane.fix]")
-	}
 	if (f.Certificate == "") != (f.Key == "") && k.ok(in("certificate"), in("key")) {
 		k.fail(in("certificate"), "certificate and key belong together", "give both, or none: clear text")
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net/netip"
 	"os"
 	"strings"
@@ -26,10 +27,31 @@ const (
 // ErrElsewhere means that a lane address is on an interface of this host already.
 var ErrElsewhere = errors.New("a lane address is on an interface")
 
+// flags6 are those of IPv6 addresses that a node put there, which have no labels: nobody
+// asks whether others have it, which the node did before, and no route comes with it.
+const flags6 = unix.IFA_F_NODAD | unix.IFA_F_NOPREFIXROUTE
+
 // laneAddress is a host's own, of which no interface's ARP speaks and that no
-// other connection takes for its source: that is what scope host is for.
+// other connection takes for its source: that is what scope host is for. An IPv6
+// address on lo is in no interface's neighbour discovery (ndisc_recv_ns() in
+// net/ipv6/ndisc.c); one that is deprecated is nobody's source (RFC 6724, rule 3).
 func laneAddress(ip netip.Addr) *netlink.Addr {
-	return &netlink.Addr{IPNet: netlink.NewIPNet(ip.AsSlice()), Label: label, Scope: unix.RT_SCOPE_HOST}
+	a := &netlink.Addr{IPNet: netlink.NewIPNet(ip.AsSlice())}
+	if ip.Is4() {
+		a.Label, a.Scope = label, unix.RT_SCOPE_HOST
+		return a
+	}
+	a.Flags, a.ValidLft = flags6, math.MaxUint32 // for ever; PreferedLft 0: deprecated
+	return a
+}
+
+// isOurs reports whether a node put an address of lo there, this one or an earlier one.
+func isOurs(a *netlink.Addr) bool {
+	if a.IP.To4() != nil {
+		return a.Label == label
+	}
+	const all = flags6 | unix.IFA_F_DEPRECATED
+	return a.Flags&all == all
 }
 
 // Address is a lane address that this process gave to the stack of a network
@@ -63,7 +85,11 @@ func (a *Address) add() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(a.handle.LinkSetUp(lo), a.handle.AddrReplace(lo, laneAddress(a.ip)))
+	err = errors.Join(a.handle.LinkSetUp(lo), a.handle.AddrReplace(lo, laneAddress(a.ip)))
+	if !a.ip.Is4() && errors.Is(err, unix.EACCES) {
+		return fmt.Errorf("%w: the kernel's IPv6 is off there: set net.ipv6.conf.%s.disable_ipv6=0", err, loopback)
+	}
+	return err
 }
 
 func (a *Address) refuseElsewhere() error {
@@ -72,7 +98,7 @@ func (a *Address) refuseElsewhere() error {
 		return err
 	}
 	for i := range all {
-		if at, ok := netip.AddrFromSlice(all[i].IP); ok && at.Unmap() == a.ip && all[i].Label != label {
+		if at, ok := netip.AddrFromSlice(all[i].IP); ok && at.Unmap() == a.ip && !isOurs(&all[i]) {
 			return fmt.Errorf("%w: interface %d (%s), whose kernel answers for it whether this node serves the lane or not; remove it there (ip addr del)",
 				ErrElsewhere, all[i].LinkIndex, all[i].Label)
 		}
@@ -107,7 +133,7 @@ func remove(h *netlink.Handle, ip netip.Addr) error {
 		return fmt.Errorf("addresses of %s: %w", loopback, err)
 	}
 	for i := range all {
-		if at, ok := netip.AddrFromSlice(all[i].IP); !ok || at.Unmap() != ip || all[i].Label != label {
+		if at, ok := netip.AddrFromSlice(all[i].IP); !ok || at.Unmap() != ip || !isOurs(&all[i]) {
 			continue
 		}
 		if err := h.AddrDel(lo, laneAddress(ip)); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {

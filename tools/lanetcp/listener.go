@@ -52,10 +52,14 @@ func Listen(at netip.AddrPort, active func() bool) (*Listener, error) {
 	return &Listener{inner: inner.(*net.TCPListener), active: active, open: map[*conn]struct{}{}}, nil
 }
 
-func freebind(_, _ string, c syscall.RawConn) error {
+func freebind(network, _ string, c syscall.RawConn) error {
+	level, option := unix.SOL_IP, unix.IP_FREEBIND
+	if network == "tcp6" {
+		level, option = unix.SOL_IPV6, unix.IPV6_FREEBIND
+	}
 	var err error
 	return errors.Join(c.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_FREEBIND, 1)
+		err = unix.SetsockoptInt(int(fd), level, option, 1)
 	}), err)
 }
 

@@ -32,17 +32,15 @@ type fixPeer struct {
 func (w *world) dialFIX(place, target string, secure *tls.Config) *fixPeer {
 	w.t.Helper()
 	p := &fixPeer{w: w, version: "FIX.4.4", target: target, out: 1, got: make(chan []byte, 1024)}
-	at := fixAt.String()
+	at := w.tcpAt(fixPort)
 	if w.lab == nil {
-		at = w.nodes[place].lanes[0].tcp[0].Addr().String()
+		at = w.nodes[place].lanes[0].tcp[0].Addr().(*net.TCPAddr).AddrPort()
 	}
-	err := w.in(lab.Client, func() (err error) {
-		p.conn, err = net.DialTimeout("tcp", at, time.Second)
-		return err
+	w.until("connected", func() (connected bool) {
+		conn, err := w.dialTCP(lab.Client, at)
+		p.conn = conn
+		return err == nil
 	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	if secure != nil {
 		p.conn = tls.Client(p.conn, secure)
 	}

@@ -74,7 +74,12 @@ func TestNextExpectedOverAFailover(t *testing.T) {
 	t.Run("sockets", func(t *testing.T) {
 		nextExpected(t, steadyUDP(t, setting{app: "gateway", calm: true, witness: true, session: fixLines(fixDesk)}))
 	})
-	t.Run("lane address", func(t *testing.T) { nextExpected(t, steady(t, setting{app: "gateway", calm: true, session: fixLines(fixDesk)})) })
+	t.Run("lane address", func(t *testing.T) {
+		nextExpected(t, steady(t, setting{app: "gateway", calm: true, session: fixLines(fixDesk)}))
+	})
+	t.Run("IPv6 lane address", func(t *testing.T) {
+		nextExpected(t, steady(t, setting{app: "gateway", calm: true, ipv6: true, stack6: true, session: fixLines(fixDesk + "\nallow = [\"fd00::/64\"]")}))
+	})
 }
 
 func nextExpected(t *testing.T, w *world) {

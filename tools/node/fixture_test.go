@@ -60,6 +60,7 @@ type setting struct {
 	calm                 bool       // slow to accuse: nothing is to move by itself
 	vlan                 frame.VLAN // of everybody on the order network
 	ipv6                 bool       // the addresses of lane, venue and client
+	stack6               bool       // and the kernels of nodes and venue have IPv6: for TCP
 	wrap                 map[string]func(xdp.Port) xdp.Port
 	alter                map[string]func(app.Machine) app.Machine
 	witness              bool   // arbitration witness
@@ -88,6 +89,9 @@ func newWorld(t *testing.T, s setting) *world {
 	t.Cleanup(w.close)
 	if s.witness {
 		w.startWitness(lab.WitnessIP)
+	}
+	if s.stack6 {
+		w.stacks6()
 	}
 	w.open(sceneOf(w.lab, s))
 	w.client = newTestClient(w)

@@ -37,9 +37,6 @@ func (n *Node) setTCPPorts(o *bpf.Options) error {
 		if len(ports) > bpf.TCPPorts {
 			return fmt.Errorf("lane %d: %d TCP ports: at most %d", l.ID, len(ports), bpf.TCPPorts)
 		}
-		if len(ports) > 0 && !l.Address.Is4() {
-			return fmt.Errorf("lane %d: %v: TCP is served at an IPv4 address; give the lane one, or no FIX", l.ID, l.Address)
-		}
 		copy(o.TCPPorts[l.ID][:], ports)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -24,7 +25,28 @@ import (
 
 const tcpPort = 9500
 
-var tcpAt = netip.AddrPortFrom(netip.AddrFrom4(lab.LaneIP), tcpPort)
+// tcpAt is where the lane is served over TCP.
+func (w *world) tcpAt(port uint16) netip.AddrPort {
+	ip := w.set.address(lab.LaneIP)
+	return netip.AddrPortFrom(netip.AddrFrom16(ip).Unmap(), port)
+}
+
+// stacks6 gives the kernels of a lab's hosts IPv6, with an address of their own on the
+// order network: a lab has none.
+func (w *world) stacks6() {
+	w.t.Helper()
+	for place, ip := range map[string][4]byte{lab.NodeA: lab.OrderIP(lab.NodeA), lab.NodeB: lab.OrderIP(lab.NodeB), lab.Venue: lab.VenueIP, lab.Client: lab.ClientIP} {
+		if err := w.in(place, func() (err error) { // a NIC that was up for seconds has its link-local address
+			for _, scope := range []string{"all", lab.OrderNIC} {
+				err = errors.Join(err, os.WriteFile("/proc/sys/net/ipv6/conf/"+scope+"/accept_dad", []byte("0"), 0))
+			}
+			return err
+		}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.kernel6(place, lab.InIPv6(ip), unix.IFA_F_NODAD)
+	}
+}
 
 // serveEcho lets a node send back what it gets at its lane, as long as it lives.
 func (w *world) serveEcho(place string) {
@@ -92,7 +114,7 @@ func (c *tcpClient) stopped() bool {
 // session is one connection. Only reading finds out about its end, as a client
 // does that waits for answers.
 func (c *tcpClient) session() error {
-	conn, err := c.w.dialTCP(c.place, tcpAt)
+	conn, err := c.w.dialTCP(c.place, c.w.tcpAt(tcpPort))
 	if err != nil {
 		return err
 	}
@@ -211,7 +233,8 @@ func (w *world) heardFrom(place string, mac net.HardwareAddr) (count func() int)
 			}
 			segment := f[12] == 8 && f[13] == 0 && bytes.Equal(f[26:30], lab.LaneIP[:]) && !(f[23] == 6 && len(f) > 47 && f[47]&4 != 0)
 			arp := f[12] == 8 && f[13] == 6 && bytes.Equal(f[28:32], lab.LaneIP[:])
-			if segment || arp {
+			segment6 := f[12] == 0x86 && f[13] == 0xdd && bytes.Equal(f[22:38], lane6[:]) && !(f[20] == 6 && len(f) > 67 && f[67]&4 != 0)
+			if segment || arp || segment6 {
 				n++
 			}
 		}
@@ -224,12 +247,15 @@ func TestTCPFollowsTheLane(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		witness bool
+		ipv6    bool
 		fault   func(w *world)
 	}{
-		{"kill", false, func(w *world) { w.kill(lab.NodeA) }},
-		{"stop", false, func(w *world) { w.frozen[lab.NodeA] = true }},
-		{"handover", false, func(w *world) { w.giveLane(lab.NodeA, lab.NodeB) }},
-		{"power", true, func(w *world) {
+		{"kill", false, false, func(w *world) { w.kill(lab.NodeA) }},
+		{"kill, IPv6", false, true, func(w *world) { w.kill(lab.NodeA) }},
+		{"stop, IPv6", false, true, func(w *world) { w.frozen[lab.NodeA] = true }},
+		{"stop", false, false, func(w *world) { w.frozen[lab.NodeA] = true }},
+		{"handover", false, false, func(w *world) { w.giveLane(lab.NodeA, lab.NodeB) }},
+		{"power", true, false, func(w *world) {
 			for _, nic := range []string{lab.OrderNIC, lab.LinkNIC, lab.WitnessNIC} {
 				if err := w.lab.SetCarrier(lab.NodeA, nic, false); err != nil {
 					w.t.Fatal(err)
@@ -239,7 +265,7 @@ func TestTCPFollowsTheLane(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w, client := newTCPWorld(t, setting{witness: c.witness})
+			w, client := newTCPWorld(t, setting{witness: c.witness, ipv6: c.ipv6, stack6: c.ipv6})
 			connects, _, _ := client.state()
 			faultNs := w.clock.NowNs()
 			c.fault(w)
@@ -264,9 +290,13 @@ func TestTCPFollowsTheLane(t *testing.T) {
 func (w *world) laneAddressAt(place string) (there bool) {
 	w.t.Helper()
 	if err := w.in(place, func() error {
-		all, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+		lo, err := netlink.LinkByName("lo")
+		if err != nil {
+			return err
+		}
+		all, err := netlink.AddrList(lo, netlink.FAMILY_ALL)
 		for i := range all {
-			there = there || bytes.Equal(all[i].IP.To4(), lab.LaneIP[:])
+			there = there || all[i].IP.Equal(w.tcpAt(0).Addr().AsSlice())
 		}
 		return err
 	}); err != nil {
@@ -284,7 +314,7 @@ func TestStandbyIsSilentOverTCP(t *testing.T) {
 		t.Fatal(err)
 	}
 	says := w.heardFrom(lab.Venue, lab.OrderMAC(lab.NodeB))
-	if conn, err := w.dialTCP(lab.Venue, tcpAt); err == nil {
+	if conn, err := w.dialTCP(lab.Venue, w.tcpAt(tcpPort)); err == nil {
 		conn.Close()
 		t.Error("a standby took a connection")
 	}
@@ -298,7 +328,7 @@ func TestStandbyIsSilentOverTCP(t *testing.T) {
 	connects, _, _ := client.state()
 	client.flows(connects - 1)
 	refused := w.reason(lab.NodeA, "tcp_refused")
-	if conn, err := w.dialTCP(lab.Venue, netip.AddrPortFrom(tcpAt.Addr(), tcpPort+1)); err == nil || errors.Is(err, syscall.ECONNREFUSED) {
+	if conn, err := w.dialTCP(lab.Venue, w.tcpAt(tcpPort+1)); err == nil || errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("another port: %v, %v", conn, err)
 	}
 	if now := w.reason(lab.NodeA, "tcp_refused"); now == refused {
@@ -379,6 +409,51 @@ func TestLaneAddressComesAndGoes(t *testing.T) {
 	}
 	if err := w.start(lab.NodeB); err == nil || !strings.Contains(err.Error(), "ip addr del") {
 		t.Errorf("an address on the order NIC: %v", err)
+	}
+}
+
+// An IPv6 one does the same: what a node put there is told from what others did.
+func TestIPv6LaneAddressComesAndGoes(t *testing.T) {
+	w, _ := newTCPWorld(t, setting{ipv6: true, stack6: true})
+	if !w.laneAddressAt(lab.NodeB) {
+		t.Error("no lane address")
+	}
+	w.kill(lab.NodeB)
+	if w.laneAddressAt(lab.NodeB) {
+		t.Error("the address stayed after an orderly end")
+	}
+	put := func(nic string, a netlink.Addr, change func(netlink.Link, *netlink.Addr) error) {
+		t.Helper()
+		a.IPNet = netlink.NewIPNet(lane6[:])
+		if err := w.in(lab.NodeB, func() error {
+			l, err := netlink.LinkByName(nic)
+			if err != nil {
+				return err
+			}
+			return change(l, &a)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := netlink.Addr{Flags: unix.IFA_F_NODAD | unix.IFA_F_NOPREFIXROUTE, ValidLft: math.MaxUint32}
+	put("lo", left, netlink.AddrAdd) // as a kill does
+	if err := w.in(lab.NodeB, func() error { return Cleanup(w.config(lab.NodeB)) }); err != nil {
+		t.Fatal(err)
+	}
+	if w.laneAddressAt(lab.NodeB) {
+		t.Error("cleanup left the address")
+	}
+	put("lo", left, netlink.AddrAdd)
+	w.restart(lab.NodeB)
+	w.untilState(lab.NodeB, lane.Standby)
+	w.kill(lab.NodeB)
+	for _, nic := range []string{"lo", lab.OrderNIC} { // a person's
+		by := netlink.Addr{Flags: unix.IFA_F_NODAD}
+		put(nic, by, netlink.AddrAdd)
+		if err := w.start(lab.NodeB); err == nil || !strings.Contains(err.Error(), "ip addr del") {
+			t.Errorf("an address on %s: %v", nic, err)
+		}
+		put(nic, by, netlink.AddrDel)
 	}
 }
 
