@@ -113,3 +113,25 @@ func (r *Replay) rejoin(to uint64) (bool, error) {
 	r.reader, b.joined, b.ahead = reader, b.ahead, 0
 	return true, err
 }
+
+// Spare puts the state, which is ahead of the archive, into a store of its own: no
+// archive leads on from there, but the ring does, as long as it holds what follows. The
+// newest record is read again in the ring to tell it from any other.
+func (r *Replay) Spare(g *ring.Ring, store *Store, fill func(*Header)) (File, error) {
+	h := r.at
+	if !r.Bridged() || !r.any || !g.Holds(h.Last) {
+		return File{}, nil // not now
+	}
+	var rec app.Record
+	end, state := g.ReadInto(h.Last, &rec)
+	h.LastHash = HashRecord(&rec)
+	if err := r.uncut(g); err != nil {
+		return File{}, err
+	}
+	if state != ring.Found || end != h.Position || !g.Holds(h.Last) {
+		return File{}, nil // overtaken meanwhile
+	}
+	h.Digest = r.Machine.Digest()
+	fill(&h)
+	return store.Write(h, r.Machine.Save)
+}

@@ -10,9 +10,12 @@ type Status struct {
 	Behind   uint64 `json:"behind_bytes"`
 	// Newest is the position of the newest snapshot, of the wall clock's NewestNs;
 	// Oldest that of the oldest one, whose log is kept.
-	Newest    uint64 `json:"newest"`
-	NewestNs  int64  `json:"newest_ns"`
-	Oldest    uint64 `json:"oldest"`
+	Newest   uint64 `json:"newest"`
+	NewestNs int64  `json:"newest_ns"`
+	Oldest   uint64 `json:"oldest"`
+	// Spare is the position of a state that is kept in the run directory while the
+	// archive takes nothing, for a standby that comes back; 0: there is none.
+	Spare     uint64 `json:"spare,omitempty"`
 	Files     int    `json:"files"`
 	FileBytes int64  `json:"file_bytes"`
 	Written   uint64 `json:"written"`

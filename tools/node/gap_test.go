@@ -86,3 +86,41 @@ func archiveGap(t *testing.T, states func(*world)) {
 	w.sameState()
 	w.checkOnce()
 }
+
+// A standby comes back while the writer's disk takes nothing and the writer's ring has
+// gone on: its state comes from the writer's memory, what follows from the ring, and the
+// archive is still the one that stood still.
+func TestStandbyComesBackToFullDisk(t *testing.T) {
+	w := steady(t, streamed(t, setting{app: "gateway", extra: alone}, true))
+	w.orders(200)
+	w.drained()
+	p := w.nodes[lab.NodeA].lanes[0]
+	w.until("its keeper", func() bool { return w.snapshots(lab.NodeA).Position > 0 })
+	archiver := p.archive
+	p.archive = nil // a disk that takes nothing: nobody steps it
+	w.kill(lab.NodeB)
+	w.longer(3 << 19)
+	w.until("a spare state", func() bool {
+		w.orders(20)
+		return w.snapshots(lab.NodeA).Spare > archiver.Archived()
+	})
+	first := w.snapshots(lab.NodeA).Spare
+	w.until("a newer one", func() bool {
+		w.orders(200)
+		return w.snapshots(lab.NodeA).Spare > first
+	})
+	w.restart(lab.NodeB)
+	w.untilState(lab.NodeB, lane.Standby)
+	w.orders(50)
+	w.sameState()
+	// With room again there is a snapshot, and the spare state goes.
+	p.archive = archiver
+	w.until("a snapshot", func() bool {
+		w.orders(20)
+		s := w.snapshots(lab.NodeA)
+		return s.Newest > p.archive.Status().Begin && s.Spare == 0
+	})
+	w.giveLane(lab.NodeA, lab.NodeB)
+	w.orders(50)
+	w.checkOnce()
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -12,7 +13,6 @@ import (
 
 	"onebeat/engine"
 	"onebeat/engine/app"
-	"onebeat/engine/sbe"
 	"onebeat/mirror/archive"
 	"onebeat/mirror/disk"
 	"onebeat/mirror/snapshot"
@@ -52,6 +52,12 @@ type keeper struct {
 	// divergedPath and tell are the node's.
 	divergedPath func(position uint64) string
 	tell         func(detail string)
+	// spare is where the state goes while the archive takes nothing; spareAt is its
+	// position, 0: there is none; spareNext where the log must be for the next one.
+	spare        *snapshot.Store
+	spareDir     string
+	spareAt      uint64
+	spareNext    uint64
 	explained    bool
 	explainTries int
 
@@ -98,6 +104,8 @@ func (n *Node) addKeeper(p *laneParts) {
 	k.divergedPath = func(position uint64) string { return n.divergedPath(p.cfg.ID, position) }
 	k.tell = func(detail string) { n.tellDiverged(p, detail) }
 	k.status.State, k.status.Dir = "idle", k.dir
+	k.spareDir = spareDir(n.cfg, p.cfg.ID)
+	_ = os.RemoveAll(k.spareDir) // of a process before
 	p.keeper = k
 }
 
@@ -144,6 +152,7 @@ func (k *keeper) close() error {
 	}
 	err := k.replay.Close()
 	k.replay = nil
+	k.noSpare()
 	return err
 }
 
@@ -185,6 +194,9 @@ func (k *keeper) follow(nowNs int64) (int, error) {
 	n, more, err := k.replay.Step(keeperBatch, k.archive.Archived(), nil)
 	if n == 0 && !more && err == nil && k.archiveLags() {
 		n, err = k.replay.Bridge(k.lane.ring, keeperBatch, min(k.lane.mem.table.Committed(), k.lane.ring.Tail()))
+	}
+	if err == nil {
+		err = k.spareState()
 	}
 	k.publish(more)
 	switch {
@@ -281,15 +293,13 @@ func (k *keeper) follows() bool {
 }
 
 func (k *keeper) save(nowNs int64) error {
-	f, err := k.replay.Save(func(h *snapshot.Header) {
-		h.Lane, h.Node, h.Schema = uint8(k.lane.cfg.ID), k.lane.mirror.Node, uint32(sbe.SchemaVersion)
-		h.App, h.WallNs = k.lane.cfg.App, k.wallNs()
-	})
+	f, err := k.replay.Save(k.fill)
 	if errors.Is(err, snapshot.ErrCut) {
 		return k.close()
 	}
 	if f.Path != "" {
 		k.saved, k.savedNs = f.Header.Records, nowNs
+		k.noSpare()
 		if k.crossed {
 			k.crossed = false
 			k.log.Warn("a snapshot behind what the archive lacks: start-up and peers go on from it", "lane", k.lane.cfg.ID, "position", f.Header.Position)
@@ -371,6 +381,13 @@ func (k *keeper) Status() snapshot.Status {
 func (k *keeper) newest() (*snapshot.File, error) {
 	if k.dir == "" {
 		return nil, errors.New("no [snapshot] in the configuration")
+	}
+	if k.Status().Spare > 0 {
+		if s, err := snapshot.Look(k.src.FS, k.spareDir); err == nil {
+			if f, _ := s.Newest(); f != nil {
+				return f, nil // what the disk has leads nowhere
+			}
+		}
 	}
 	s, err := snapshot.Look(k.src.FS, filepath.Clean(k.dir))
 	if err != nil {

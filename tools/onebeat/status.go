@@ -316,6 +316,9 @@ func printSnapshots(w io.Writer, l *control.LaneStatus) {
 		if s.Files > 0 {
 			fmt.Fprintf(w, ", the newest of %d, %s", s.Newest, time.Unix(0, s.NewestNs).UTC().Format(time.DateTime))
 		}
+		if s.Spare > 0 {
+			fmt.Fprintf(w, "; the archive takes nothing: a state of %d is in the run directory", s.Spare)
+		}
 		fmt.Fprintf(w, "; %d failures %s\n", s.Failures, s.LastError)
 	}
 	if r := s.Restored; r != nil {
