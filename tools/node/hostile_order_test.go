@@ -169,7 +169,7 @@ func (a *attacker) flush() {
 // Every kind of bad datagram is counted under its own name, and the log does
 // not notice.
 func TestBadOrderFramesAreCountedByReason(t *testing.T) {
-	w := steady(t, setting{app: "book"})
+	w := steady(t, setting{app: "book", calm: true})
 	a := newAttacker(w)
 	good := func() []byte { return a.orderDatagram(a.seqNo, 1<<40) }
 	second := sbe.PrefixBytes + sbe.ContextBytes // where the order's message begins
@@ -281,7 +281,7 @@ func ip(change func(b []byte)) func(b []byte) {
 // log, and the lane serves on.
 func TestRandomFramesChangeNothing(t *testing.T) {
 	const frames = 100_000
-	w := steady(t, setting{app: "book"})
+	w := steady(t, setting{app: "book", calm: true})
 	a := newAttacker(w)
 	r := rand.New(rand.NewPCG(1, 2))
 	w.steps(0)

@@ -120,7 +120,7 @@ var reasonOf = map[wire.Type]string{wire.Fenced: "fenced_received", wire.Forward
 func TestSpokenFramesOfAnAttackerAreCountedByReason(t *testing.T) {
 	for name, newForger := range map[string]func(*world, string, string) *forger{"link": newForger, "order": secondForger} {
 		t.Run(name, func(t *testing.T) {
-			w := steady(t, setting{app: "book"})
+			w := steady(t, setting{app: "book", calm: true})
 			for _, x := range []struct{ to, at string }{{lab.NodeB, lab.NodeA}, {lab.NodeA, lab.NodeB}} {
 				f := newForger(w, x.to, x.at)
 				f.checkCounted(x.to, spokenFrames(f, name == "order"))
@@ -134,7 +134,7 @@ func TestSpokenFramesOfAnAttackerAreCountedByReason(t *testing.T) {
 
 // Other link frames on the order network are refused too.
 func TestBadFramesOfTheSecondPathAreCountedByReason(t *testing.T) {
-	w := steady(t, setting{app: "book"})
+	w := steady(t, setting{app: "book", calm: true})
 	for _, x := range []struct{ to, at string }{{lab.NodeB, lab.NodeA}, {lab.NodeA, lab.NodeB}} {
 		f := secondForger(w, x.to, x.at)
 		const link = frame.HeaderBytes

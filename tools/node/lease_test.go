@@ -60,7 +60,7 @@ func (c *copying) Submit(lengthBytes int) {
 // nothing either, goes on.
 func TestPolicyNoneStopsUnheard(t *testing.T) {
 	var order *shortcut
-	w := steady(t, setting{app: "gateway", policy: "none", witness: true, wrap: map[string]func(xdp.Port) xdp.Port{
+	w := steady(t, setting{app: "gateway", policy: "none", witness: true, calm: true, wrap: map[string]func(xdp.Port) xdp.Port{
 		lab.NodeA: func(p xdp.Port) xdp.Port {
 			if order != nil {
 				return p // of the link
