@@ -119,9 +119,11 @@ func (r *Replica) onHello(h *wire.Header, payload []byte, from [6]byte, nowNs in
 		r.helloDue = true // it does not know this ring yet, or was recorded earlier
 		return
 	}
-	if !known && h.Echo <= r.freshFrom {
+	if first := !known || r.peerHello == 0; first && h.Echo <= r.freshFrom {
 		// Of a ring that has not heard this node since: recorded earlier, or the
-		// first one; the answer to a HELLO of now will tell.
+		// first one; the answer to a HELLO of now will tell. A process that has just
+		// started on its ring asks, too: a writer's HELLO of a time when it was parked
+		// would let this node claim beside it.
 		r.helloDue = true
 		return
 	}

@@ -19,6 +19,7 @@ const mutantRuns = 96
 var mutantFrom = map[mutant.Rule]uint64{
 	mutant.SeedsBlindly:  150,
 	mutant.FollowsOlder:  100,
+	mutant.ParksLate:     1750,
 	mutant.FrozenAccuses: 100,
 }
 
