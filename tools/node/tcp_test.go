@@ -455,6 +455,14 @@ func TestIPv6LaneAddressComesAndGoes(t *testing.T) {
 		}
 		put(nic, by, netlink.AddrDel)
 	}
+	if err := w.in(lab.NodeB, func() error {
+		return os.WriteFile("/proc/sys/net/ipv6/conf/lo/disable_ipv6", []byte("1"), 0)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.start(lab.NodeB); err == nil || !strings.Contains(err.Error(), "net.ipv6.conf.lo.disable_ipv6=0") {
+		t.Errorf("without IPv6: %v", err)
+	}
 }
 
 // Without kernel programs the node's own address is served, and its role decides.
