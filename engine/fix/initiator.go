@@ -113,7 +113,14 @@ func (a *Acceptor) initiateOnce(at int, term uint64, reset bool) (on, lost bool)
 		return false, false
 	}
 	if s.Initiate.TLS != nil {
-		nc = tls.Client(nc, s.Initiate.TLS)
+		secure := tls.Client(nc, s.Initiate.TLS)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			a.Counts.add(CountHandshake)
+			a.cfg.Log.Warn("no TLS with a venue", "session", s.Name, "error", err)
+			_ = nc.Close()
+			return false, false
+		}
+		nc = secure
 	}
 	c := &conn{a: a, net: nc, term: term, states: make(chan stateIs, 1), ended: make(chan struct{}), drained: make(chan struct{}), greeting: true}
 	if !a.registerOwn(c) {

@@ -82,9 +82,7 @@ func (k *checker) fixSession(l *Lane, s *FIXSession, of func(string) string) {
 			k.fail(of("allow"), fmt.Sprintf("%q (%d.) is neither an address nor a network", a, j+1), "write 192.0.2.7 or 192.0.2.0/24")
 		}
 	}
-	if _, err := fix.NewSchedule(s.Start, s.End, s.Zone, s.Days, s.StartDay, s.EndDay); err != nil {
-		k.fail(of("start"), err.Error(), "start and end are hh:mm:ss, time_zone is one like Europe/London, days are monday, tuesday, ...")
-	}
+	k.fixSchedule(s.Start, s.End, s.Zone, s.Days, s.StartDay, s.EndDay, of("start"))
 	if s.HeartbeatMin > s.HeartbeatMax && k.ok(of("heartbeat_min"), of("heartbeat_max")) {
 		k.fail(of("heartbeat_min"), "is above heartbeat_max", "a Logon's HeartBtInt must be between them")
 	}
@@ -105,6 +103,12 @@ func (k *checker) fixSession(l *Lane, s *FIXSession, of func(string) string) {
 	}
 	if problem, remedy := readPassword(k.c.File, s.PasswordFile, &s.Password); problem != "" {
 		k.fail(of("password_file"), problem, remedy)
+	}
+}
+
+func (k *checker) fixSchedule(start, end, zone string, days []string, startDay, endDay, path string) {
+	if _, err := fix.NewSchedule(start, end, zone, days, startDay, endDay); err != nil {
+		k.fail(path, err.Error(), "start and end are hh:mm:ss, time_zone is one like Europe/London, days are monday, tuesday, ...")
 	}
 }
 

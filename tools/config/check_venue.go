@@ -71,13 +71,29 @@ func (k *checker) venueSession(v *Venue, path func(string) string) {
 			k.fail(path(name), "has no use over FIX", "remove it, or [lane.venue.fix]")
 		}
 	}
-	if v.FIX != nil && v.FIX.PasswordFile != "" {
-		if problem, remedy := readPassword(k.c.File, v.FIX.PasswordFile, &v.FIX.Password); problem != "" {
-			k.fail(path("fix.password_file"), problem, remedy)
+	if v.FIX != nil {
+		k.venueFIX(v.FIX, func(name string) string { return path("fix." + name) })
+	}
+}
+
+func (k *checker) venueFIX(f *VenueFIX, path func(string) string) {
+	if f.PasswordFile != "" {
+		if problem, remedy := readPassword(k.c.File, f.PasswordFile, &f.Password); problem != "" {
+			k.fail(path("password_file"), problem, remedy)
 		}
 	}
-	if v.FIX != nil && v.FIX.Heartbeat.Ns()%1_000_000_000 != 0 {
-		k.fail(path("fix.heartbeat"), fmt.Sprintf("%v is no number of whole seconds", v.FIX.Heartbeat), "give seconds, like 5s")
+	if f.Heartbeat.Ns()%1_000_000_000 != 0 {
+		k.fail(path("heartbeat"), fmt.Sprintf("%v is no number of whole seconds", f.Heartbeat), "give seconds, like 5s")
+	}
+	k.fixSchedule(f.Start, f.End, f.Zone, f.Days, f.StartDay, f.EndDay, path("start"))
+	if !f.TLS {
+		for _, name := range []string{"authorities", "server_name", "certificate", "key"} {
+			if k.has(path(name)) {
+				k.fail(path(name), "has no use without tls = true", "add that, or remove it: clear text")
+			}
+		}
+	} else if (f.Certificate == "") != (f.Key == "") {
+		k.fail(path("certificate"), "certificate and key belong together", "give both, or none")
 	}
 }
 

@@ -21,6 +21,23 @@ type VenueFIX struct {
 	UserFields bool `toml:"user_fields" default:"true"`
 	// Accounts are names for numbers: none, and Account (1) is a number.
 	Accounts []FIXAccount `toml:"accounts"`
+
+	// TLS begins connections with it. The venue's certificate must have ServerName [the
+	// venue's address] and be signed by one of Authorities [those the host trusts].
+	// Certificate and Key are ours, for a venue that asks. PEM files.
+	TLS         bool   `toml:"tls" default:"false"`
+	Authorities string `toml:"authorities"`
+	ServerName  string `toml:"server_name"`
+	Certificate string `toml:"certificate"`
+	Key         string `toml:"key"`
+
+	// Start to EndDay are as those of FIXSession: we log on within the session only.
+	Start    string   `toml:"start"`
+	End      string   `toml:"end"`
+	Zone     string   `toml:"time_zone"`
+	Days     []string `toml:"days"`
+	StartDay string   `toml:"start_day"`
+	EndDay   string   `toml:"end_day"`
 }
 
 // FIXVenues are the lane's venues that speak FIX, in their order.

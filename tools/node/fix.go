@@ -62,7 +62,7 @@ func (n *Node) openFIX() error {
 		if p.fix == nil {
 			continue
 		}
-		cfg, err := acceptorConfig(n.cfg.File, p.cfg)
+		cfg, err := acceptorConfig(n.cfg.File, p.cfg, n.dial)
 		if err != nil {
 			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
 		}
@@ -112,11 +112,11 @@ func storeConfig(l *config.Lane, port *cold.Port) (store.Config, error) {
 		c.Sessions = append(c.Sessions, x)
 	}
 	for _, v := range l.FIXVenues() {
-		x, err := venueSession(l, v)
+		x, err := venueStore(l, v)
 		if err != nil {
 			return c, err
 		}
-		c.Sessions = append(c.Sessions, x.SessionConfig)
+		c.Sessions = append(c.Sessions, x)
 	}
 	return c, nil
 }
@@ -150,7 +150,7 @@ func sessionConfig(l *config.Lane, s *config.FIXSession) (store.SessionConfig, e
 }
 
 // acceptorConfig is the other side.
-func acceptorConfig(file string, l *config.Lane) (fix.Config, error) {
+func acceptorConfig(file string, l *config.Lane, dial dialFunc) (fix.Config, error) {
 	var c fix.Config
 	if f := l.FIX; f != nil {
 		c = fix.Config{LogonTimeout: time.Duration(f.LogonTimeout), ConnectionsMax: f.Connections, PendingMax: f.Pending, PerAddressMax: f.PerAddress,
@@ -168,7 +168,7 @@ func acceptorConfig(file string, l *config.Lane) (fix.Config, error) {
 		c.Sessions = append(c.Sessions, x)
 	}
 	for _, v := range l.FIXVenues() {
-		x, err := venueSession(l, v)
+		x, err := venueSession(file, l, v, dial)
 		if err != nil {
 			return c, err
 		}
@@ -207,13 +207,7 @@ func fixTLS(file string, f *config.FIX) (*tls.Config, error) {
 	if f.Certificate == "" {
 		return nil, nil
 	}
-	at := func(path string) string {
-		if filepath.IsAbs(path) {
-			return path
-		}
-		return filepath.Join(filepath.Dir(file), path)
-	}
-	own, err := tls.LoadX509KeyPair(at(f.Certificate), at(f.Key))
+	own, err := tls.LoadX509KeyPair(besideFile(file, f.Certificate), besideFile(file, f.Key))
 	if err != nil {
 		return nil, fmt.Errorf("fix.certificate, fix.key: %w", err)
 	}
@@ -221,13 +215,29 @@ func fixTLS(file string, f *config.FIX) (*tls.Config, error) {
 	if f.Authorities == "" {
 		return c, nil
 	}
-	pem, err := os.ReadFile(at(f.Authorities))
-	if err != nil {
+	if c.ClientCAs, err = readAuthorities(besideFile(file, f.Authorities)); err != nil {
 		return nil, fmt.Errorf("fix.authorities: %w", err)
 	}
-	c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-	if !c.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("fix.authorities: %s holds no certificate: give a PEM file", f.Authorities)
-	}
+	c.ClientAuth = tls.RequireAndVerifyClientCert
 	return c, nil
+}
+
+// besideFile is a path of a configuration file: a relative one begins where that is.
+func besideFile(file, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(file), path)
+}
+
+func readAuthorities(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate: give a PEM file", path)
+	}
+	return pool, nil
 }

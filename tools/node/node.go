@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"sync/atomic"
 	"time"
@@ -39,8 +38,9 @@ type Options struct {
 	// alter puts something in the place of the loops' machines: tests plant one
 	// that goes wrong.
 	alter func(app.Machine) app.Machine
-	// dial connects to a peer's stream: tests do so from another namespace.
-	dial func(ctx context.Context, address string) (net.Conn, error)
+	// dial connects to a peer's stream, or a venue over TCP: tests do so from another
+	// namespace.
+	dial dialFunc
 	// tcp are ports that tests serve at the lanes' addresses, by lane.
 	tcp map[int][]uint16
 	// wall is the clock that FIX sessions go by; nil: the system's. Tests move it.
@@ -67,7 +67,7 @@ type Node struct {
 	threads []*thread
 	closer  []func() error
 	stream  *stream.Server // nil: this node's logs go to nobody
-	dial    func(ctx context.Context, address string) (net.Conn, error)
+	dial    dialFunc
 	tcp     map[int][]uint16 // Options.tcp
 	wall    func() time.Time // Options.wall
 	// forceFrom is Options.ForceFrom.
