@@ -1,11 +1,14 @@
 package node
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"testing"
 
 	"onebeat/bench/lab"
+	"onebeat/bench/lab/labtest"
 	"onebeat/engine/client"
 	"onebeat/engine/sbe"
 	"onebeat/mirror/lane"
@@ -25,12 +28,71 @@ func newTwoVenues(t *testing.T, venueLines string) *world {
 // newVenueWorld is such a world: how the gateway speaks to the second venue, and
 // further tables of that one's lane.
 func newVenueWorld(t *testing.T, venueLines, exchangeLines string) *world {
+	return newVenueWorldOf(t, setting{}, venueLines, exchangeLines)
+}
+
+func newVenueWorldOf(t *testing.T, set setting, venueLines, exchangeLines string) *world {
 	t.Helper()
 	w := emptyUDPWorld(t)
-	w.set = setting{app: "gateway", extra: `silence = "links"`}
+	set.app, set.extra = "gateway", `silence = "links"`
+	w.set = set
 	s := sceneOf(&lab.Lab{Topology: lab.Switched, RunDir: w.dir, PinDir: "/nowhere"}, w.set)
 	at := w.loopback(8)
-	s.Lanes[0].VenueLines = fmt.Sprintf(`default = true
+	s.Lanes[0].VenueLines = toSecondVenue(at, venueLines)
+	text := fmt.Sprintf("[node]\nname = %q\nnumber = 8\nrun_dir = %q\ntransport = \"udp\"\n[order]\naddress = %q\n", secondVenue, w.dir, at) +
+		w.secondVenueLane(0, "10.10.0.250", exchangeLines)
+	if err := os.WriteFile(w.configPath(secondVenue), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.restart(secondVenue)
+	w.startUDP(s)
+	w.untilVenues()
+	return w
+}
+
+// newVenueLab is the same over AF_XDP: the second venue is another lane of the first
+// one's process.
+func newVenueLab(t *testing.T, venueLines, exchangeLines string) *world {
+	t.Helper()
+	clock, err := NewClock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, lab: labtest.Up(t, lab.Switched), set: setting{app: "gateway"}, clock: clock, nodes: map[string]*Node{}, frozen: map[string]bool{}}
+	w.dir = w.lab.RunDir
+	t.Cleanup(w.close)
+	s := sceneOf(w.lab, w.set)
+	at := netip.AddrFrom4(lab.VenueLaneAddress(1))
+	s.Lanes[0].VenueLines = toSecondVenue(at, venueLines)
+	if err := s.Write(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(w.configPath(lab.Venue), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString(w.secondVenueLane(1, at.String(), exchangeLines))
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, place := range s.Places() {
+		w.restart(place)
+	}
+	w.client = newTestClient(w)
+	w.untilVenues()
+	return w
+}
+
+func (w *world) untilVenues() {
+	w.t.Helper()
+	w.untilState(lab.NodeA, lane.Active)
+	w.untilState(lab.NodeB, lane.Standby)
+	w.until("session", w.client.c.Ready)
+}
+
+// toSecondVenue ends the gateway's [[lane.venue]] and adds another.
+func toSecondVenue(at netip.Addr, lines string) string {
+	return fmt.Sprintf(`default = true
 [[lane.venue]]
 name = "second"
 symbols = ["TWO"]
@@ -40,17 +102,14 @@ address = %q
 id = 2
 name = "TWO"
 reference_price_ticks = 10000
-`, at, venueLines)
-	text := fmt.Sprintf(`[node]
-name = %q
-number = 8
-run_dir = %q
-transport = "udp"
-[order]
+`, at, lines)
+}
+
+// secondVenueLane is the other end.
+func (w *world) secondVenueLane(id int, address, lines string) string {
+	return fmt.Sprintf(`[[lane]]
+id = %d
 address = %q
-[[lane]]
-id = 0
-address = "10.10.0.250"
 port = 9300
 first = true
 app = "book"
@@ -64,16 +123,7 @@ key = "second"
 [[lane.symbol]]
 id = 2
 name = "TWO"
-`, secondVenue, w.dir, at, w.dir+"/second.csv", secondSession, exchangeLines)
-	if err := os.WriteFile(w.configPath(secondVenue), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	w.restart(secondVenue)
-	w.startUDP(s)
-	w.untilState(lab.NodeA, lane.Active)
-	w.untilState(lab.NodeB, lane.Standby)
-	w.until("session", w.client.c.Ready)
-	return w
+`, id, address, w.dir+"/second.csv", secondSession, lines)
 }
 
 // orderIn sends an order in a symbol; bids below the market rest.
@@ -120,10 +170,18 @@ func (c *testClient) untilTaken(first, last uint64) {
 	})
 }
 
+// venueLane is the lane of a venue.
+func (w *world) venueLane(place string) *laneParts {
+	if place == secondVenue && w.lab != nil {
+		return w.nodes[lab.Venue].lanes[1]
+	}
+	return w.nodes[place].lanes[0]
+}
+
 // checkVenue: a venue took nothing twice, and the orders that it should have.
 func (w *world) checkVenue(place string, want int) {
 	w.t.Helper()
-	log := w.nodes[place].lanes[0].orders
+	log := w.venueLane(place).orders
 	seen := map[uint64]bool{}
 	for _, a := range log.orders[:log.count.Load()] {
 		if seen[a.clOrdID] {
