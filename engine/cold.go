@@ -34,9 +34,15 @@ func (l *Loop) stopServing() {
 
 // takeCold commits a batch of what the sessions outside drafted. While the lane or its
 // ring takes nothing in it stays where it is: nobody sends it again, and behind it wait
-// connections whose peers see that nobody reads.
+// connections whose peers see that nobody reads. Where the lane's terms say that orders
+// are refused then, it is dropped, and clients' connections end.
 func (l *Loop) takeCold(nowNs int64) int {
-	if l.port == nil || !l.room || l.replica.IntakeStopped() {
+	if l.port == nil {
+		return 0
+	}
+	stopped := l.replica.IntakeStopped()
+	l.port.Refuse(stopped && l.replica.Refusing() != app.NotRefused)
+	if stopped || !l.room {
 		return 0
 	}
 	taken := 0

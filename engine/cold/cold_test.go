@@ -117,3 +117,40 @@ func TestPortDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestRefusedClientsAreStale(t *testing.T) {
+	woken := 0
+	p := NewPort(func() {}, func() { woken++ })
+	p.Start()
+	lane, clients := p.Serving(), p.ServingClients()
+	if lane == clients || LaneTerm(clients) != lane || !p.Takes(lane) || !p.Takes(clients) || p.Takes(0) {
+		t.Fatalf("terms %x and %x", lane, clients)
+	}
+	for _, term := range []uint64{clients, lane, clients} {
+		p.Submit(Draft, term, []byte{byte(term >> clientShift)})
+	}
+	p.Flush()
+	p.ColdSleeps()
+	p.Refuse(true)
+	p.Refuse(true)
+	if woken != 1 || p.ServingClients() != 0 || p.Takes(clients) || p.Serving() != lane {
+		t.Fatalf("refused: woken %d times, %x", woken, p.ServingClients())
+	}
+	p.Refuse(false)
+	p.Submit(Draft, p.ServingClients(), []byte{9})
+	p.Flush()
+	var got []byte
+	for kind, b := p.Next(); kind != 0; kind, b = p.Next() {
+		got = append(got, b[0])
+		p.Done()
+	}
+	if !bytes.Equal(got, []byte{0, 9}) || p.Stale != 2 {
+		t.Errorf("taken %v, %d stale", got, p.Stale)
+	}
+	p.Refuse(true)
+	p.Stop()
+	p.Start()
+	if !p.Takes(p.ServingClients()) || p.Takes(clients) || p.Takes(lane) {
+		t.Error("a new term refuses, or takes what is older")
+	}
+}

@@ -42,6 +42,12 @@ type Port struct {
 	// else. Written by the loop.
 	term    uint64
 	serving atomic.Uint64
+	// clientTerm is the term of what clients draft: it ends when the lane refuses them,
+	// too. clients is it while they are not refused, 0 else. Written by the loop.
+	clientTerm uint64
+	clients    atomic.Uint64
+	refused    uint64 // how often clients were; the loop's
+	refusing   bool   // the loop's
 
 	loopAsleep atomic.Uint32
 	coldAsleep atomic.Uint32
@@ -52,7 +58,7 @@ type Port struct {
 	// RecordEnd is stamped on what Emit writes; the machine sets it.
 	RecordEnd uint64
 	Dropped   uint64 // outputs there was no room for; the sessions' stores have them
-	Stale     uint64 // drafts of an earlier term
+	Stale     uint64 // drafts of an earlier term, and of clients that were refused
 	entry     Entry
 }
 
@@ -75,7 +81,34 @@ func NewPort(wakeLoop, wakeCold func()) *Port {
 func (p *Port) Start() {
 	p.out.Drop()
 	p.term++
+	p.refusing = false
+	p.beginClients()
 	p.serving.Store(p.term)
+	p.signalCold()
+}
+
+// clientShift is where a client term tells how often clients were refused; below it
+// stands the lane's term.
+const clientShift = 32
+
+func (p *Port) beginClients() {
+	p.refused++
+	p.clientTerm = p.term | p.refused<<clientShift
+	p.clients.Store(p.clientTerm)
+}
+
+// Refuse says whether clients are refused for now: what they drafted and the loop did not
+// take yet is stale then, and their connections are to end.
+func (p *Port) Refuse(on bool) {
+	if on == p.refusing {
+		return
+	}
+	if p.refusing = on; on {
+		p.clientTerm = 0
+		p.clients.Store(0)
+	} else {
+		p.beginClients()
+	}
 	p.signalCold()
 }
 
@@ -85,6 +118,7 @@ func (p *Port) Stop() {
 		return
 	}
 	p.serving.Store(0)
+	p.clients.Store(0)
 	p.out.Drop()
 	p.signalCold()
 }
@@ -99,7 +133,7 @@ func (p *Port) Next() (kind uint8, payload []byte) {
 		if b == nil {
 			return 0, nil
 		}
-		if binary.LittleEndian.Uint64(b[8:]) == p.term {
+		if term := binary.LittleEndian.Uint64(b[8:]); term == p.term || term == p.clientTerm {
 			return b[0], b[DraftHeaderBytes:]
 		}
 		p.Stale++
@@ -181,6 +215,18 @@ func (p *Port) LoopWoke() { p.loopAsleep.Store(0) }
 
 // Serving returns the term in which the loop serves, 0 if it does not.
 func (p *Port) Serving() uint64 { return p.serving.Load() }
+
+// ServingClients returns the term of clients' drafts, 0 while they are refused or the loop
+// does not serve.
+func (p *Port) ServingClients() uint64 { return p.clients.Load() }
+
+// Takes reports whether drafts of a term, the lane's or its clients', are taken.
+func (p *Port) Takes(term uint64) bool {
+	return term != 0 && (term == p.serving.Load() || term == p.clients.Load())
+}
+
+// LaneTerm is the lane's term of a client term.
+func LaneTerm(term uint64) uint64 { return term & (1<<clientShift - 1) }
 
 // Submit hands a draft or a question of a term to the loop; false: there is no room
 // now. One goroutine at a time.

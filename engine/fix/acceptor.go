@@ -134,9 +134,13 @@ func (a *Acceptor) isClosed() bool {
 // admit takes a connection in, or sends it away without a word.
 func (a *Acceptor) admit(nc net.Conn) {
 	a.Counts.add(CountConnections)
-	term := a.port.Serving()
+	term := a.port.ServingClients()
 	if term == 0 {
-		a.Counts.add(CountNotServing)
+		if a.port.Serving() != 0 {
+			a.Counts.add(CountRefusing)
+		} else {
+			a.Counts.add(CountNotServing)
+		}
 		abort(nc)
 		return
 	}
@@ -146,6 +150,11 @@ func (a *Acceptor) admit(nc net.Conn) {
 	}
 	if why, ok := a.register(c); !ok {
 		a.Counts.add(why)
+		abort(nc)
+		return
+	}
+	if !a.port.Takes(term) { // it ended before the pump could find the connection
+		a.forget(c)
 		abort(nc)
 		return
 	}
@@ -362,7 +371,7 @@ func (a *Acceptor) submit(term uint64, h *store.Header, body []byte) error {
 func (a *Acceptor) put(kind uint8, term uint64, parts ...[]byte) error {
 	for !a.port.Submit(kind, term, parts...) {
 		a.port.Flush()
-		if a.port.Serving() != term {
+		if !a.port.Takes(term) {
 			return errStale
 		}
 		time.Sleep(submitEvery)

@@ -1,6 +1,7 @@
 package fix
 
 import (
+	"onebeat/engine/cold"
 	"onebeat/engine/fix/convert"
 	"onebeat/engine/fix/store"
 )
@@ -189,8 +190,10 @@ func (c *conn) leave() {
 	defer c.mu.Unlock()
 	if !c.left {
 		c.left = true
-		if c.draft(&store.Header{Kind: store.Step, Flags: store.LoggedOff}, nil) == nil && c.cfg.ResetOnLeave {
-			_ = c.draft(&store.Header{Kind: store.Reset}, nil)
+		// The lane hears of it even if it refused this client.
+		term := cold.LaneTerm(c.term)
+		if c.draftFor(term, &store.Header{Kind: store.Step, Flags: store.LoggedOff}, nil) == nil && c.cfg.ResetOnLeave {
+			_ = c.draftFor(term, &store.Header{Kind: store.Reset}, nil)
 		}
 	}
 	c.a.flush()

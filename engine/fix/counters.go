@@ -45,6 +45,7 @@ const (
 	CountLogDropped
 	CountDialsFailed
 	CountNotUnderstood
+	CountRefusing
 	counterCount
 )
 
@@ -53,7 +54,7 @@ var counterNames = [counterCount]string{"connections", "not_serving", "too_many"
 	"out_of_schedule", "logged_on_already", "logons", "logons_refused", "logouts", "messages_in", "messages_out", "bytes_in", "bytes_out",
 	"garbled", "too_long", "rejects", "seq_too_low", "seq_too_high", "resend_requests", "resent", "gap_fills", "stash_full", "throttled",
 	"slow_consumer", "peer_timeout", "schedule_ended", "log_dropped",
-	"dials_failed", "not_understood"}
+	"dials_failed", "not_understood", "refusing"}
 
 // Counts are the acceptor's counters.
 type Counts [counterCount]atomic.Uint64

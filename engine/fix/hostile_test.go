@@ -253,6 +253,37 @@ func TestNothingLeavesBeforeItsRelease(t *testing.T) {
 	}
 }
 
+// TestRefusedClientsGo: while the lane refuses, connections end and none begins; what was
+// not taken by then never is, and its number is free.
+func TestRefusedClientsGo(t *testing.T) {
+	a, l, address := serve(t, Config{Sessions: twoSessions(t)})
+	c := dial(t, address, "GOOD")
+	c.logon("")
+	c.works()
+	l.stuck.Store(true)
+	c.send("D", "11=refused|55=ONEB|54=1|60=<TIME>|38=5|40=2|44=100.25|")
+	time.Sleep(20 * time.Millisecond)
+	l.refusing.Store(true)
+	c.ends()
+	for a.Counts.Of(CountRefusing) == 0 {
+		dial(t, address, "GOOD").ends()
+	}
+	l.refusing.Store(false)
+	l.stuck.Store(false)
+	for a.port.ServingClients() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	again := dial(t, address, "GOOD")
+	again.seq = c.seq - 1 // the refused order's number
+	again.logon("")
+	again.works()
+	for _, r := range l.records {
+		if strings.Contains(string(r.Payload), "refused") {
+			t.Error("a refused order was taken")
+		}
+	}
+}
+
 func TestThrottleLosesNothing(t *testing.T) {
 	s := twoSessions(t)
 	s[0].Rate, s[0].Burst = 100, 10

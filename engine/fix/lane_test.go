@@ -26,6 +26,8 @@ type lane struct {
 	store    *store.Sessions
 	position uint64
 	heldBack atomic.Bool
+	stuck    atomic.Bool // it takes nothing in
+	refusing atomic.Bool // and says so
 	stopped  atomic.Bool
 	done     chan struct{}
 	records  []app.Record
@@ -72,6 +74,11 @@ func (l *lane) stop() {
 func (l *lane) run() {
 	defer close(l.done)
 	for !l.stopped.Load() {
+		l.port.Refuse(l.refusing.Load())
+		if l.stuck.Load() {
+			time.Sleep(100 * time.Microsecond)
+			continue
+		}
 		kind, b := l.port.Next()
 		switch kind {
 		case cold.Draft:

@@ -21,6 +21,7 @@ type pump struct {
 	live       []*conn // by session
 	dirty      []*conn // with something to write
 	term       uint64
+	clients    uint64     // term of clients' drafts
 	later      []laterAsk // questions the ring had no room for
 }
 
@@ -39,10 +40,8 @@ func (p *pump) run() {
 		p.mu.Lock()
 		n := p.drain()
 		owes := len(p.later) > 0
-		term := port.Serving()
-		if term != p.term {
-			p.newTerm(term)
-		}
+		p.lookAtTerms()
+		term, clients := p.term, p.clients
 		p.mu.Unlock()
 		if n > 0 {
 			continue
@@ -57,7 +56,7 @@ func (p *pump) run() {
 		default:
 		}
 		if port.ColdSleeps() {
-			if port.Serving() == term {
+			if port.Serving() == term && port.ServingClients() == clients {
 				p.wait()
 			}
 			port.ColdWoke()
@@ -99,7 +98,7 @@ func (p *pump) attend(r *reader) (came bool) {
 	p.mu.Lock()
 	owes := len(p.later) > 0
 	p.mu.Unlock()
-	if p.a.port.Unattend() || owes {
+	if p.a.port.Unattend() || owes || !p.a.port.Takes(r.c.term) {
 		p.wake()
 	}
 	return came
@@ -108,7 +107,7 @@ func (p *pump) attend(r *reader) (came bool) {
 func (p *pump) look(r *reader) (came bool) {
 	c := r.c
 	before, end := c.written.Load(), p.a.nowNs()+attendNs
-	for p.a.nowNs() < end {
+	for p.a.nowNs() < end && p.a.port.Takes(c.term) {
 		if p.mu.TryLock() {
 			n := p.drain()
 			p.mu.Unlock()
@@ -131,16 +130,24 @@ func (p *pump) look(r *reader) (came bool) {
 	return false
 }
 
-// newTerm closes what belongs to an earlier one: its peers come again.
-func (p *pump) newTerm(term uint64) {
-	p.term = term
+// lookAtTerms closes what belongs to an earlier term, of the lane or of its clients: its
+// peers come again.
+func (p *pump) lookAtTerms() {
+	port := p.a.port
+	term, clients := port.Serving(), port.ServingClients()
+	if term == p.term && clients == p.clients {
+		return
+	}
+	if term != p.term {
+		clear(p.live)
+		p.later = p.later[:0]
+	}
+	p.term, p.clients = term, clients
 	for _, c := range p.a.all() {
-		if c.term != term {
+		if c.term != term && c.term != clients {
 			c.close()
 		}
 	}
-	clear(p.live)
-	p.later = p.later[:0]
 }
 
 func (p *pump) take(e *cold.Entry) {
@@ -181,10 +188,8 @@ func (p *pump) sent(e *cold.Entry) {
 		c, p.live[e.Session] = nil, nil
 	}
 	if e.Cookie != 0 && (c == nil || c.cookie != e.Cookie) {
-		if term := p.a.port.Serving(); term != p.term {
-			p.newTerm(term) // its first message came before we looked
-		}
-		if own := p.a.byCookie(e.Cookie); own != nil && own.term == p.term {
+		p.lookAtTerms() // its first message may come before we did
+		if own := p.a.byCookie(e.Cookie); own != nil && (own.term == p.term || own.term == p.clients) {
 			c = own
 			if kind == 'A' {
 				p.live[e.Session] = own

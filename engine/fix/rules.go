@@ -9,9 +9,11 @@ import (
 )
 
 // draft hands a record of this session to the loop; c.mu is held.
-func (c *conn) draft(h *store.Header, body []byte) error {
+func (c *conn) draft(h *store.Header, body []byte) error { return c.draftFor(c.term, h, body) }
+
+func (c *conn) draftFor(term uint64, h *store.Header, body []byte) error {
 	h.Session, h.Cookie, h.WallNs = uint16(c.at), c.cookie, c.wallNs()
-	err := c.a.submit(c.term, h, body)
+	err := c.a.submit(term, h, body)
 	if err != nil {
 		c.close()
 	}
