@@ -40,6 +40,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	if path := os.Getenv(nodeEnv); path != "" {
+		fmt.Fprintln(os.Stderr, runNode(path))
+		os.Exit(1)
+	}
 	code := m.Run()
 	if newCluster != "" {
 		os.RemoveAll(newCluster)
@@ -287,14 +291,21 @@ func same(t *testing.T, got, want map[string][]string) {
 // keys are all that a Redis holds under a prefix, but the mark's wall clock.
 func keys(t *testing.T, dir, prefix string) map[string][]string {
 	t.Helper()
+	return keysOf(t, dir, prefix+":lane3")
+}
+
+// keysOf is keys of any lane: prefix:lane.
+func keysOf(t *testing.T, dir, name string) map[string][]string {
+	t.Helper()
+	head := "{" + name + "}:"
 	ctx := context.Background()
 	c := redisClient(dir)
 	defer c.Close()
 	all := map[string][]string{}
-	list, err := c.Keys(ctx, "{"+prefix+":lane3}:*").Result()
+	list, err := c.Keys(ctx, head+"*").Result()
 	must(t, err)
 	for _, key := range list {
-		name := strings.TrimPrefix(key, "{"+prefix+":lane3}:")
+		name := strings.TrimPrefix(key, head)
 		kind, err := c.Type(ctx, key).Result()
 		must(t, err)
 		switch kind {
@@ -302,6 +313,7 @@ func keys(t *testing.T, dir, prefix string) map[string][]string {
 			fields, err := c.HGetAll(ctx, key).Result()
 			must(t, err)
 			delete(fields, "stored_at")
+			delete(fields, "node") // beside which the exporter ran
 			for k, v := range fields {
 				all[name] = append(all[name], k+"="+v)
 			}
