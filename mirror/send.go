@@ -142,6 +142,9 @@ func (r *Replica) goBack(nowNs int64) {
 	acked := atomic.LoadUint64(&peer.Tail)
 	if acked > s.acked {
 		s.acked, s.waitNs = acked, nowNs
+		// What the standby fetched as history is not sent to it as well: the ring may
+		// not hold it any more, and then nothing would ever follow it.
+		s.sent = max(s.sent, acked)
 	}
 	if !r.inSync || s.acked >= s.sent || r.unasked() {
 		return
