@@ -57,8 +57,8 @@ const (
 )
 
 // Ramp offers the rates one after the other to a lane of the setting, each some
-// rounds for a time, and ends two steps behind the first that is not kept up
-// with.
+// rounds for a time, and ends where three in a row are not kept up with: one alone may
+// have met a machine that was busy elsewhere.
 func (b *Bench) Ramp(ctx context.Context, s Setting, rates []int, rounds int, each time.Duration) ([]Step, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
@@ -89,10 +89,11 @@ func (b *Bench) Ramp(ctx context.Context, s Setting, rates []int, rounds int, ea
 			all = append(all, step)
 		}
 		steps = append(steps, combineSteps(all))
-		if !steps[len(steps)-1].Keeps() {
-			if late++; late > 2 {
-				break
-			}
+		if late++; steps[len(steps)-1].Keeps() {
+			late = 0
+		}
+		if late == 3 {
+			break
 		}
 	}
 	return steps, c.close()
