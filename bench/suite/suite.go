@@ -39,7 +39,7 @@ func Full() Options {
 	return Options{
 		Shapes: shapes.Options{Count: 20_000, Warmup: 2_000, Limit: 3 * time.Second},
 		Rounds: 5, StoreCount: 2_000,
-		RampRates:  []int{50_000, 100_000, 200_000, 400_000, 600_000, 800_000, 1_000_000, 1_100_000, 1_200_000, 1_300_000, 1_400_000},
+		RampRates: []int{50_000, 100_000, 200_000, 400_000, 600_000, 800_000, 1_000_000, 1_100_000, 1_200_000, 1_300_000, 1_400_000},
 		// Many short steps: where a shared machine takes a core for milliseconds a few
 		// times a second, every step of half a second would measure that.
 		RampRounds: 15, RampEach: 100 * time.Millisecond,
