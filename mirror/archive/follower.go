@@ -341,17 +341,24 @@ func (f *Follower) Run(ctx context.Context, nowNs func() int64) error {
 			}
 		}
 	}()
-	thread, idle := pin.LockBackground(), f.idleSleep()
+	thread, pause := pin.LockBackground(), f.idleSleep()
 	defer thread.Unlock()
+	idle := time.NewTimer(pause)
+	defer idle.Stop()
 	for ctx.Err() == nil {
 		n, hurried := f.Step(nowNs()), f.hurried.Load()
 		thread.Hurry(hurried || f.pressed())
-		switch {
-		case n > 0 && (hurried || n >= len(f.buffer)/2):
-		case hurried:
-			pin.Sleep(hurriedSleep)
-		default:
-			pin.Sleep(idle)
+		if n > 0 && (hurried || n >= len(f.buffer)/2) {
+			continue
+		}
+		if hurried {
+			idle.Reset(hurriedSleep)
+		} else {
+			idle.Reset(pause)
+		}
+		select {
+		case <-ctx.Done():
+		case <-idle.C:
 		}
 	}
 	thread.Hurry(true)
