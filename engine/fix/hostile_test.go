@@ -277,6 +277,7 @@ func TestRefusedClientsGo(t *testing.T) {
 	again.seq = c.seq - 1 // the refused order's number
 	again.logon("")
 	again.works()
+	l.stop()
 	for _, r := range l.records {
 		if strings.Contains(string(r.Payload), "refused") {
 			t.Error("a refused order was taken")
