@@ -39,7 +39,7 @@ func (w *world) orderDuring(n int, d time.Duration) int {
 func TestCutCableWaitsForever(t *testing.T) {
 	for _, release := range []string{"ride", "chain", "user"} {
 		t.Run(release, func(t *testing.T) {
-			w := steady(t, setting{app: "gateway", release: release})
+			w := steady(t, setting{app: "gateway", release: release, calm: true})
 			wordA, wordB := w.word(lab.NodeA), w.word(lab.NodeB)
 			for range 2 {
 				w.carrier(lab.NodeB, lab.LinkNIC, false)
