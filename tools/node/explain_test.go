@@ -51,7 +51,7 @@ func TestExplainFromArchiveAndSnapshots(t *testing.T) {
 		r.Reason != "OpenOrders" || r.Value != 2 || r.Limit != 1 || r.Text == "" || r.Position <= e.Position {
 		t.Errorf("%+v", r)
 	}
-	if l := explain(late); l.Snapshot == 0 || len(l.Checks) != 15 || l.Records > 2000 || l.Position <= l.Snapshot {
+	if l := explain(late); l.Snapshot == 0 || len(l.Checks) != 15 || l.Records > 2000 || l.Position < l.Snapshot { // a snapshot may end where the order begins
 		t.Errorf("%+v", l)
 	}
 	// A FIX client's, by what it called them.
