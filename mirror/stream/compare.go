@@ -110,6 +110,9 @@ func (c *cursor) same(asked *comparison, end uint64) (same, what uint64, err err
 		for at < p.to {
 			if len(rest) == 0 {
 				if rest, what, err = c.more(asked.from, end); err != nil || what != sameAll {
+					if what == sameEnds && end > same {
+						what = sameDiffer // it goes on, with less than the client's part
+					}
 					return same, what, err
 				}
 			}

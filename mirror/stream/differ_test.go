@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"cmp"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -52,12 +53,13 @@ func (w *world) fork(position uint64) *world {
 // write appends records of chance's choice.
 func (w *world) write(chance *rand.Rand, count int, epoch uint32) {
 	w.t.Helper()
-	for n := range count {
+	for i := range count {
 		w.timeNs += 1 + chance.Int64N(1000)
-		if _, _, ok := w.ring.Append(app.RecordMessage, epoch, w.timeNs, bytes.Repeat([]byte{byte(chance.Uint32())}, 1+chance.IntN(700))); !ok {
+		n := cmp.Or(w.recordBytes, 1+chance.IntN(700))
+		if _, _, ok := w.ring.Append(app.RecordMessage, epoch, w.timeNs, bytes.Repeat([]byte{byte(chance.Uint32())}, n)); !ok {
 			w.t.Fatal("the ring is full")
 		}
-		if n%500 == 499 {
+		if i%500 == 499 {
 			w.archiveAll()
 		}
 	}
@@ -75,6 +77,7 @@ func TestDiffer(t *testing.T) {
 		server, own   []uint32 // epochs of what follows, a few records each
 		count         int
 		behind, equal bool
+		bytes         [2]int // of the server's records and of this host's; 0: by chance
 	}{
 		{name: "in one epoch", common: 700, server: []uint32{1}, own: []uint32{1}, count: 60},
 		{name: "at the beginning", common: 0, server: []uint32{1}, own: []uint32{1}, count: 60},
@@ -82,6 +85,8 @@ func TestDiffer(t *testing.T) {
 		{name: "an epoch of its own", common: 900, server: []uint32{1, 1, 9}, own: []uint32{4}, count: 20},
 		{name: "several epochs", common: 40, server: []uint32{5, 6, 7}, own: []uint32{2, 3, 4}, count: 400},
 		{name: "one record", common: 900, server: []uint32{1, 9}, own: []uint32{4}, count: 1},
+		{name: "shorter records", common: 900, server: []uint32{9}, own: []uint32{4}, count: 1, bytes: [2]int{1, 700}},
+		{name: "longer records", common: 900, server: []uint32{9}, own: []uint32{4}, count: 1, bytes: [2]int{700, 1}},
 		{name: "behind", common: 900, own: []uint32{1, 2}, count: 500, behind: true},
 		{name: "the same", common: 900, server: []uint32{2}, count: 50, equal: true},
 	} {
@@ -95,10 +100,12 @@ func TestDiffer(t *testing.T) {
 			own := w.fork(at)
 			last := uint32(1)
 			for _, epoch := range c.server {
+				w.recordBytes = c.bytes[0]
 				w.write(chance, c.count, epoch)
 				last = epoch
 			}
 			for _, epoch := range c.own {
+				own.recordBytes = c.bytes[1]
 				own.write(chance, c.count, epoch)
 			}
 			w.setWord(lane.MakeWord(last, lane.Active))

@@ -27,6 +27,8 @@ type world struct {
 	server    *Server
 	timeNs    int64
 	nowNs     int64
+
+	recordBytes int // of what write appends; 0: by chance
 }
 
 const ringBytes = 1 << 20
