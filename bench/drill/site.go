@@ -18,7 +18,6 @@ import (
 	"onebeat/bench/load"
 	"onebeat/bench/scene"
 	"onebeat/mirror/lane"
-	"onebeat/mirror/stream"
 	"onebeat/tools/control"
 )
 
@@ -115,20 +114,7 @@ func (r *siteRun) path(name string) string { return filepath.Join(r.lab.RunDir, 
 
 // write makes certificates and configurations.
 func (r *siteRun) write() error {
-	a, err := stream.NewAuthority(time.Hour)
-	if err != nil {
-		return err
-	}
-	pem, _, err := a.PEM()
-	if err != nil {
-		return err
-	}
-	errs := []error{os.WriteFile(r.path("authority.crt"), pem, 0o600)}
-	for _, n := range []int{1, 2, farNumber} {
-		certificate, key, err := a.Issue(uint8(n), time.Hour)
-		errs = append(errs, err, os.WriteFile(r.path(fmt.Sprintf("node-%d.crt", n)), certificate, 0o600),
-			os.WriteFile(r.path(fmt.Sprintf("node-%d.key", n)), key, 0o600))
-	}
+	errs := []error{scene.WriteCertificates(r.lab.RunDir, 1, 2, farNumber)}
 	archives := fmt.Sprintf("[archive]\ndir = %q\nsegment_size = \"4MiB\"\nsync_every = \"2ms\"\n", r.path("archive"))
 	lines := fmt.Sprintf("policy = \"mirrored\"\nheartbeat = %q\nhang_budget = %q\nring_size = %q\n", r.o.Heartbeat, r.o.HangBudget, r.o.RingSize)
 	s := &scene.Scene{Lab: r.lab, Lanes: scene.OneLane("book", lines), LogLevel: r.o.LogLevel,

@@ -7,12 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"onebeat/bench/lab"
-	"onebeat/mirror/stream"
+	"onebeat/bench/scene"
 )
 
 // soakDisk is a small filesystem that a node archives on.
@@ -23,13 +22,12 @@ type soakDisk struct {
 
 // soakDiskBytes holds what is retained, twice; retention keeps that much.
 const (
-	soakDiskBytes   = 192 << 20
-	soakRetain      = "64MiB"
-	soakSegment     = "4MiB"
-	soakSnapshots   = 50_000 // records between two
-	soakStreamPort  = 7600
-	soakSalvage     = "20ms"
-	soakCertificate = time.Hour
+	soakDiskBytes  = 192 << 20
+	soakRetain     = "64MiB"
+	soakSegment    = "4MiB"
+	soakSnapshots  = 50_000 // records between two
+	soakStreamPort = 7600
+	soakSalvage    = "20ms"
 )
 
 func mountDisk(dir string) (*soakDisk, error) {
@@ -96,29 +94,7 @@ func (r *run) prepareSoak() error {
 		}
 		r.disks[place] = d
 	}
-	a, err := stream.NewAuthority(soakCertificate)
-	if err != nil {
-		return err
-	}
-	certificate, _, err := a.PEM()
-	if err != nil {
-		return err
-	}
-	files := map[string][]byte{"authority.crt": certificate}
-	for _, place := range []string{lab.NodeA, lab.NodeB} {
-		n := lab.NodeNumber(place)
-		c, k, err := a.Issue(uint8(n), soakCertificate)
-		if err != nil {
-			return err
-		}
-		files[fmt.Sprintf("node-%d.crt", n)], files[fmt.Sprintf("node-%d.key", n)] = c, k
-	}
-	for name, b := range files {
-		if err := os.WriteFile(filepath.Join(r.lab.RunDir, name), b, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
+	return scene.WriteCertificates(r.lab.RunDir, lab.NodeNumber(lab.NodeA), lab.NodeNumber(lab.NodeB))
 }
 
 func (r *run) closeDisks() error {

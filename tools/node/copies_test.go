@@ -70,9 +70,11 @@ func (w *world) startCopy(number int, sources []pull.Source, dir string) (p *pul
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p, err = pull.Open(pull.Options{Lane: 0, Sources: sources, Credentials: c, Name: fmt.Sprintf("copy-%d", number), Retry: 10 * time.Millisecond, RetryMax: 100 * time.Millisecond,
-		Archive: archive.Options{Dir: filepath.Join(dir, fmt.Sprintf("copy-%d-lane0", number)), SegmentBytes: 1 << 20, Sync: archive.SyncInterval, SyncEveryNs: 1_000_000,
-			Wall: func() int64 { return time.Now().UnixNano() }}})
+	w.meanwhile(func() {
+		p, err = pull.Open(pull.Options{Lane: 0, Sources: sources, Credentials: c, Name: fmt.Sprintf("copy-%d", number), Retry: 10 * time.Millisecond, RetryMax: 100 * time.Millisecond,
+			Archive: archive.Options{Dir: filepath.Join(dir, fmt.Sprintf("copy-%d-lane0", number)), SegmentBytes: 1 << 20, Sync: archive.SyncInterval, SyncEveryNs: 1_000_000,
+				Wall: func() int64 { return time.Now().UnixNano() }}})
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -85,7 +87,7 @@ func (w *world) startCopy(number int, sources []pull.Source, dir string) (p *pul
 		}
 	}()
 	var once sync.Once
-	stop = func() {
+	end := func() {
 		once.Do(func() {
 			cancel()
 			<-ended
@@ -94,8 +96,26 @@ func (w *world) startCopy(number int, sources []pull.Source, dir string) (p *pul
 			}
 		})
 	}
-	w.t.Cleanup(stop)
-	return p, stop
+	w.t.Cleanup(end)
+	return p, func() { w.meanwhile(end) }
+}
+
+// meanwhile does what may wait for a disk. Orders and heartbeats go on.
+func (w *world) meanwhile(do func()) {
+	w.t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	w.until("the disk", func() bool {
+		select {
+		case <-done:
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 // Answers wait for the standby and two copies on third hosts. One of those dies: the
@@ -187,7 +207,7 @@ func (w *world) copiesReject(stop, start func()) {
 		w.t.Error("answered without a copy")
 	}
 	second := w.client.order()
-	w.until("a refusal", func() bool { return len(r.refused) == 1 })
+	w.until("a refusal", func() bool { _, refused := r.refused[second]; return refused })
 	start()
 	w.until("admitting", func() bool { return w.hasSaid(lab.NodeB, "msg=admitting") })
 	w.until("the answer that waited", func() bool { return len(w.client.answered[first]) > 0 })

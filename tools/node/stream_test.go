@@ -4,15 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"onebeat/bench/lab"
+	"onebeat/bench/scene"
 	"onebeat/mirror/lane"
-	"onebeat/mirror/stream"
 )
 
 const streamPort = 7600
@@ -26,26 +25,8 @@ func streamed(t *testing.T, s setting, snapshots bool) setting {
 		s.sections += "retain_size = \"256KiB\"\n[snapshot]\nrecords = 1000\nkeep = 2\n"
 	}
 	dir := t.TempDir()
-	a, err := stream.NewAuthority(time.Hour)
-	if err != nil {
+	if err := scene.WriteCertificates(dir, 1, 2, 3, 4); err != nil {
 		t.Fatal(err)
-	}
-	authority, _, err := a.PEM()
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := map[string][]byte{"authority.crt": authority}
-	for node := range 4 {
-		c, k, err := a.Issue(uint8(node+1), time.Hour)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[fmt.Sprintf("node-%d.crt", node+1)], files[fmt.Sprintf("node-%d.key", node+1)] = c, k
-	}
-	for name, b := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
 	}
 	s.certificates = dir
 	s.sections += fmt.Sprintf("[stream]\nlisten = \"10.10.0.$NODE:%d\"\ncertificate = \"%s/node-$NODE.crt\"\nkey = \"%s/node-$NODE.key\"\nauthorities = \"%s/authority.crt\"\nsalvage = \"10s\"\n",

@@ -279,12 +279,10 @@ const (
 	fixExchange = "[lane.fix]\nport = 9310\n[[lane.fix.session]]\nname = \"desk\"\nsender_comp_id = \"XCHG\"\ntarget_comp_id = \"DESK\"\n"
 )
 
-// TestFailoverWithOrdersAtAFIXVenue: the primary dies with orders on their way over
-// FIX. The new one logs on with the next number; the venue has each order once, and
-// nobody resets anything. The old one comes back and takes over in its turn.
-func TestFailoverWithOrdersAtAFIXVenue(t *testing.T) {
-	w := newVenueWorld(t, fixVenue, fixExchange)
-	c := w.client
+// failOverWithOrders kills each primary with orders on their way to both venues, until
+// the first one serves again; it takes 140 orders of each to be taken.
+func (w *world) failOverWithOrders(c *testClient) {
+	w.t.Helper()
 	c.untilTaken(c.both(20))
 	for _, turn := range []struct{ from, to string }{{lab.NodeA, lab.NodeB}, {lab.NodeB, lab.NodeA}} {
 		first := c.nextID + 1
@@ -302,6 +300,15 @@ func TestFailoverWithOrdersAtAFIXVenue(t *testing.T) {
 		w.restart(turn.from)
 		w.untilState(turn.from, lane.Standby)
 	}
+}
+
+// TestFailoverWithOrdersAtAFIXVenue: the primary dies with orders on their way over
+// FIX. The new one logs on with the next number; the venue has each order once, and
+// nobody resets anything. The old one comes back and takes over in its turn.
+func TestFailoverWithOrdersAtAFIXVenue(t *testing.T) {
+	w := newVenueWorld(t, fixVenue, fixExchange)
+	c := w.client
+	w.failOverWithOrders(c)
 	c.untilTaken(c.both(20))
 	w.checkVenue(lab.Venue, 20+2*60+20)
 	w.checkVenue(secondVenue, 20+2*60+20)

@@ -110,23 +110,7 @@ func TestVenuesOverAFXDP(t *testing.T) {
 	w := newVenueLab(t, venueLines, fmt.Sprintf("[[lane.session]]\nid = %q\nname = \"auditor\"\nkey = \"auditor\"\n[lane.exchange]\ndrop_copy = [\"auditor\"]\n", auditorSession)+exchangeLines)
 	c := w.client
 	a := w.audit()
-	c.untilTaken(c.both(20))
-	for _, turn := range []struct{ from, to string }{{lab.NodeA, lab.NodeB}, {lab.NodeB, lab.NodeA}} {
-		first := c.nextID + 1
-		for i := range 40 {
-			c.orderIn(1, sbe.Side(1+i%2), 10000)
-			c.orderIn(2, sbe.Side(1+i%2), 10000)
-		}
-		for range 3 {
-			w.step()
-		}
-		w.kill(turn.from)
-		w.untilState(turn.to, lane.Active)
-		c.both(20)
-		c.untilTaken(first, c.nextID)
-		w.restart(turn.from)
-		w.untilState(turn.from, lane.Standby)
-	}
+	w.failOverWithOrders(c)
 	const taken = 20 + 2*60
 	w.checkVenue(lab.Venue, taken)
 	w.checkVenue(secondVenue, taken)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime/pprof"
 	"slices"
@@ -226,15 +227,7 @@ func (b *benchFlags) runFIX(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if b.asJSON {
-		err = json.NewEncoder(c.OutOrStdout()).Encode(&r)
-	} else {
-		err = r.WriteText(c.OutOrStdout())
-	}
-	if err == nil && b.check && !r.Holds() {
-		return errSilent
-	}
-	return err
+	return b.print(c, &r, r.Holds())
 }
 
 // runCrowd measures a lane of many sessions.
@@ -247,12 +240,17 @@ func (b *benchFlags) runCrowd(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	return b.print(c, &r, r.Sound())
+}
+
+// print prints a report that can say itself whether it is as promised.
+func (b *benchFlags) print(c *cobra.Command, report interface{ WriteText(io.Writer) error }, holds bool) (err error) {
 	if b.asJSON {
-		err = json.NewEncoder(c.OutOrStdout()).Encode(&r)
+		err = json.NewEncoder(c.OutOrStdout()).Encode(report)
 	} else {
-		err = r.WriteText(c.OutOrStdout())
+		err = report.WriteText(c.OutOrStdout())
 	}
-	if err == nil && b.check && !r.Sound() {
+	if err == nil && b.check && !holds {
 		return errSilent
 	}
 	return err

@@ -15,7 +15,6 @@ import (
 	"onebeat/bench/lab/labtest"
 	"onebeat/bench/load"
 	"onebeat/bench/scene"
-	"onebeat/mirror/stream"
 	"onebeat/tools/control"
 )
 
@@ -34,20 +33,7 @@ const copiesPort = 7600
 func (c *copiesLab) path(name string) string { return filepath.Join(c.lab.RunDir, name) }
 
 func (c *copiesLab) write() error {
-	a, err := stream.NewAuthority(time.Hour)
-	if err != nil {
-		return err
-	}
-	pem, _, err := a.PEM()
-	if err != nil {
-		return err
-	}
-	errs := []error{os.WriteFile(c.path("authority.crt"), pem, 0o600)}
-	for _, n := range []int{1, 2, 3, 4} {
-		certificate, key, err := a.Issue(uint8(n), time.Hour)
-		errs = append(errs, err, os.WriteFile(c.path(fmt.Sprintf("node-%d.crt", n)), certificate, 0o600),
-			os.WriteFile(c.path(fmt.Sprintf("node-%d.key", n)), key, 0o600))
-	}
+	errs := []error{scene.WriteCertificates(c.lab.RunDir, 1, 2, 3, 4)}
 	const certificates = "[stream]\ncertificate = \"node-%s.crt\"\nkey = \"node-%[1]s.key\"\nauthorities = \"authority.crt\"\n"
 	archives := fmt.Sprintf("[archive]\ndir = %q\nsegment_size = \"1MiB\"\nsync_every = \"2ms\"\n", c.path("archive"))
 	s := &scene.Scene{Lab: c.lab, LogLevel: "info", LoopLines: "idle = \"backoff\"\nmax_sleep = \"1ms\"",
