@@ -107,10 +107,11 @@ func Measure(ctx context.Context, shape string, o BenchOptions) (r Result, err e
 	return r, nil
 }
 
+// The acceptors that take turns.
 const (
-	ours        = "onebeat mirrored"
-	plain       = "quickfixgo file store"
-	plainNoSync = "quickfixgo file store, no sync"
+	Ours        = "onebeat mirrored"
+	Plain       = "quickfixgo file store"
+	PlainNoSync = "quickfixgo file store, no sync"
 )
 
 // target is one of the acceptors that take turns, with the session to it.
@@ -133,17 +134,40 @@ func (b *fixBed) session(client int) Options {
 	return Options{At: b.target(scene.FIXPort), Sender: name, Target: scene.FIXNode}
 }
 
-// latency measures the acceptors in turns, by the loopback of the first node's
-// host, and then what one session bears.
-func (b *fixBed) latency(ctx context.Context, r *Result) error {
+// targets are the acceptors that take turns.
+func (b *fixBed) targets() []*target {
 	at := func(port int) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port))
 	}
-	targets := []*target{
-		{name: ours, o: b.session(0)},
-		{name: plain, o: Options{At: at(plainPort), Sender: scene.FIXClient, Target: plainNode}},
-		{name: plainNoSync, o: Options{At: at(plainPort + 1), Sender: scene.FIXClient, Target: plainNode}},
+	return []*target{
+		{name: Ours, o: b.session(0)},
+		{name: Plain, o: Options{At: at(plainPort), Sender: scene.FIXClient, Target: plainNode}},
+		{name: PlainNoSync, o: Options{At: at(plainPort + 1), Sender: scene.FIXClient, Target: plainNode}},
 	}
+}
+
+// Turns measures each acceptor once, in a scene of its own that is taken down again:
+// a round of a suite.
+func Turns(ctx context.Context, o BenchOptions) (results []shapes.Result, err error) {
+	o.complete()
+	b, err := newBed(ctx, &o, false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	for _, t := range b.targets() {
+		if err := b.turn(ctx, lab.NodeA, t); err != nil {
+			return nil, fmt.Errorf("%s: %w", t.name, err)
+		}
+		results = append(results, t.rounds...)
+	}
+	return results, nil
+}
+
+// latency measures the acceptors in turns, by the loopback of the first node's
+// host, and then what one session bears.
+func (b *fixBed) latency(ctx context.Context, r *Result) error {
+	targets := b.targets()
 	for round := range b.o.Rounds {
 		for _, t := range targets {
 			b.o.Progress(fmt.Sprintf("%s, round %d of %d", t.name, round+1, b.o.Rounds))
@@ -158,15 +182,15 @@ func (b *fixBed) latency(ctx context.Context, r *Result) error {
 	for _, e := range r.Entries[1:] {
 		r.ratio(&r.Entries[0], &e)
 	}
-	b.o.Progress(fmt.Sprintf("%s, %d orders/s on one session", ours, b.o.PerS))
+	b.o.Progress(fmt.Sprintf("%s, %d orders/s on one session", Ours, b.o.PerS))
 	flood, err := b.flood(ctx, targets[0])
 	if err != nil {
 		return err
 	}
 	r.Flood = &flood
 	r.bound("p50 in ns", float64(r.Entries[0].P50Ns), 60_000, false)
-	r.bound("p50 over "+plain, r.Ratios[0].P50, 1, false)
-	r.bound("p99 over "+plain, r.Ratios[0].P99, 1, false)
+	r.bound("p50 over "+Plain, r.Ratios[0].P50, 1, false)
+	r.bound("p99 over "+Plain, r.Ratios[0].P99, 1, false)
 	r.bound("orders/s on one session", flood.PerSecond, 20_000, true)
 	return nil
 }

@@ -38,13 +38,19 @@ type proc struct {
 	done chan struct{}
 }
 
-// makeDir makes the directory of the files: in memory where the machine has it.
-func (s *servers) makeDir(name string) (err error) {
-	parent := ""
-	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
-		parent = "/dev/shm"
+// MemoryDir is where peers keep their files: in memory where the machine has it, so
+// that none waits for a disk.
+func MemoryDir() string {
+	const dir = "/dev/shm"
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return dir
 	}
-	s.dir, err = os.MkdirTemp(parent, "onebeat-"+name+"-")
+	return os.TempDir()
+}
+
+// makeDir makes the directory of the files.
+func (s *servers) makeDir(name string) (err error) {
+	s.dir, err = os.MkdirTemp(MemoryDir(), "onebeat-"+name+"-")
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package suite
 import (
 	"fmt"
 
+	"onebeat/bench/fixload"
 	"onebeat/bench/shapes"
 	"onebeat/tools/config"
 )
@@ -52,6 +53,18 @@ func describe(s shapes.Setting) string {
 	return text
 }
 
+// fixEntries are what the acceptors of FIX are called here, and what they are.
+var fixEntries = map[string]struct{ name, what string }{
+	fixload.Ours:        {fixMirrored, "a FIX 4.4 order over TCP to its report; mirrored, by processes that sleep when idle"},
+	fixload.Plain:       {fixPlain, "the same to plain quickfixgo with its file store, in memory"},
+	fixload.PlainNoSync: {fixPlain + " no sync", "the same without a sync for each message"},
+}
+
+const (
+	fixMirrored = "fix mirrored book"
+	fixPlain    = "fix quickfixgo"
+)
+
 // bound is a promise: the median over the rounds of a percentile of one entry in
 // the other's.
 type bound struct {
@@ -76,6 +89,7 @@ func bounds() []bound {
 		{mirrored, "redis", "p50", 1.0 / 12}, {mirrored, "redis", "p99", 1.0 / 50},
 		{mirrored, "etcd", "p50", 1.0 / 30}, {mirrored, "postgresql", "p50", 1.0 / 30},
 		{mirrored, name(shapes.UDP, config.AppBook), "p50", 1.0 / 3},
+		{fixMirrored, fixPlain, "p50", 1}, {fixMirrored, fixPlain, "p99", 1},
 	}
 }
 

@@ -84,7 +84,7 @@ func chart(title string, lines []series, ticks []tick) template.HTML {
 }
 
 // colours is how many line colours the page has.
-const colours = 10
+const colours = 12
 
 // apart returns a height for the name of each line: near its end, none upon
 // another.
@@ -135,6 +135,7 @@ func (r *Report) Curves() template.HTML {
 	for _, s := range []shapes.Setting{at(shapes.Order, config.AppBook), at(shapes.Mirrored, config.AppBook), at(shapes.Mirrored, config.AppGateway), at(shapes.UDP, config.AppBook)} {
 		names = append(names, s.Name())
 	}
+	names = append(names, fixMirrored, fixPlain)
 	for _, s := range stores.All() {
 		names = append(names, s.Name())
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"onebeat/bench/drill"
+	"onebeat/bench/fixload"
 	"onebeat/bench/lab"
 	"onebeat/bench/shapes"
 	"onebeat/bench/stores"
@@ -19,6 +20,11 @@ type Options struct {
 	Rounds int
 	// StoreCount is how many writes a store makes in a round; 0: no stores.
 	StoreCount int
+	// FIXCount is how many orders an acceptor of FIX is sent in a round; 0: no FIX.
+	FIXCount int
+	// Budget ends the suite after this long with what it has measured; 0: as long as
+	// it takes.
+	Budget time.Duration
 	// RampRates are offered each RampRounds times for RampEach; none: no ramp.
 	RampRates  []int
 	RampRounds int
@@ -28,7 +34,7 @@ type Options struct {
 	// Failovers is how often the primary is killed and how often its power goes,
 	// with keepalived beside it; 0: never.
 	Failovers int
-	// Program is the onebeat program that the processes of the drills run.
+	// Program is the onebeat program that processes of drills and of FIX run.
 	Program string
 	Version string
 	Command string
@@ -38,7 +44,7 @@ type Options struct {
 func Full() Options {
 	return Options{
 		Shapes: shapes.Options{Count: 20_000, Warmup: 2_000, Limit: 3 * time.Second},
-		Rounds: 5, StoreCount: 2_000,
+		Rounds: 5, StoreCount: 2_000, FIXCount: 10_000,
 		RampRates: []int{50_000, 100_000, 200_000, 400_000, 600_000, 800_000, 1_000_000, 1_100_000, 1_200_000, 1_300_000, 1_400_000},
 		// Many short steps: where a shared machine takes a core for milliseconds a few
 		// times a second, every step of half a second would measure that.
@@ -47,12 +53,13 @@ func Full() Options {
 	}
 }
 
-// Quick ends within a minute and leaves the stores, the failovers and the long
-// run out.
+// Quick ends within a minute, with fewer rounds on a machine that is busy, and
+// leaves the stores, FIX, the failovers and the long run out.
 func Quick() Options {
 	return Options{
 		Shapes: shapes.Options{Count: 5_000, Warmup: 500, Limit: 500 * time.Millisecond},
 		Rounds: 3, RampRates: []int{100_000, 400_000, 1_000_000}, RampRounds: 1, RampEach: 250 * time.Millisecond,
+		Budget: 50 * time.Second,
 	}
 }
 
@@ -127,38 +134,72 @@ func (r *Report) rounds(ctx context.Context, o *Options) (err error) {
 	if !b.HasYardstick() {
 		r.leave("the echoes in C", "no C compiler: apt-get install gcc libc6-dev")
 	}
-	var peers []stores.Store
-	if o.StoreCount > 0 {
-		peers = stores.All()
-	}
-	for range o.Rounds {
-		for _, s := range settings() {
-			if s.Compiled() && !b.HasYardstick() {
-				continue
-			}
-			one, err := b.Measure(ctx, s)
-			if err != nil {
-				return err
-			}
-			r.add(s.Name(), describe(s), one)
+	t, cancel := newBudget(ctx, o)
+	defer cancel()
+	r.Rounds = 0
+	for r.Rounds < o.Rounds && t.roundFits() {
+		began := time.Now()
+		if err := r.round(t, o, b); err != nil {
+			return t.ended(r, fmt.Sprintf("what is missing in round %d, and what follows it", r.Rounds+1), err)
 		}
-		for _, s := range peers {
+		r.Rounds++
+		t.round(time.Since(began))
+	}
+	if r.Rounds < o.Rounds {
+		r.leave(fmt.Sprintf("%d of %d rounds", o.Rounds-r.Rounds, o.Rounds), noTime)
+	}
+	if len(o.RampRates) > 0 {
+		s := batched(shapes.Mirrored, 32)
+		r.Ramp.Setting, r.Ramp.EachNs = s.Name(), o.RampEach.Nanoseconds()
+		if r.Ramp.Steps, err = b.Ramp(t, s, o.RampRates, o.RampRounds, o.RampEach); err != nil {
+			return t.ended(r, "the end of the ramp", err)
+		}
+	}
+	if o.Long > 0 {
+		if r.Long, err = b.Timeline(t, at(shapes.Mirrored, config.AppBook), o.Long); err != nil {
+			return t.ended(r, "the long run", err)
+		}
+	}
+	return nil
+}
+
+// round measures every shape and every peer once.
+func (r *Report) round(ctx context.Context, o *Options, b *shapes.Bench) error {
+	for _, s := range settings() {
+		if s.Compiled() && !b.HasYardstick() {
+			continue
+		}
+		one, err := b.Measure(ctx, s)
+		if err != nil {
+			return err
+		}
+		r.add(s.Name(), describe(s), one)
+	}
+	if o.StoreCount > 0 {
+		for _, s := range stores.All() {
 			if err := r.store(ctx, o, b.Lab(), s); err != nil {
 				return err
 			}
 		}
 	}
-	if len(o.RampRates) > 0 {
-		s := batched(shapes.Mirrored, 32)
-		if r.Ramp.Steps, err = b.Ramp(ctx, s, o.RampRates, o.RampRounds, o.RampEach); err != nil {
-			return err
-		}
-		r.Ramp.Setting, r.Ramp.EachNs = s.Name(), o.RampEach.Nanoseconds()
+	if o.FIXCount > 0 {
+		return r.fix(ctx, o)
 	}
-	if o.Long > 0 {
-		if r.Long, err = b.Timeline(ctx, at(shapes.Mirrored, config.AppBook), o.Long); err != nil {
-			return err
-		}
+	return nil
+}
+
+// fix measures the acceptors of FIX once, each a process of its own, with a client by
+// the loopback.
+func (r *Report) fix(ctx context.Context, o *Options) error {
+	o.Shapes.Progress("fix")
+	results, err := fixload.Turns(ctx, fixload.BenchOptions{Program: o.Program, Count: o.FIXCount, Warmup: o.FIXCount / 10,
+		Limit: storeLimit, App: config.AppBook, Dir: stores.MemoryDir()})
+	if err != nil {
+		return fmt.Errorf("fix: %w", err)
+	}
+	for _, one := range results {
+		e := fixEntries[one.Shape]
+		r.add(e.name, e.what, one)
 	}
 	return nil
 }

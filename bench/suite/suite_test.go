@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -37,6 +38,9 @@ func sample(p50 func(name string) int64) *Report {
 		}
 		for _, s := range stores.All() {
 			r.add(s.Name(), s.What(), one(s.Name(), s.Name()))
+		}
+		for shape, e := range fixEntries {
+			r.add(e.name, e.what, one(e.name, shape))
 		}
 	}
 	r.Ramp = Ramp{Setting: "mirrored book x32", EachNs: 5e8}
@@ -113,7 +117,7 @@ func TestReportFiles(t *testing.T) {
 	if err := json.Unmarshal(b, &again); err != nil || len(again.Entries) != len(r.Entries) || len(again.Entries[0].P50s) != 3 {
 		t.Errorf("%d entries read back, %v", len(again.Entries), err)
 	}
-	for _, name := range []string{"mirrored-book.hgrm", "redis.hgrm", "mirrored-gateway-to-venue.hgrm"} {
+	for _, name := range []string{"mirrored-book.hgrm", "redis.hgrm", "mirrored-gateway-to-venue.hgrm", "fix-quickfixgo.hgrm"} {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !strings.Contains(string(b), "Percentile") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -157,7 +161,7 @@ func TestCharts(t *testing.T) {
 				paths++
 			}
 		}
-		if want := map[string]int{"curves": 10, "ramp": 3, "long": 4}[name]; paths != want {
+		if want := map[string]int{"curves": 12, "ramp": 3, "long": 4}[name]; paths != want {
 			t.Errorf("%s: %d lines, want %d", name, paths, want)
 		}
 	}
@@ -203,5 +207,49 @@ func TestSuite(t *testing.T) {
 				t.Logf("%s: %d", e.Name, e.Result.Allocs)
 			}
 		}
+	}
+}
+
+// A suite with a budget ends with what it has, and says what it has not.
+func TestBudget(t *testing.T) {
+	labtest.NeedRoot(t)
+	layout, err := shapes.DefaultLayout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Shapes: shapes.Options{Layout: layout, Count: 100, Warmup: 10, Limit: 5 * time.Second, Progress: func(string) {}},
+		Rounds: 1000, RampRates: []int{20_000}, RampRounds: 1, RampEach: 100 * time.Millisecond, Budget: 2 * time.Second}
+	r, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Rounds >= o.Rounds || len(r.LeftOut) == 0 || !strings.Contains(r.LeftOut[len(r.LeftOut)-1].Why, noTime) {
+		t.Errorf("%d rounds, left out %v", r.Rounds, r.LeftOut)
+	}
+	if took := time.Duration(r.TookNs); took > 30*time.Second {
+		t.Errorf("took %v", took)
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Run(canceled, o); !errors.Is(err, context.Canceled) {
+		t.Errorf("not the end of the time, but of the program: %v", err)
+	}
+}
+
+func TestRoundsThatFit(t *testing.T) {
+	o := Options{RampRates: []int{1, 2}, RampRounds: 1, RampEach: time.Second}
+	b, cancel := newBudget(t.Context(), &o)
+	defer cancel()
+	if b.round(time.Hour); !b.roundFits() {
+		t.Error("no budget, no round")
+	}
+	o.Budget = time.Minute
+	b, cancel = newBudget(t.Context(), &o)
+	defer cancel()
+	if !b.roundFits() {
+		t.Error("the first round does not fit")
+	}
+	if b.round(55 * time.Second); b.roundFits() {
+		t.Error("a round of 55 s and a ramp of 8 fit into a minute")
 	}
 }

@@ -18,6 +18,15 @@ func TestBenchFIX(t *testing.T) {
 	t.Setenv(asProgram, "1")
 	o := fixload.BenchOptions{Program: os.Args[0], Rounds: 1, Count: 100, Warmup: 10, Limit: time.Minute, PerS: 2000, Flood: 300 * time.Millisecond,
 		AttackMost: 1000, App: config.AppBook, Dir: t.TempDir()}
+	turns, err := fixload.Turns(t.Context(), o)
+	if err != nil || len(turns) != 3 {
+		t.Fatal(turns, err)
+	}
+	for _, one := range turns {
+		if one.Count != 100 || one.P50Ns == 0 || one.Histogram == nil {
+			t.Errorf("%+v", one)
+		}
+	}
 	for _, shape := range fixload.All {
 		r, err := fixload.Measure(t.Context(), shape, o)
 		if err != nil {

@@ -29,14 +29,15 @@ type suiteFlags struct {
 	asJSON    bool
 }
 
-const suiteLong = `suite measures every shape and every peer in turns, round after round; then a
-ramp of rates to where the lane no longer keeps up, failovers beside
-keepalived's, and a long run second by second. The peers are Redis, PostgreSQL,
+const suiteLong = `suite measures every shape and every peer in turns, round after round, FIX over
+TCP beside plain quickfixgo among them; then a ramp of rates to where the lane no
+longer keeps up, failovers beside keepalived's, and a long run second by second. The peers are Redis, PostgreSQL,
 etcd and hashicorp/raft with a copy on the second host, started from what is
 installed; what is missing is left out, and said.
 
 --report writes report.html, report.json and a histogram (.hgrm) of every entry.
-The whole suite takes about twenty minutes, --quick less than one.`
+The whole suite takes about twenty minutes, --quick less than one: on a machine that
+is busy with other things with fewer rounds, and it says what it left out.`
 
 func newBenchSuite() *cobra.Command {
 	var s suiteFlags
