@@ -126,6 +126,7 @@ func NewMachine(cfg MachineConfig) (*Machine, error) {
 	cfg.FIX.First = uint32(len(cfg.Sessions))
 	var m *Machine
 	cfg.FIX.Waits = func(venue int, seqNo uint64) bool { return m.fixVenue(uint32(venue)).fix.Waits(seqNo) }
+	cfg.FIX.Link = func(venue int, now store.Link) { m.fixLink(venue, now) }
 	fix, err := store.New(cfg.FIX)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)

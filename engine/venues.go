@@ -142,6 +142,9 @@ func (v *venueEnd) judge(template uint16, block []byte, timeNs int64) {
 func (m *Machine) tickVenues() {
 	for i := range m.venues {
 		v := &m.venues[i]
+		if v.fix != nil && v.fix.Unsent() > 0 {
+			v.refuseUnsent()
+		}
 		v.line.Tick(m.timeNs, v.sendNow)
 	}
 }
@@ -157,7 +160,7 @@ func (m *Machine) pollVenues(nowNs int64, out *app.Outbox) bool {
 			v.session.Poll(nowNs, v)
 		}
 		at := v.line.Due()
-		due = due || at != 0 && at <= nowNs
+		due = due || at != 0 && at <= nowNs || v.fix != nil && v.fix.Unsent() > 0
 	}
 	return due
 }

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"onebeat/engine/app"
+	"onebeat/engine/fix/store"
 	"onebeat/engine/fixp"
+	"onebeat/engine/sbe"
 	"onebeat/engine/venue"
 )
 
@@ -58,6 +60,35 @@ func (m *Machine) applyFIX(rec *app.Record) {
 	m.app.Apply(in, m)
 }
 
+// fixLink takes what became of the connection with a venue.
+func (m *Machine) fixLink(at int, now store.Link) {
+	switch v := m.fixVenue(uint32(at)); now {
+	case store.LinkUp:
+		v.fix.Up()
+	case store.LinkDown:
+		v.fix.Down()
+	case store.LinkClosed:
+		v.fix.Close()
+	}
+}
+
+// refusedAtOnce bounds the requests that one record refuses.
+const refusedAtOnce = 16
+
+// refuseUnsent tells the application of requests that never left, and never will.
+func (v *venueEnd) refuseUnsent() {
+	m := v.m
+	for range refusedAtOnce {
+		block := v.fix.Refuse()
+		if block == nil {
+			return
+		}
+		v.line.NeverSent(sbe.AsReject(block).ClOrdID())
+		m.in = app.Input{Kind: app.FromVenue, TimeNs: m.timeNs, Venue: v.index, Template: sbe.TemplateReject, Block: block}
+		m.app.Apply(&m.in, m)
+	}
+}
+
 // fixState is whether we are logged on, in the words of FIXP.
 func (v *venueEnd) fixState() fixp.LinkState {
 	if v.m.fix.State(v.m.fix.Clients() + v.fixAt).LoggedOn {
@@ -69,6 +100,8 @@ func (v *venueEnd) fixState() fixp.LinkState {
 func (v *venueEnd) newEpoch() {
 	if v.session != nil {
 		v.session.NewEpoch()
+	} else {
+		v.fix.Down()
 	}
 }
 

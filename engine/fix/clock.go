@@ -51,6 +51,9 @@ func (c *conn) tick(nowNs int64) {
 	}
 	if _, _, open := c.cfg.Schedule.Session(c.a.cfg.Now()); !open || c.cfg.Schedule.Expired(c.createdAt, c.a.cfg.Now()) {
 		c.a.Counts.add(CountSchedulesEnded)
+		if c.cfg.SessionConfig.Venue { // what is ordered from here on is not for this session
+			_ = c.draft(&store.Header{Kind: store.Step, Flags: store.Closed}, nil)
+		}
 		c.logout("End of session", nil)
 		return
 	}

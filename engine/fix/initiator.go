@@ -66,9 +66,14 @@ func (a *Acceptor) startInitiators() {
 func (a *Acceptor) initiate(at int) {
 	v := &a.cfg.Sessions[at].Initiate
 	dice := rand.New(rand.NewPCG(rand.Uint64(), uint64(at)))
-	wait, reset := v.Reconnect, false
+	wait, reset, closed := v.Reconnect, false, uint64(0)
 	for {
 		term := a.port.Serving()
+		if _, _, open := a.cfg.Sessions[at].Schedule.Session(a.cfg.Now()); open {
+			closed = 0
+		} else if term != 0 && closed != term && a.sayClosed(at, term) {
+			closed = term
+		}
 		if term == 0 {
 			if !a.pause(servingEvery) {
 				return
@@ -86,6 +91,16 @@ func (a *Acceptor) initiate(at int) {
 		}
 		wait = min(2*wait, v.ReconnectMax)
 	}
+}
+
+// sayClosed tells the lane, once a term, that a session's hours are over.
+func (a *Acceptor) sayClosed(at int, term uint64) bool {
+	h := store.Header{Session: uint16(at), Kind: store.Step, Flags: store.Closed, WallNs: a.cfg.Now().UnixNano()}
+	if a.submit(term, &h, nil) != nil {
+		return false
+	}
+	a.flush()
+	return true
 }
 
 // pause waits; false: the end.
@@ -179,6 +194,20 @@ func (c *conn) greet(r *reader, at int, reset bool) (on, lost bool) {
 		return false, false
 	}
 	_ = c.net.SetDeadline(time.Time{})
+	if on, lost = c.takeWelcome(m); !on {
+		return false, lost
+	}
+	// The lane knows that we are logged on before anything else leaves: what was numbered
+	// and cannot have left is no doubt.
+	if _, ok := c.askState(at); !ok {
+		c.leave()
+		return false, false
+	}
+	c.endGreeting()
+	return true, false
+}
+
+func (c *conn) takeWelcome(m []byte) (on, lost bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer c.a.flush()
@@ -260,7 +289,6 @@ func (c *conn) welcomed(m []byte) (on, lost bool) {
 	if seq > c.nextIn && c.askFor(seq) != nil {
 		return false, false
 	}
-	c.endGreeting()
 	return true, false
 }
 

@@ -38,6 +38,8 @@ type machineLane struct {
 	held     atomic.Bool // nothing is let out any more
 	stopping atomic.Bool
 	done     chan struct{}
+	// now is the wall clock of the sessions; nil: this machine's.
+	now func() time.Time
 	// each runs between two cycles.
 	each func(nowNs int64)
 	// datagrams to client sessions.
@@ -74,16 +76,16 @@ func startLane(t *testing.T, cfg engine.MachineConfig, sessions []Session, log [
 	}
 	l.out.Muted = false
 	l.out.Reset(l.out.Tail())
-	if l.acceptor, err = NewAcceptor(Config{Sessions: sessions}, l.port, func() {
+	if setup != nil {
+		setup(l)
+	}
+	if l.acceptor, err = NewAcceptor(Config{Sessions: sessions, Now: l.now}, l.port, func() {
 		select {
 		case <-wake:
 		case <-time.After(5 * time.Millisecond):
 		}
 	}, signal); err != nil {
 		t.Fatal(err)
-	}
-	if setup != nil {
-		setup(l)
 	}
 	go l.run()
 	return l
@@ -181,7 +183,7 @@ type exchange struct {
 func startExchange(t *testing.T) *exchange {
 	t.Helper()
 	x := &exchange{accepted: map[uint64]int{}}
-	session := Session{Name: "desk", SessionConfig: store.SessionConfig{ID: store.ID{Version: convert.FIX44, Sender: "XCHG", Target: "DESK"}, Names: testNames(t, convert.FIX44)}, Validate: true}
+	session := Session{Name: "desk", SessionConfig: store.SessionConfig{ID: store.ID{Version: convert.FIX44, Sender: "XCHG", Target: "DESK"}, Names: testNames(t, convert.FIX44)}, Validate: true, Latency: -1}
 	var err error
 	x.book, err = book.New(book.Config{Symbols: []uint32{1}, OrdersMax: 1 << 14, ClOrdIDWindow: 1 << 14,
 		OnAccept: func(uint32, uint64, bool, int64) {}})
@@ -216,6 +218,7 @@ type trader struct {
 	acked     map[uint64]int
 	doubts    map[uint64]bool
 	ackedMany atomic.Int64
+	taken     atomic.Int64 // answered as pending
 	refused   atomic.Int64
 	inDoubt   atomic.Int64
 }
@@ -223,6 +226,8 @@ type trader struct {
 func (tr *trader) OnReport(_ *client.Answer, r *sbe.ExecutionReport) {
 	id := r.ClOrdID()
 	switch {
+	case r.ExecType() == sbe.ExecTypePendingNew:
+		tr.taken.Add(1)
 	case r.ExecType() == sbe.ExecTypeNew:
 		tr.acked[id]++
 		tr.ackedMany.Add(1)
@@ -264,19 +269,28 @@ func newTrader(t *testing.T) *trader {
 // gatewayLane is one life of the gateway's primary.
 func gatewayLane(t *testing.T, tr *trader, address func() string, log []app.Record, epoch uint32, line venue.Config) *machineLane {
 	t.Helper()
+	return gatewayHours(t, tr, address, log, epoch, line, Schedule{}, nil)
+}
+
+// gatewayHours is one whose venue keeps hours; setup may be nil.
+func gatewayHours(t *testing.T, tr *trader, address func() string, log []app.Record, epoch uint32, line venue.Config, hours Schedule, setup func(l *machineLane)) *machineLane {
+	t.Helper()
 	g, err := gateway.New(gateway.Config{Sessions: 1, OrdersMax: 1 << 14, FinishedRetain: 64, ClOrdIDWindow: 1 << 14,
 		Symbols: []gateway.Symbol{{ID: 1, ReferencePriceTicks: 100}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	session := Session{Name: "exchange", SessionConfig: store.SessionConfig{ID: store.ID{Version: convert.FIX44, Sender: "DESK", Target: "XCHG"},
-		Names: testNames(t, convert.FIX44), Venue: true}, Validate: true, Initiate: Venue{ResetOnLoss: true, Heartbeat: time.Second, ReconnectMax: 50 * time.Millisecond,
+		Names: testNames(t, convert.FIX44), Venue: true}, Validate: true, Latency: -1, Schedule: hours, Initiate: Venue{ResetOnLoss: true, Heartbeat: time.Second, ReconnectMax: 50 * time.Millisecond,
 		Dial: func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", address()) }}}
 	cfg := engine.MachineConfig{Port: 9000, App: g, Sessions: []fixp.SessionConfig{{ID: sbe.UUID{1}, Key: fixp.NewKey("k")}},
 		Venues: []engine.VenueConfig{{Name: "exchange", FIX: true, Line: line, Window: 256}}}
 	return startLane(t, cfg, []Session{session}, log, epoch, func(l *machineLane) {
 		l.toClient = tr.c.OnDatagram
 		l.each = func(nowNs int64) { tr.step(l, nowNs) }
+		if setup != nil {
+			setup(l)
+		}
 	})
 }
 

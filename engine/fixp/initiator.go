@@ -256,6 +256,9 @@ func (i *Initiator) Commit(nowNs int64) {
 	i.nextOut++
 }
 
+// Closed implements venue.Session: a FIXP session keeps no hours.
+func (i *Initiator) Closed() bool { return false }
+
 // Overdue calls visit for messages handed over before beforeNs that have had no
 // answer, from number from on, and returns the number to go on at and when the
 // message of that number was handed over; 0: there is none. Who passes no visit

@@ -20,7 +20,8 @@ type FIXOut interface {
 // Nothing is sent again from here: whoever logs on tells the other side the next
 // number, and what did not arrive is asked for and sent as a possible duplicate, if
 // it still waits for its answer. Only when the session's numbers were reset nobody
-// knows what arrived: then every request that waits becomes a question for its status.
+// knows what arrived: then every request that waits becomes a question for its status,
+// but for those that no logon came behind: they never left, and are refused.
 type FIX struct {
 	out    FIXOut
 	window []waiting
@@ -28,6 +29,11 @@ type FIX struct {
 	tail   uint64
 	count  int
 	byID   *table.U64 // ClOrdID -> low half of its place
+
+	up     bool   // logged on, as far as the log says
+	closed bool   // its hours are over, and it was not logged on since
+	left   uint64 // requests below may have left: the session was logged on while they waited
+	unsent int    // requests that never left and are to be refused
 
 	// An order that was replaced goes by the ClOrdID of its last replacement.
 	chains  []chain
@@ -49,6 +55,7 @@ type waiting struct {
 	symbol   uint32
 	account  uint32
 	template uint16
+	unsent   bool // it never left, and never will
 }
 
 // chain is an order that was replaced.
@@ -64,10 +71,11 @@ const (
 	fixUnknown
 	fixForgotten
 	fixResets
+	fixUnsent
 	fixCounterCount
 )
 
-var fixCounterNames = [fixCounterCount]string{"status_requests", "unknown_message", "chains_forgotten", "resets"}
+var fixCounterNames = [fixCounterCount]string{"status_requests", "unknown_message", "chains_forgotten", "resets", "never_sent"}
 
 // chainsMost bounds the replaced orders that are known.
 const chainsMost = 16384
@@ -109,6 +117,9 @@ func (f *FIX) Commit(timeNs int64) {
 	w.seqNo = f.out.Request(w.template, block, timeNs)
 	f.tail++
 	f.count++
+	if f.up {
+		f.left = f.tail
+	}
 }
 
 // aim notes what a request is about, and names the order as the venue knows it.
@@ -156,7 +167,7 @@ func (f *FIX) Unanswered() int { return f.count }
 func (f *FIX) Waits(seqNo uint64) bool {
 	for n := f.head; n < f.tail; n++ {
 		if w := f.at(n); w.seqNo == seqNo {
-			return w.clOrdID != 0
+			return w.clOrdID != 0 && !w.unsent
 		}
 	}
 	return false
@@ -170,8 +181,11 @@ func (f *FIX) answered(clOrdID uint64) (w waiting, ok bool) {
 	f.byID.Delete(clOrdID)
 	at := f.at(uint64(low))
 	w = *at
-	at.clOrdID = 0
+	at.clOrdID, at.unsent = 0, false
 	f.count--
+	if w.unsent {
+		f.unsent--
+	}
 	for f.head < f.tail && f.at(f.head).clOrdID == 0 {
 		f.head++
 	}
@@ -277,13 +291,15 @@ func (f *FIX) ask(clOrdID uint64, symbol, account uint32, timeNs int64) {
 }
 
 // Reset takes that the session's numbers began anew, and the venue with them, as far
-// as anybody knows: each request that waits is asked about, once.
+// as anybody knows: each request that waits is asked about, once, or refused, if it
+// cannot have left.
 func (f *FIX) Reset(timeNs int64) {
 	f.counts[fixResets]++
+	f.giveUp()
 	end := f.tail
 	for n := f.head; n < end; n++ {
 		w := *f.at(n)
-		if w.clOrdID == 0 {
+		if w.clOrdID == 0 || w.unsent {
 			continue
 		}
 		f.answered(w.clOrdID)

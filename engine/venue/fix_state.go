@@ -15,10 +15,21 @@ func (f *FIX) Counters(prefix string, visit func(name string, count uint64)) {
 
 // Digest folds the replicated state.
 func (f *FIX) Digest(d uint64) uint64 {
-	return app.Fold(app.Fold(d, f.head<<20^f.tail), uint64(f.count)<<32^uint64(f.chainOf.Count()))
+	d = app.Fold(app.Fold(d, f.head<<20^f.tail), uint64(f.count)<<32^uint64(f.chainOf.Count()))
+	flags := uint64(0)
+	if f.up {
+		flags |= 1
+	}
+	if f.closed {
+		flags |= 2
+	}
+	return app.Fold(d, f.left<<2^flags^uint64(f.unsent)<<48)
 }
 
-const fixVersion = 1
+const (
+	fixVersion    = 2 // 2: whether it is logged on, and what may have left
+	fixVersionAll = 1 // of the other sections
+)
 
 // Save writes the replicated state.
 func (f *FIX) Save(w *app.StateWriter) {
@@ -26,6 +37,9 @@ func (f *FIX) Save(w *app.StateWriter) {
 	w.Int("window", len(f.window))
 	w.U64("head", f.head)
 	w.U64("tail", f.tail)
+	w.Bool("up", f.up)
+	w.Bool("closed", f.closed)
+	w.U64("left", f.left)
 	for i, n := range f.counts {
 		w.U64(fixCounterNames[i], n)
 	}
@@ -38,13 +52,14 @@ func (f *FIX) Save(w *app.StateWriter) {
 		w.U32("symbol", x.symbol)
 		w.U32("account", x.account)
 		w.U16("template", x.template)
+		w.Bool("unsent", x.unsent)
 	}
 	w.Row(0)
 	w.End()
-	w.Section("FIX venue requests", fixVersion)
+	w.Section("FIX venue requests", fixVersionAll)
 	f.byID.Save(w)
 	w.End()
-	w.Section("FIX venue replaced orders", fixVersion)
+	w.Section("FIX venue replaced orders", fixVersionAll)
 	f.places.Save(w)
 	for i := range f.places.Used() {
 		c := &f.chains[i]
@@ -61,32 +76,47 @@ func (f *FIX) Save(w *app.StateWriter) {
 
 // Load takes a saved state into a fresh one.
 func (f *FIX) Load(r *app.StateReader) {
-	r.Section("FIX venue", fixVersion)
+	version := r.Section("FIX venue", fixVersion)
 	r.Is("the venue session's window", len(f.window))
 	f.head, f.tail = r.U64(), r.U64()
-	for i := range f.counts {
-		f.counts[i] = r.U64()
+	f.up, f.left = true, f.tail // of version 1: whatever waits may have left
+	counts := f.counts[:fixUnsent]
+	if version >= 2 {
+		f.up, f.closed, f.left = r.Bool(), r.Bool(), r.U64()
+		counts = f.counts[:]
+	}
+	for i := range counts {
+		counts[i] = r.U64()
 	}
 	if r.Err() == nil && (f.head > f.tail || f.tail-f.head > uint64(len(f.window))) {
 		r.Fail("requests %d to %d in a window of %d", f.head, f.tail, len(f.window))
 	}
+	if r.Err() == nil && f.left > f.tail {
+		r.Fail("requests up to %d may have left, of %d", f.left, f.tail)
+	}
 	for n := f.head; n < f.tail && r.Err() == nil; n++ {
 		x := f.at(n)
 		*x = waiting{clOrdID: r.U64(), seqNo: r.U64(), atNs: r.I64(), symbol: r.U32(), account: r.U32(), template: r.U16()}
+		if version >= 2 {
+			x.unsent = r.Bool()
+		}
 		if x.clOrdID == 0 {
 			continue
 		}
 		f.count++
+		if x.unsent {
+			f.unsent++
+		}
 		if r.Err() == nil && (x.template < sbe.TemplateNewOrderSingle || x.template > sbe.TemplateOrderStatusRequest) {
 			r.Fail("request %d of template %d", n, x.template)
 		}
 	}
 	r.End()
-	r.Section("FIX venue requests", fixVersion)
+	r.Section("FIX venue requests", fixVersionAll)
 	f.byID.Load(r, ^uint32(0))
 	f.checkRequests(r)
 	r.End()
-	r.Section("FIX venue replaced orders", fixVersion)
+	r.Section("FIX venue replaced orders", fixVersionAll)
 	open := f.places.Load(r)
 	for i := range open {
 		c := &f.chains[i]

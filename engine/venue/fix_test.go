@@ -104,6 +104,7 @@ func TestReplacedOrdersKeepTheirName(t *testing.T) {
 // TestOnlyWhatWaitsIsSentAgain: and after a reset of the numbers it is asked about.
 func TestOnlyWhatWaitsIsSentAgain(t *testing.T) {
 	f, out := newFIX(t)
+	f.Up()
 	for id := uint64(1); id <= 4; id++ {
 		f.order(t, id)
 	}

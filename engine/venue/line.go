@@ -41,6 +41,9 @@ type Session interface {
 	// have had no answer, from number from on, and returns the number to go on at
 	// and when the request there was given; 0: there is none.
 	Overdue(from uint64, beforeNs int64, visit func(clOrdID uint64, template uint16)) (next uint64, atNs int64)
+	// Closed reports whether the session's hours are over: what would be given to it
+	// now could not be sent under its number.
+	Closed() bool
 }
 
 // Counter is one counted reason.
@@ -59,11 +62,12 @@ const (
 	CountOpened
 	CountClosed
 	CountCircuitOpen // refused
+	CountHoursOver   // refused: the session is closed, and there is no queue
 	counterCount
 )
 
 var counterNames = [counterCount]string{"sent", "queued", "queue_full", "throttled", "withdrawn", "window_full", "failures",
-	"timeouts", "breaker_opened", "breaker_closed", "circuit_open"}
+	"timeouts", "breaker_opened", "breaker_closed", "circuit_open", "hours_over"}
 
 // Line is the way of requests to one venue.
 type Line struct {
@@ -129,8 +133,11 @@ func (l *Line) Begin(template uint16, clOrdID uint64, timeNs int64) ([]byte, sbe
 // place finds room for a request: at the session, or in the queue.
 func (l *Line) place(template uint16, clOrdID uint64, timeNs int64) ([]byte, sbe.RejectReason) {
 	q := l.queueOf(template)
-	// What waits goes first, but for a cancel that waits for nothing.
-	if l.waiting.live == 0 && l.cancels.live == 0 && timeNs >= l.bucket.nextNs() {
+	closed := l.session.Closed()
+	// What waits goes first, and a closed session takes nothing but questions about what
+	// its venue has.
+	free := l.waiting.live == 0 && l.cancels.live == 0 && !closed || closed && template == sbe.TemplateOrderStatusRequest
+	if free && timeNs >= l.bucket.nextNs() {
 		block := l.session.Begin(template, clOrdID)
 		if block == nil {
 			l.counts[CountWindowFull]++
@@ -146,9 +153,13 @@ func (l *Line) place(template uint16, clOrdID uint64, timeNs int64) ([]byte, sbe
 		l.counts[CountQueued]++
 		return block, sbe.RejectReasonNone
 	}
-	if l.cfg.QueueMax == 0 {
+	switch {
+	case closed && l.cfg.QueueMax == 0:
+		l.counts[CountHoursOver]++
+		return nil, sbe.RejectReasonMarketClosed
+	case l.cfg.QueueMax == 0:
 		l.counts[CountThrottled]++
-	} else {
+	default:
 		l.counts[CountQueueFull]++
 	}
 	return nil, sbe.RejectReasonVenueThrottle
@@ -184,7 +195,7 @@ func (l *Line) Withdraw(clOrdID uint64) bool {
 // It changes nothing that is replicated.
 func (l *Line) Due() int64 {
 	due := int64(0)
-	if l.waiting.live > 0 || l.cancels.live > 0 {
+	if (l.waiting.live > 0 || l.cancels.live > 0) && !l.session.Closed() {
 		due = max(l.bucket.nextNs(), 1)
 	}
 	if l.cfg.BreakAfter > 0 && l.cfg.BreakTimeoutNs > 0 {
@@ -204,6 +215,9 @@ func (l *Line) Tick(timeNs int64, sent func()) {
 	if l.cfg.BreakAfter > 0 && l.cfg.BreakTimeoutNs > 0 {
 		l.timeNs = timeNs
 		l.watched, _ = l.session.Overdue(l.watched, timeNs-l.cfg.BreakTimeoutNs+1, l.failing)
+	}
+	if l.session.Closed() {
+		return
 	}
 	for range tickMax {
 		q := &l.cancels
@@ -233,6 +247,9 @@ func (l *Line) Tick(timeNs int64, sent func()) {
 
 // windowRetryNs is how long a full window is left alone by the queue.
 const windowRetryNs = 1_000_000
+
+// NeverSent notes that a request never left the session: it says nothing of the venue.
+func (l *Line) NeverSent(clOrdID uint64) { l.breaker.withdrawn(clOrdID) }
 
 // Refused notes that the venue refused a new order.
 func (l *Line) Refused(clOrdID uint64, timeNs int64) { l.fail(clOrdID, timeNs) }
@@ -277,11 +294,14 @@ func (l *Line) Digest(d uint64) uint64 {
 	return app.Fold(l.breaker.digest(d), l.watched)
 }
 
-const lineVersion = 1
+const (
+	wayVersion   = 2 // 2: hours_over
+	queueVersion = 1
+)
 
 // Save writes the replicated state.
 func (l *Line) Save(w *app.StateWriter) {
-	w.Section("way to the venue", lineVersion)
+	w.Section("way to the venue", wayVersion)
 	w.I64("full_ns", l.bucket.fullNs)
 	w.U64("watched", l.watched)
 	l.breaker.save(w)
@@ -289,27 +309,30 @@ func (l *Line) Save(w *app.StateWriter) {
 		w.U64(counterNames[i], n)
 	}
 	w.End()
-	w.Section("queue to the venue", lineVersion)
+	w.Section("queue to the venue", queueVersion)
 	l.waiting.save(w)
 	w.End()
-	w.Section("cancels to the venue", lineVersion)
+	w.Section("cancels to the venue", queueVersion)
 	l.cancels.save(w)
 	w.End()
 }
 
 // Load takes a saved state into a fresh line of the same configuration.
 func (l *Line) Load(r *app.StateReader) {
-	r.Section("way to the venue", lineVersion)
+	counts := l.counts[:]
+	if r.Section("way to the venue", wayVersion) < 2 {
+		counts = counts[:CountHoursOver]
+	}
 	l.bucket.fullNs, l.watched = r.I64(), r.U64()
 	l.breaker.load(r)
-	for i := range l.counts {
-		l.counts[i] = r.U64()
+	for i := range counts {
+		counts[i] = r.U64()
 	}
 	r.End()
-	r.Section("queue to the venue", lineVersion)
+	r.Section("queue to the venue", queueVersion)
 	l.waiting.load(r)
 	r.End()
-	r.Section("cancels to the venue", lineVersion)
+	r.Section("cancels to the venue", queueVersion)
 	l.cancels.load(r)
 	r.End()
 }

@@ -16,7 +16,10 @@ type session struct {
 	building given
 	block    [64]byte
 	answered map[uint64]bool
+	closed   bool
 }
+
+func (s *session) Closed() bool { return s.closed }
 
 type given struct {
 	clOrdID  uint64

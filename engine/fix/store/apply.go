@@ -76,6 +76,7 @@ func (s *Sessions) wallNs() int64 { return s.timeNs + s.offsetNs }
 func (s *Sessions) perform(x *session, h *Header, body []byte, in *app.Input) bool {
 	switch h.Kind {
 	case Step:
+		s.link(x, h)
 		return s.step(x, h, body, in)
 	case Order:
 		return s.order(x, h, body, in)

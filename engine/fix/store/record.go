@@ -62,6 +62,8 @@ const (
 	FirstPart
 	// Again: PossResend of an Echo.
 	Again
+	// Closed: the hours of a venue's session are over.
+	Closed
 )
 
 // HeaderBytes stand before a record's body.

@@ -59,6 +59,9 @@ type Config struct {
 	// Waits reports whether message seqNo to a venue, by its place among them, waits for
 	// an answer; nil: all do. Only those are sent again.
 	Waits func(venue int, seqNo uint64) bool
+	// Link hears what became of the connection with a venue, by its place among them; nil:
+	// nobody does.
+	Link func(venue int, now Link)
 	// Port is where messages go to be sent; nil: nowhere.
 	Port *cold.Port
 }

@@ -5,6 +5,33 @@ import (
 	"onebeat/engine/sbe"
 )
 
+// Link is what became of the connection with a venue.
+type Link uint8
+
+// Links.
+const (
+	LinkUp     Link = iota + 1 // logged on: what is numbered may leave
+	LinkDown                   // nobody is
+	LinkClosed                 // the session's hours are over
+)
+
+// link tells of a record's flags.
+func (s *Sessions) link(x *session, h *Header) {
+	if !x.cfg.Venue || s.cfg.Link == nil {
+		return
+	}
+	at := int(h.Session) - s.clients
+	if h.Flags&LoggedOn != 0 {
+		s.cfg.Link(at, LinkUp)
+	}
+	if h.Flags&Closed != 0 {
+		s.cfg.Link(at, LinkClosed)
+	}
+	if h.Flags&LoggedOff != 0 {
+		s.cfg.Link(at, LinkDown)
+	}
+}
+
 // Request numbers a request to a venue, by its place among the venues, and keeps it
 // as every message. It returns its MsgSeqNum.
 func (s *Sessions) Request(venue int, template uint16, block []byte, timeNs int64) uint64 {
