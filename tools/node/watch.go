@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,13 +21,13 @@ const watchEvery = 50 * time.Millisecond
 type laneWatch struct {
 	weights track.Weights
 	policy  track.Policy
-	decider *track.Decider
 	lag     track.Lag
 	late    track.Late
 
-	mu     sync.Mutex
-	score  track.Score
-	reason string
+	mu      sync.Mutex
+	decider *track.Decider
+	score   track.Score
+	reason  string
 }
 
 // checksLine is the score of failing checks that hands over where the file has
@@ -100,8 +101,8 @@ func (n *Node) lookAt(p *laneParts, now time.Time) (reason string, handOver bool
 	cut := n.cfg.Node.Transport == config.TransportXDP && !n.ops.tracker.Up(n.cfg.Order.Interface)
 	p.chain(!cut)
 	score := w.weights.Rate(&signs)
-	d := w.decider.Decide(track.View{Score: score, Active: active, Ready: ready, Cut: cut}, now)
 	w.mu.Lock()
+	d := w.decider.Decide(track.View{Score: score, Active: active, Ready: ready, Cut: cut}, now)
 	w.score, w.reason = score, d.Reason
 	w.mu.Unlock()
 	return d.Reason, d.HandOver
@@ -143,6 +144,11 @@ func (n *Node) handOverSick(p *laneParts, reason string) {
 	n.tellTrack(p, "handing over: "+reason)
 	if err := n.handover(p.cfg.ID); err != nil {
 		n.log.Warn("not handed over", "lane", p.cfg.ID, "error", err)
+		if errors.Is(err, ErrNoStandby) {
+			p.watch.mu.Lock()
+			p.watch.decider.Refused(time.Now())
+			p.watch.mu.Unlock()
+		}
 	}
 }
 

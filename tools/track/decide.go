@@ -20,6 +20,9 @@ type Policy struct {
 	ChecksOnly bool
 }
 
+// refusedAfter is how soon a handover that was not begun may be asked for again.
+const refusedAfter = 250 * time.Millisecond
+
 // maxDoublings of the interval: 10 s become at most 10 min.
 const maxDoublings = 6
 
@@ -30,12 +33,19 @@ type Decider struct {
 	activeSince time.Time
 	above       bool
 	aboveSince  time.Time
-	given       bool // handed over, and the score has not been clear since
-	givenAt     time.Time
-	ever        bool
-	returns     int // times the lane came back while the score was not clear
+	last        gift
+	before      gift      // the last but one
+	refusedAt   time.Time // when the last one was not begun
+	returns     int       // times the lane came back while the score was not clear
 	cut         bool
 	cutSince    time.Time
+}
+
+// gift is a handover.
+type gift struct {
+	ever bool // there was one
+	at   time.Time
+	sick bool // and the score has not been clear since
 }
 
 // NewDecider returns one that has seen nothing yet.
@@ -57,7 +67,7 @@ type Decision struct {
 }
 
 // Decide takes one look. A handover it asks for counts as done: if it fails, the
-// interval passes before the next.
+// interval passes before the next, unless Refused is told that it was not begun.
 func (d *Decider) Decide(v View, now time.Time) Decision {
 	p := &d.policy
 	points := v.Score.Points
@@ -71,7 +81,7 @@ func (d *Decider) Decide(v View, now time.Time) Decision {
 	d.cut = v.Cut
 	sick := p.At > 0 && points >= p.At
 	if points <= p.Clear && !v.Cut {
-		d.given, d.returns = false, 0
+		d.last.sick, d.returns = false, 0
 	}
 	if sick && !d.above {
 		d.aboveSince = now
@@ -84,14 +94,16 @@ func (d *Decider) Decide(v View, now time.Time) Decision {
 		return Decision{}
 	case !v.Ready:
 		return Decision{Reason: "no standby is ready"}
+	case now.Sub(d.refusedAt) < refusedAfter:
+		return Decision{Reason: "the standby was not ready just now"}
 	}
 	// A carrier that was lost while this node served is waited with for nothing
 	// but this node's own last handover. A node that was cut off before it became
 	// ACTIVE is treated like any other sick one.
 	wait := d.interval()
 	switch {
-	case d.ever && now.Sub(d.givenAt) < wait:
-		return Decision{Reason: fmt.Sprintf("handed over %.1f s ago, the next one after %v", now.Sub(d.givenAt).Seconds(), wait)}
+	case d.last.ever && now.Sub(d.last.at) < wait:
+		return Decision{Reason: fmt.Sprintf("handed over %.1f s ago, the next one after %v", now.Sub(d.last.at).Seconds(), wait)}
 	case v.Cut && d.cutSince.After(d.activeSince):
 		return d.give(now, "the order NIC lost its carrier")
 	case now.Sub(d.activeSince) < wait:
@@ -108,7 +120,7 @@ func (d *Decider) Decide(v View, now time.Time) Decision {
 func (d *Decider) follow(active bool, now time.Time) {
 	if active && !d.active {
 		d.activeSince = now
-		if d.given {
+		if d.last.sick {
 			d.returns = min(d.returns+1, maxDoublings)
 		}
 	}
@@ -117,7 +129,13 @@ func (d *Decider) follow(active bool, now time.Time) {
 
 func (d *Decider) interval() time.Duration { return d.policy.MinInterval << d.returns }
 
+// Refused takes back the handover that was asked for last: the standby, ready at the
+// look, was not when asked, and nothing was begun.
+func (d *Decider) Refused(now time.Time) {
+	d.last, d.refusedAt = d.before, now
+}
+
 func (d *Decider) give(now time.Time, reason string) Decision {
-	d.given, d.ever, d.givenAt = true, true, now
+	d.before, d.last = d.last, gift{ever: true, at: now, sick: true}
 	return Decision{HandOver: true, Reason: reason}
 }

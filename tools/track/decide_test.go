@@ -104,6 +104,26 @@ func TestCarrierIsLostAtOnce(t *testing.T) {
 	d.expect("ready", 5, 0, 0.01)
 }
 
+// TestHandoverThatWasNotBegun: the standby went between the look and the question. The
+// node asks again soon; a handover before that still counts.
+func TestHandoverThatWasNotBegun(t *testing.T) {
+	d := newDay(t, Policy{MinInterval: 10 * time.Second})
+	d.view = View{Active: true, Ready: true}
+	d.never("carrier", 2)
+	d.view.Cut = true
+	d.expect("lost", 1, 0, 0.01)
+	d.Refused(d.now)
+	d.expect("asked again", 5, 0.2, 0.4)
+	d.Refused(d.now)
+	d.view.Ready = false
+	d.never("not ready", 5)
+	d.view.Ready = true
+	d.expect("asked a third time", 5, 0, 0.01)
+	d.expect("given", 20, 9.8, 10)
+	d.Refused(d.now)
+	d.expect("given before", 20, 0.2, 0.4)
+}
+
 // TestNodeThatWasCutOffBefore waits like any sick one.
 func TestNodeThatWasCutOffBefore(t *testing.T) {
 	d := newDay(t, policy)
