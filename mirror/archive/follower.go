@@ -363,7 +363,7 @@ func (f *Follower) Run(ctx context.Context, nowNs func() int64) error {
 	}
 	thread.Hurry(true)
 	f.retryNs = 0 // one more try, whatever failed
-	for f.Step(nowNs()) > 0 {
+	for aligned := f.aligned; f.Step(nowNs()) > 0 || f.aligned != aligned; aligned = f.aligned {
 	}
 	f.stopKeeping()
 	close(stop)

@@ -56,3 +56,19 @@ func TestRun(t *testing.T) {
 		t.Error(left, err)
 	}
 }
+
+// A follower that is stopped before its first step, as on a machine that did not let
+// it run, has archived what was there, on a new disk and on one with a past.
+func TestRunStoppedAtOnce(t *testing.T) {
+	b := newBed(t, Options{Sync: SyncInterval})
+	stopped, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range 3 {
+		b.put(200)
+		if err := b.f.Run(stopped, newBenchClock()); err != nil {
+			t.Fatal(err)
+		}
+		b.wantSame()
+		b.follow()
+	}
+}
