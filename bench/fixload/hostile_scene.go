@@ -32,7 +32,9 @@ func (b *fixBed) attackedLanes(lines string) ([]scene.Lane, error) {
 	if err := b.writeCertificate(); err != nil {
 		return nil, err
 	}
-	fix := fmt.Sprintf("[lane.fix]\nport = %d\n", scene.FIXPort)
+	// As a desk with one session would have it: it comes back once a second at most.
+	const narrow = "pending_per_address = 8\nconnects_per_address = 10\n"
+	fix := fmt.Sprintf("[lane.fix]\nport = %d\n%s", scene.FIXPort, narrow)
 	for _, s := range []struct{ name, password string }{{goodSession, goodPassword}, {badSession, badPassword}} {
 		file := filepath.Join(b.Lab.RunDir, s.name+".password")
 		if err := os.WriteFile(file, []byte(s.password+"\n"), 0o600); err != nil {
@@ -41,8 +43,8 @@ func (b *fixBed) attackedLanes(lines string) ([]scene.Lane, error) {
 		fix += fmt.Sprintf("[[lane.fix.session]]\nname = %q\nsender_comp_id = %q\ntarget_comp_id = %q\nusername = %q\npassword_file = %q\n",
 			s.name, scene.FIXNode, s.name, s.name, file)
 	}
-	secure := fmt.Sprintf("[lane.fix]\nport = %d\ncertificate = %q\nkey = %q\nauthorities = %q\n[[lane.fix.session]]\nname = \"secure\"\nsender_comp_id = %q\ntarget_comp_id = \"SECURE\"\n",
-		scene.FIXPort, certificateFile, keyFile, certificateFile, scene.FIXNode)
+	secure := fmt.Sprintf("[lane.fix]\nport = %d\ncertificate = %q\nkey = %q\nauthorities = %q\n%s[[lane.fix.session]]\nname = \"secure\"\nsender_comp_id = %q\ntarget_comp_id = \"SECURE\"\n",
+		scene.FIXPort, certificateFile, keyFile, certificateFile, narrow, scene.FIXNode)
 	bad := fmt.Sprintf("[[lane.session]]\nid = %q\nname = \"bad\"\nkey = %q\n", badFIXPSession, badPassword)
 	return []scene.Lane{
 		{ID: 0, Primary: lab.NodeA, Standby: lab.NodeB, App: b.o.App, Lines: lines, SessionLines: bad, FIX: fix},

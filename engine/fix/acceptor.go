@@ -19,7 +19,8 @@ type Acceptor struct {
 	port   *cold.Port
 	Counts Counts
 
-	submitting sync.Mutex // of the port's producer side
+	submitting  sync.Mutex // of the port's producer side
+	handshaking sync.Mutex // one computes
 
 	mu      sync.Mutex
 	conns   map[uint32]*conn // by cookie

@@ -1,7 +1,6 @@
 package fix
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -146,14 +145,12 @@ func (c *conn) run() {
 		}
 	}
 	if c.a.cfg.TLS != nil {
-		secure := tls.Server(c.net, c.a.cfg.TLS)
-		if err := secure.Handshake(); err != nil {
+		if err := c.handshake(); err != nil {
 			c.a.Counts.add(CountHandshake)
 			return
 		}
-		c.net = secure
 	}
-	r := reader{c: c, buf: make([]byte, 0, 16<<10)}
+	r := reader{c: c, buf: make([]byte, 0, firstBytes)}
 	m, err := r.first()
 	if err != nil {
 		return
@@ -167,9 +164,13 @@ func (c *conn) run() {
 	}
 	c.a.passed(c)
 	_ = c.net.SetDeadline(time.Time{})
+	r.buf = append(make([]byte, 0, 16<<10), r.buf...)
 	r.rest()
 	c.leave()
 }
+
+// firstBytes is room for a first message: more is had by who is let in.
+const firstBytes = 1 << 10
 
 // reader takes messages off a connection.
 type reader struct {

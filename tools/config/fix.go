@@ -21,6 +21,9 @@ type FIX struct {
 	Connections int `toml:"connections" default:"2048" range:"1..100000"`
 	Pending     int `toml:"pending" default:"256" range:"1..100000"`
 	PerAddress  int `toml:"pending_per_address" default:"64" range:"1..100000"`
+	// Connects is how many connections a second one address may begin, and four times
+	// PerAddress at once; 0: any number.
+	Connects int `toml:"connects_per_address" default:"200" range:"0..1000000"`
 	// Backlog bounds what waits for a client that does not read.
 	Backlog Size `toml:"backlog" default:"4MiB"`
 	// MessageLog is a directory for logs of all messages; empty: none.

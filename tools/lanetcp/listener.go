@@ -45,6 +45,9 @@ type Listener struct {
 // active is asked often, from several goroutines.
 func Listen(at netip.AddrPort, active func() bool) (*Listener, error) {
 	c := net.ListenConfig{Control: freebind}
+	// A second path of a connection would pass no program of ours, and a listener for such
+	// connections takes no filter.
+	c.SetMultipathTCP(false)
 	inner, err := c.Listen(context.Background(), "tcp", at.String())
 	if err != nil {
 		return nil, fmt.Errorf("TCP at %v: %w", at, err)
@@ -149,6 +152,9 @@ func (l *Listener) Counts() Counts {
 
 // Addr is where it listens.
 func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
+
+// SyscallConn gives access to the listening socket.
+func (l *Listener) SyscallConn() (syscall.RawConn, error) { return l.inner.SyscallConn() }
 
 // Close ends the listener and resets its connections.
 func (l *Listener) Close() error {

@@ -301,6 +301,7 @@ func (n *Node) laneStatus(p *laneParts) control.LaneStatus {
 		s.Counters = make(map[string]uint64, len(r.Counts))
 		if p.fix != nil && p.fix.acceptor != nil {
 			p.fix.acceptor.Counts.Visit(func(name string, count uint64) { s.Counters[name] = count })
+			s.Counters["fix_tcp_connects_unheard"] = p.fix.connects.Dropped()
 		}
 		for _, c := range r.Counts {
 			s.Counters[c.Name] += c.Value

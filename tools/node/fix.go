@@ -9,11 +9,14 @@ import (
 	"path/filepath"
 	"time"
 
+	"onebeat/bpf"
 	"onebeat/engine/cold"
 	"onebeat/engine/fix"
 	"onebeat/engine/fix/convert"
 	"onebeat/engine/fix/store"
+	"onebeat/pin"
 	"onebeat/tools/config"
+	"onebeat/tools/lanetcp"
 )
 
 // fixParts are a lane's FIX sessions, with clients and venues; nil: it has none.
@@ -22,6 +25,7 @@ type fixParts struct {
 	loop     *doorbell // ends the loop's sleep
 	pump     *doorbell // ends the acceptor's
 	acceptor *fix.Acceptor
+	connects *bpf.Connects // nil: an address may begin as many as it likes
 }
 
 // pumpSleep is how long the acceptor sleeps at most.
@@ -67,6 +71,7 @@ func (n *Node) openFIX() error {
 			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
 		}
 		cfg.Log, cfg.Now, cfg.Talk = n.log.With("lane", p.cfg.ID), n.wall, n.cores.talk
+		cfg.Gentle = pin.LockGentle
 		a, err := fix.NewAcceptor(cfg, p.fix.port, func() { p.fix.pump.wait(pumpSleep) }, p.fix.pump.ring)
 		if err != nil {
 			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
@@ -74,6 +79,9 @@ func (n *Node) openFIX() error {
 		p.fix.acceptor = a
 		if p.cfg.FIX != nil {
 			l := p.tcp[0] // tcpPorts names FIX first; closed after the acceptor, which takes nobody in any more
+			if err := n.boundConnects(p, l); err != nil {
+				return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
+			}
 			go func() {
 				if err := a.Serve(l); err != nil {
 					n.log.Error("FIX listener", "lane", p.cfg.ID, "error", err)
@@ -87,6 +95,30 @@ func (n *Node) openFIX() error {
 		})
 	}
 	return nil
+}
+
+// connectsAtOnce is how many connections an address may begin at once, in times of those
+// that may be pending: all of its sessions come back after a failover.
+const connectsAtOnce = 4
+
+// boundConnects puts the bound of connections before a lane's listener. A node without
+// kernel programs may not be allowed to: then connections are bounded once they are there.
+func (n *Node) boundConnects(p *laneParts, l *lanetcp.Listener) error {
+	f := p.cfg.FIX
+	if f.Connects == 0 {
+		return nil
+	}
+	c, err := bpf.NewConnects(f.Connects, connectsAtOnce*f.PerAddress)
+	if err == nil {
+		n.closer = append(n.closer, c.Close)
+		err = c.Attach(l)
+	}
+	if err != nil && n.kernel == nil {
+		n.log.Warn("connects_per_address is not in force", "lane", p.cfg.ID, "error", err)
+		return nil
+	}
+	p.fix.connects = c
+	return err
 }
 
 // goodbye is how long clients of a lane that nobody takes over may take for their
