@@ -117,6 +117,8 @@ type Verdict struct {
 	// acknowledgement of an order sent after it; Attempts counts what it took.
 	Reconnects []int64 `json:"reconnects_ns,omitempty"`
 	Attempts   []int64 `json:"attempts,omitempty"`
+	// Trails are what clients went through that needed more than one attempt.
+	Trails []string `json:"trails,omitempty"`
 
 	// Histories counts the sessions whose history was found linearizable.
 	Histories int `json:"histories"`
@@ -179,6 +181,7 @@ func (v *Verdict) add(w *Verdict) {
 	v.Reconnects = append(v.Reconnects, w.Reconnects...)
 	v.CatchUps = append(v.CatchUps, w.CatchUps...)
 	v.Attempts = append(v.Attempts, w.Attempts...)
+	v.Trails = append(v.Trails, w.Trails...)
 	v.DualActiveNs += w.DualActiveNs
 	v.UnexplainedEpochs += w.UnexplainedEpochs
 	v.FalseFailovers += w.FalseFailovers

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"fmt"
+	"strings"
 
 	"onebeat/bench/fixpeers"
 )
@@ -200,6 +201,9 @@ func (v *Verdict) judgeFIXMark(logs *Logs, i int) {
 	v.Outages = append(v.Outages, back.ackNs-m.AtNs)
 	v.Reconnects = append(v.Reconnects, back.ackNs-back.tryNs)
 	v.Attempts = append(v.Attempts, int64(back.attempts))
+	if back.attempts > 1 {
+		v.Trails = append(v.Trails, trail(logs.FIX, m.AtNs, back.ackNs))
+	}
 	if m.CandidateNs < m.AtNs {
 		if m.Moves == Move {
 			v.problem("%s: the survivor's kernel shows no promotion after it", m.What)
@@ -210,6 +214,20 @@ func (v *Verdict) judgeFIXMark(logs *Logs, i int) {
 	if m.ActiveNs >= m.CandidateNs {
 		v.Swaps = append(v.Swaps, m.ActiveNs-m.CandidateNs)
 	}
+}
+
+// trail is what a client's engine went through between a fault and its first
+// acknowledgement after it, with milliseconds since the fault, orders left out.
+func trail(events []fixpeers.Event, fromNs, toNs int64) string {
+	var b strings.Builder
+	for i := range events {
+		e := &events[i]
+		if e.Ns < fromNs || e.Ns > toNs || e.Event == fixpeers.Order || e.Event == fixpeers.Report {
+			continue
+		}
+		fmt.Fprintf(&b, "%.1f %s %s%s; ", float64(e.Ns-fromNs)/1e6, e.Event, e.Type, e.Text)
+	}
+	return strings.TrimSuffix(b.String(), "; ")
 }
 
 // comingBack is how a client came back after something happened.

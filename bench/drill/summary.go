@@ -43,9 +43,11 @@ type Summary struct {
 	Client          string  `json:"client"`
 	// ReconnectNs is a FIX client's: from its first attempt to connect again to an
 	// acknowledgement; Reattempts how often it took more than one.
-	ReconnectNs *Spread   `json:"reconnect_ns,omitempty"`
-	Reattempts  int       `json:"reattempts,omitempty"`
-	CaughtUp    *CaughtUp `json:"caught_up,omitempty"`
+	ReconnectNs *Spread `json:"reconnect_ns,omitempty"`
+	Reattempts  int     `json:"reattempts,omitempty"`
+	// Trails are what its engine said between a fault and a reconnect that took more.
+	Trails   []string  `json:"trails,omitempty"`
+	CaughtUp *CaughtUp `json:"caught_up,omitempty"`
 	// MTTRNs is the mean of the outages: the time to repair the service.
 	MTTRNs            int64 `json:"mttr_ns"`
 	DualActiveNs      int64 `json:"dual_active_ns"`
@@ -92,6 +94,7 @@ func Summarize(o *Options, verdicts []Verdict) Summary {
 				s.Reattempts++
 			}
 		}
+		s.Trails = sum.Trails
 	}
 	return s
 }
@@ -141,6 +144,9 @@ func All(o *Options, stop <-chan struct{}) (Summary, error) {
 		if o.Progress != nil {
 			o.Progress(fmt.Sprintf("%s, run %d of %d: outage %s, %d orders, lost %d, doubled %d%s", o.Fault, i+1, o.Runs,
 				microsOf(r.Outages), r.OrdersSent, r.AckedLost, r.VenueDuplicates, badMark(&r.Verdict)))
+			for _, t := range r.Trails {
+				o.Progress("  more than one attempt to connect (ms since the fault): " + t)
+			}
 		}
 	}
 	s := Summarize(o, verdicts)

@@ -27,10 +27,12 @@ type Acceptor struct {
 	users   []*conn          // by session: who is logged on, or about to be
 	pending map[netip.Addr]int
 	waiting int // connections before their Logon
+	awaited int // connections that came before the loop serves
 	cookie  uint32
 	closed  bool
 	logs    *messageLog
 
+	beginNs  atomic.Int64 // beginTimeout, but in a test
 	talking  atomic.Bool  // Config.Talk was told so
 	talkedNs atomic.Int64 // when a session was last attended
 	talkMu   sync.Mutex
@@ -63,6 +65,7 @@ func NewAcceptor(cfg Config, port *cold.Port, wait, wake func()) (*Acceptor, err
 	}
 	a := &Acceptor{cfg: cfg, port: port, conns: map[uint32]*conn{}, users: make([]*conn, len(cfg.Sessions)),
 		pending: map[netip.Addr]int{}, stop: make(chan struct{}), started: time.Now(), status: make([]sessionStatus, len(cfg.Sessions))}
+	a.beginNs.Store(int64(beginTimeout))
 	var err error
 	if a.logs, err = newMessageLog(cfg.MessageLog, &a.Counts, cfg.Log); err != nil {
 		return nil, err
@@ -136,15 +139,69 @@ func (a *Acceptor) isClosed() bool {
 func (a *Acceptor) admit(nc net.Conn) {
 	a.Counts.add(CountConnections)
 	term := a.port.ServingClients()
-	if term == 0 {
-		if a.port.Serving() != 0 {
-			a.Counts.add(CountRefusing)
-		} else {
-			a.Counts.add(CountNotServing)
-		}
-		abort(nc)
-		return
+	switch {
+	case term != 0:
+		a.enter(nc, term)
+	case a.port.Serving() == 0 && a.mayAwait():
+		go a.await(nc)
+	default:
+		a.sendAway(nc)
 	}
+}
+
+// mayAwait counts one in that waits for the loop.
+func (a *Acceptor) mayAwait() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed || a.awaited == a.cfg.PendingMax {
+		return false
+	}
+	a.awaited++
+	a.running.Add(1)
+	return true
+}
+
+func (a *Acceptor) awaitedOne() {
+	a.mu.Lock()
+	a.awaited--
+	a.mu.Unlock()
+	a.running.Done()
+}
+
+// sendAway ends a connection while the lane takes nobody in.
+func (a *Acceptor) sendAway(nc net.Conn) {
+	if a.port.Serving() != 0 {
+		a.Counts.add(CountRefusing)
+	} else {
+		a.Counts.add(CountNotServing)
+	}
+	abort(nc)
+}
+
+// beginTimeout is how long a lane that was just promoted may take until its loop serves:
+// a client that came a moment too soon, and was sent away, would come again a second later.
+const (
+	beginTimeout = 200 * time.Millisecond
+	beginEvery   = time.Millisecond
+)
+
+// await lets a connection in as soon as the loop serves.
+func (a *Acceptor) await(nc net.Conn) {
+	defer a.awaitedOne()
+	for deadline := time.Now().Add(time.Duration(a.beginNs.Load())); time.Now().Before(deadline) && a.port.Serving() == 0; {
+		if !a.pause(beginEvery) {
+			break
+		}
+	}
+	if term := a.port.ServingClients(); term != 0 {
+		a.enter(nc, term)
+	} else {
+		a.sendAway(nc)
+	}
+}
+
+// enter takes a connection into a term of the lane.
+func (a *Acceptor) enter(nc net.Conn, term uint64) {
 	c := &conn{a: a, net: nc, term: term, states: make(chan stateIs, 1), ended: make(chan struct{}), drained: make(chan struct{})}
 	if at, ok := netip.AddrFromSlice(addressOf(nc)); ok {
 		c.addr = at.Unmap()

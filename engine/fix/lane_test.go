@@ -223,3 +223,27 @@ type clockHand struct{ ns atomic.Int64 }
 
 func (c *clockHand) set(t time.Time) { c.ns.Store(t.UnixNano()) }
 func (c *clockHand) get() time.Time  { return time.Unix(0, c.ns.Load()).UTC() }
+
+// TestClientsOfAPromotion: who comes after the lane's word and before its loop serves is
+// let in then, and sent away only if that takes long.
+func TestClientsOfAPromotion(t *testing.T) {
+	a, l, address := serve(t, Config{Sessions: twoSessions(t)})
+	l.stop()
+	a.port.Stop() // as at a node that was just promoted
+	a.beginNs.Store(int64(time.Minute))
+	c := dial(t, address, "GOOD")
+	waitFor(t, "a connection that waits", func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.awaited == 1
+	})
+	a.port.Start()
+	waitFor(t, "a connection that is let in", func() bool { return len(a.all()) == 1 })
+	a.port.Stop()
+	c.ends()
+	a.beginNs.Store(1)
+	if late, err := net.Dial("tcp", address); err == nil { // its reset may be faster than connect(2)
+		defer func() { _ = late.Close() }()
+	}
+	waitFor(t, "one that waited in vain", func() bool { return a.Counts.Of(CountNotServing) == 1 })
+}
