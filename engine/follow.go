@@ -47,6 +47,9 @@ func (l *Loop) follow(nowNs int64) int {
 		l.adopt(a, nowNs)
 	}
 	applied := l.applySome(applyBatch)
+	if applied > 0 {
+		l.machine.Warm() // as many come at once as do to the one that serves
+	}
 	l.replica.PublishApplied(applied)
 	l.replica.TellHeld(nowNs)
 	return applied + l.dropOrders()

@@ -86,6 +86,9 @@ type App interface {
 // need. It changes nothing.
 type Warmer interface{ Warm() }
 
+// WarmMost is how many inputs ahead a Warmer looks at most: those of one full datagram.
+const WarmMost = 32
+
 // Timed is what an App may implement that has work for later: Due returns the lane
 // time from which on it wants a Timer input, 0 for none. It is asked on the primary
 // often, and must be quick; each Timer is a record.

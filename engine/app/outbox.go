@@ -14,9 +14,10 @@ func IPv4(a [4]byte) IP { return frame.IPv4(a) }
 const (
 	// SlotCount is how many outputs may wait for their release; a power of two.
 	SlotCount = 1024
-	// MaxDatagramBytes bounds one output's UDP payload: what fits, with its
-	// headers, beside a record into one mirror frame.
-	MaxDatagramBytes = 1024
+	// MaxDatagramBytes bounds one output's UDP payload: what fits, with its longest
+	// headers, into one mirror frame of 1,514 bytes, though not beside a record then.
+	// The more reports share a datagram the fewer frames a batch of orders costs.
+	MaxDatagramBytes = 1304
 )
 
 // Slot is one output: a whole Ethernet frame and what its release depends on.

@@ -110,6 +110,7 @@ type Book struct {
 	possResend uint8
 	lastKey    uint64 // of the newest order
 	warmed     uint64 // keeps Warm's loads alive
+	warmedNew  uint64 // counts[countNew] when it was called last
 }
 
 var _ app.App = (*Book)(nil)

@@ -1,6 +1,7 @@
 package book
 
 import (
+	"onebeat/engine/app"
 	"onebeat/engine/sbe"
 )
 
@@ -184,13 +185,19 @@ func (b *Book) status(m *sbe.OrderStatusRequest) {
 	b.reject(m.ClOrdID(), sbe.RejectReasonUnknownOrder, int64(m.ClOrdID()&idMask), 0)
 }
 
-// Warm implements app.Warmer: the place of the next order, what is forgotten
-// for it, and where its key will stand if ClOrdIDs rise.
+// Warm implements app.Warmer: the place of the next order, what is forgotten for it,
+// and where its key will stand if ClOrdIDs rise; of as many orders as came since the
+// last call. Those of one datagram would wait for a cold line each: here the loads are
+// independent of each other, and so wait at once.
 func (b *Book) Warm() {
-	i := b.places.Next()
-	if i == none {
-		return
+	n := min(max(b.counts[countNew]-b.warmedNew, 1), app.WarmMost)
+	b.warmedNew = b.counts[countNew]
+	for k := range n {
+		i := b.places.Ahead(int(k))
+		if i == none {
+			return
+		}
+		o := &b.orders[i]
+		b.warmed += b.byKey.Warm(o.key) + b.byKey.Warm(b.lastKey+1+k) + uint64(o.next)
 	}
-	o := &b.orders[i]
-	b.warmed += b.byKey.Warm(o.key) + b.byKey.Warm(b.lastKey+1) + uint64(o.next)
 }

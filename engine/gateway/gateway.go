@@ -149,6 +149,7 @@ type Gateway struct {
 	unchecked  bool                 // of a benchmark only: what the checks cost
 	lastKey    uint64               // of the newest order
 	warmed     uint64               // keeps Warm's loads alive
+	warmedNew  uint64               // counts[countNew] when it was called last
 }
 
 var _ app.App = (*Gateway)(nil)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"onebeat/engine/app"
 	"onebeat/engine/sbe"
 )
 
@@ -53,13 +54,18 @@ func (g *Gateway) close(o *order, status sbe.OrdStatus) {
 	g.places.Finish(i)
 }
 
-// Warm implements app.Warmer: the place of the next order, what is forgotten
-// for it, and where its key will stand if ClOrdIDs rise.
+// Warm implements app.Warmer: the place of the next order, what is forgotten for it,
+// and where its key will stand if ClOrdIDs rise; of as many orders as came since the
+// last call, whose loads wait at once.
 func (g *Gateway) Warm() {
-	i := g.places.Next()
-	if i == none {
-		return
+	n := min(max(g.counts[countNew]-g.warmedNew, 1), app.WarmMost)
+	g.warmedNew = g.counts[countNew]
+	for k := range n {
+		i := g.places.Ahead(int(k))
+		if i == none {
+			return
+		}
+		o := &g.orders[i]
+		g.warmed += g.byKey.Warm(o.key) + g.byKey.Warm(g.lastKey+1+k) + uint64(o.status) + g.nodes[i].number
 	}
-	o := &g.orders[i]
-	g.warmed += g.byKey.Warm(o.key) + g.byKey.Warm(g.lastKey+1) + uint64(o.status) + g.nodes[i].number
 }

@@ -38,15 +38,25 @@ func (p *Places) Take() (i uint32, forget bool) {
 	return i, true
 }
 
-// Next returns the place that Take would return now, None if there is none.
-func (p *Places) Next() uint32 {
-	switch {
-	case p.used < len(p.finished) && p.count <= p.retain:
-		return uint32(p.used)
-	case p.count == 0:
+// Ahead returns the place that Take would return after k others if no order finished
+// meanwhile, None if there is none.
+func (p *Places) Ahead(k int) uint32 {
+	// Finished ones beyond those retained come first, then the fresh, then the others.
+	if first := max(p.count-p.retain, 0); k >= first {
+		fresh := len(p.finished) - p.used
+		if k-first < fresh {
+			return uint32(p.used + k - first)
+		}
+		k -= fresh
+	}
+	if k >= p.count {
 		return None
 	}
-	return p.finished[p.head]
+	at := p.head + k
+	if at >= len(p.finished) {
+		at -= len(p.finished)
+	}
+	return p.finished[at]
 }
 
 // Finish says that the order of a place taken is finished.

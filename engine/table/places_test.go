@@ -30,6 +30,14 @@ func TestPlacesAgainstModel(t *testing.T) {
 				want = uint32(used)
 				used++
 			}
+			ahead := p
+			ahead.finished = slices.Clone(p.finished)
+			for k := range places + 1 {
+				at := p.Ahead(k)
+				if i, _ := ahead.Take(); i != at {
+					t.Fatalf("retain %d step %d: place %d after %d others, want %d", retain, step, at, k, i)
+				}
+			}
 			i, forget := p.Take()
 			if i != want || forget != forgets {
 				t.Fatalf("retain %d step %d: place %d, forget %v; want %d, %v", retain, step, i, forget, want, forgets)

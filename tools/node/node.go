@@ -12,6 +12,7 @@ import (
 	"onebeat/bpf"
 	"onebeat/engine"
 	"onebeat/engine/app"
+	"onebeat/engine/table"
 	"onebeat/mirror"
 	"onebeat/mirror/arbiter"
 	"onebeat/mirror/archive"
@@ -23,6 +24,9 @@ import (
 	"onebeat/xdp"
 	"onebeat/xdp/frame"
 )
+
+// The tables know nothing of the system they run on.
+func init() { table.Large = pin.AskHugepages }
 
 // Options are what does not stand in the configuration.
 type Options struct {
