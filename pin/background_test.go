@@ -2,6 +2,7 @@ package pin
 
 import (
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,4 +51,14 @@ func TestBackground(t *testing.T) {
 		check("unlocked", unix.SCHED_NORMAL)
 	}()
 	<-done
+}
+
+func TestSleep(t *testing.T) {
+	began := time.Now()
+	for range 3 { // a signal may end one of them
+		Sleep(2 * time.Millisecond)
+	}
+	if took := time.Since(began); took < 2*time.Millisecond {
+		t.Errorf("slept %v", took)
+	}
 }

@@ -106,7 +106,7 @@ func archiveOrders(ctx context.Context, o *Options, dir string, r *Result) (err 
 	defer func() { err = errors.Join(err, b.Close()) }()
 	var without, with []int64
 	for i := range o.Rounds {
-		s := shapes.Setting{Shape: shapes.Mirrored, App: config.AppBook, Release: config.ReleaseRide, Auth: true}
+		s := shapes.Setting{Shape: shapes.Mirrored, App: config.AppBook, Release: config.ReleaseRide, Auth: true, Beside: true}
 		plain, err := b.Measure(ctx, s)
 		if err != nil {
 			return err
@@ -129,7 +129,7 @@ func archiveOrders(ctx context.Context, o *Options, dir string, r *Result) (err 
 // the primary's archive. On two cores the archive's thread takes its time from those
 // that spin.
 func archiveFlooded(ctx context.Context, o *Options, b *shapes.Bench, dir string, r *Result) error {
-	s := shapes.Setting{Shape: shapes.Mirrored, App: config.AppBook, Release: config.ReleaseRide, Auth: true, Batch: archiveFloodSize}
+	s := shapes.Setting{Shape: shapes.Mirrored, App: config.AppBook, Release: config.ReleaseRide, Auth: true, Beside: true, Batch: archiveFloodSize}
 	var p99s [2][]int64
 	for i := range o.Rounds {
 		for with := range p99s {

@@ -23,10 +23,11 @@ const (
 	Archive = "archive" // ring to disk, and what it costs the order path
 	Replay  = "replay"  // the gateway's state from its archive
 	Catchup = "catchup" // a log of 1 GiB over TLS, archived again
+	Rejoin  = "rejoin"  // what orders notice of a standby that catches up
 )
 
 // All lists the shapes in the order they are measured.
-var All = []string{Append, Reader, Archive, Replay, Catchup}
+var All = []string{Append, Reader, Archive, Replay, Catchup, Rejoin}
 
 // Options say how to measure.
 type Options struct {
@@ -38,7 +39,9 @@ type Options struct {
 	Orders int
 	// ReaderCommand starts a process that calls RunReader.
 	ReaderCommand []string
-	Progress      func(line string)
+	// NodeCommand starts a node; its file is the last argument.
+	NodeCommand []string
+	Progress    func(line string)
 }
 
 // Measure measures one shape.
@@ -55,7 +58,7 @@ func Measure(ctx context.Context, shape string, o Options) (r Result, err error)
 	}
 	o.Progress(shape)
 	run := map[string]func(context.Context, *Options) (Result, error){
-		Append: measureAppend, Reader: measureReader, Archive: measureArchive, Replay: measureReplay, Catchup: measureCatchup}[shape]
+		Append: measureAppend, Reader: measureReader, Archive: measureArchive, Replay: measureReplay, Catchup: measureCatchup, Rejoin: measureRejoin}[shape]
 	if r, err = run(ctx, &o); err != nil {
 		return r, fmt.Errorf("%s: %w", shape, err)
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"onebeat/bench/shapes"
+	"onebeat/tools/config"
+	"onebeat/tools/node"
 )
 
 // asReader makes the test's program the reading process.
@@ -18,6 +20,14 @@ const asReader = "ONEBEAT_BENCH_READER"
 func TestMain(m *testing.M) {
 	if os.Getenv(asReader) == "" {
 		os.Exit(m.Run())
+	}
+	if os.Args[1] == "node" {
+		cfg, err := config.Load(os.Args[2])
+		if err == nil {
+			err = node.Run(context.Background(), cfg, node.Options{})
+		}
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	if err := RunReader(os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -32,7 +42,7 @@ func options(t *testing.T) Options {
 		t.Fatal(err)
 	}
 	t.Setenv(asReader, "1")
-	return Options{Layout: layout, Dir: t.TempDir(), For: 100 * time.Millisecond, Rounds: 1, Orders: 2000, ReaderCommand: []string{os.Args[0]}}
+	return Options{Layout: layout, Dir: t.TempDir(), For: 100 * time.Millisecond, Rounds: 1, Orders: 2000, ReaderCommand: []string{os.Args[0]}, NodeCommand: []string{os.Args[0], "node"}}
 }
 
 // Every shape comes to an end, counts what it did and says what was promised; how

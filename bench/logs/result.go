@@ -40,7 +40,10 @@ type Result struct {
 	RSSAfter   int64   `json:"rss_after_bytes,omitempty"`
 	OrderP99Ns []int64 `json:"order_p99_ns,omitempty"` // without and with, the medians of rounds
 	FloodP99Ns []int64 `json:"flood_p99_ns,omitempty"` // the same at archiveFlood orders a second
-	Note       string  `json:"note,omitempty"`
+	// FlightP99Ns is the same with one order in flight, where OrderP99Ns is of orders that
+	// are due one by one.
+	FlightP99Ns []int64 `json:"flight_p99_ns,omitempty"`
+	Note        string  `json:"note,omitempty"`
 
 	Bounds  []Bound        `json:"bounds"`
 	Machine shapes.Machine `json:"machine"`

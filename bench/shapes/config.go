@@ -18,6 +18,7 @@ const (
 	laneVenuePort = 9001 // of the lane address, towards the venue
 	clientPort    = 40000
 	venuePort     = 9100 // of the client's address: one process plays both
+	streamPort    = 7600 // of a node's link address
 	symbolID      = 1
 	priceTicks    = 10_000
 
@@ -81,12 +82,20 @@ func nodeText(l *lab.Lab, s *Setting, place string) string {
 		transport, order, address = config.TransportUDP, fmt.Sprintf("address = %q", dotted(d.order)), lab.NodeAIP
 		link = ""
 	}
-	fmt.Fprintf(&b, "[node]\nname = %q\nnumber = %d\nbpffs = %q\nrun_dir = %q\ntransport = %q\n[order]\n%s\n[loop]\nidle = \"spin\"\n",
-		place, d.number, l.BPFFS(place), l.RunDir, transport, order)
+	idle := config.IdleSpin
+	if s.rejoin && !d.first {
+		idle = config.IdleBackoff
+	}
+	fmt.Fprintf(&b, "[node]\nname = %q\nnumber = %d\nbpffs = %q\nrun_dir = %q\ntransport = %q\n[order]\n%s\n[loop]\nidle = %q\n",
+		place, d.number, l.BPFFS(place), l.RunDir, transport, order, idle)
 	if s.peered() {
 		fmt.Fprintf(&b, "[[link]]\npeer = %d\n%saddress = %q\npeer_address = %q\nauth = %v\n", d.peer, link, dotted(d.link), dotted(d.peerLink), s.Auth)
 		if s.Auth {
 			fmt.Fprintf(&b, "key_file = %q\n", linkKey)
+		}
+		if s.rejoin {
+			fmt.Fprintf(&b, "peer_stream = \"%s:%d\"\n[stream]\nlisten = \"%s:%d\"\ncertificate = \"node-%d.crt\"\nkey = \"node-%d.key\"\nauthorities = \"authority.crt\"\n",
+				dotted(d.peerLink), streamPort, dotted(d.link), streamPort, d.number, d.number)
 		}
 	}
 	if s.Shape == Archived {
@@ -108,6 +117,9 @@ func writeLane(b *strings.Builder, s *Setting, d *side, id int, address [4]byte)
 		id, dotted(address), lanePort, d.first, s.App, heartbeat, hangBudget)
 	if s.peered() {
 		fmt.Fprintf(b, "peer = %d\npolicy = %q\n", d.peer, s.policy())
+		if s.rejoin {
+			fmt.Fprintf(b, "wait = \"100ms\"\non_timeout = \"degrade\"\n")
+		}
 		if !s.stronger() {
 			fmt.Fprintf(b, "release = %q\n", s.Release)
 		}

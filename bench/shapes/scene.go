@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"time"
 
 	"onebeat/bench/lab"
@@ -30,8 +30,11 @@ type scene struct {
 	clock   *node.Clock
 	shooter shooter
 	port    xdp.Port
-	one     *oneThread // runs the nodes on the client's thread; nil: they have theirs
-	closers []func() error
+	primary *engine.Loop // the first lane's
+	// primaryNode is whose that is.
+	primaryNode *node.Node
+	one         *oneThread // runs the nodes on the client's thread; nil: they have theirs
+	closers     []func() error
 }
 
 // orderClient is who sends orders in a scene and takes the answers.
@@ -198,11 +201,21 @@ func (c *scene) openOrder(ctx context.Context, o orderClient) error {
 	if err := o.wire(wire); err != nil {
 		return err
 	}
-	_, primaries, err := c.openNode(ctx, lab.NodeA)
+	if c.setting.Beside {
+		c.makeRoom()
+	}
+	first, primaries, err := c.openNode(ctx, lab.NodeA)
 	if err != nil {
 		return err
 	}
-	if c.setting.peered() {
+	c.primary, c.primaryNode = primaries[0], first
+	leave := func() error { return nil }
+	if c.setting.rejoin {
+		// Both make the lane; then the one goes.
+		if leave, err = c.visit(ctx, o); err != nil {
+			return err
+		}
+	} else if c.setting.peered() {
 		n, loops, err := c.openNode(ctx, lab.NodeB)
 		if err != nil {
 			return err
@@ -227,46 +240,78 @@ func (c *scene) openOrder(ctx context.Context, o orderClient) error {
 	}
 	for _, primary := range primaries {
 		if err := c.untilReady(ctx, o, primary); err != nil {
-			return err
+			return errors.Join(err, leave())
 		}
 	}
-	return nil
+	return leave()
 }
 
-// scenePlaces is how many threads of a scene spin at most.
-const scenePlaces = 3
+// visit opens a standby that leaves again.
+func (c *scene) visit(ctx context.Context, o orderClient) (leave func() error, err error) {
+	n, loops, cfg, err := c.openBeside(ctx, lab.NodeB)
+	if err != nil {
+		return nil, err
+	}
+	o.follow(inTurn(loops), false)
+	return func() error {
+		o.follow(nil, false)
+		return errors.Join(n.Close(), node.Cleanup(cfg))
+	}, nil
+}
+
+// scenePlaces is how many threads of a scene spin at most, or archive.
+const scenePlaces = 5
+
+// makeRoom gives threads room in Go's scheduler, as a node does.
+func (c *scene) makeRoom() {
+	release := node.MakeRoom(scenePlaces)
+	c.closers = append(c.closers, func() error { release(); return nil })
+}
 
 // openNode opens a node in its namespace and takes its first steps.
 func (c *scene) openNode(ctx context.Context, place string) (*node.Node, []*engine.Loop, error) {
-	cfg, err := nodeConfig(c.lab, &c.setting, place)
+	n, loops, cfg, err := c.openBeside(ctx, place)
 	if err != nil {
 		return nil, nil, err
-	}
-	var n *node.Node
-	err = c.lab.Do(place, func() error {
-		n, err = node.Open(ctx, cfg, node.Options{Clock: c.clock})
-		return err
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", place, err)
 	}
 	c.closers = append(c.closers, func() error { return errors.Join(n.Close(), node.Cleanup(cfg)) })
 	if c.setting.Shape == Archived {
 		c.closers = append(c.closers, func() error { return os.RemoveAll(cfg.Archive.Dir) })
-	} else {
-		before := runtime.GOMAXPROCS(0)
-		if c.setting.Archive != "" {
-			node.MakeRoom(scenePlaces) // as a node does
-		}
-		stop := n.RunArchives()
-		c.closers = append(c.closers, func() error { stop(); runtime.GOMAXPROCS(before); return nil })
+	} else if c.setting.Beside {
+		stop := n.RunCold()
+		c.closers = append(c.closers, func() error { stop(); return nil })
+	}
+	return n, loops, nil
+}
+
+// dialer connects from a place.
+func (c *scene) dialer(place string) func(context.Context, string) (net.Conn, error) {
+	return func(ctx context.Context, address string) (conn net.Conn, err error) {
+		err = c.lab.Do(place, func() error {
+			conn, err = new(net.Dialer).DialContext(ctx, "tcp", address)
+			return err
+		})
+		return conn, err
+	}
+}
+
+// openBeside is openNode of a node that the caller closes and cleans up.
+func (c *scene) openBeside(ctx context.Context, place string) (n *node.Node, loops []*engine.Loop, cfg *config.Config, err error) {
+	if cfg, err = nodeConfig(c.lab, &c.setting, place); err != nil {
+		return nil, nil, nil, err
+	}
+	err = c.lab.Do(place, func() error {
+		n, err = node.Open(ctx, cfg, node.Options{Clock: c.clock, Dial: c.dialer(place)})
+		return err
+	})
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("%s: %w", place, err)
 	}
 	n.Start()
-	var loops []*engine.Loop
 	for id := range c.setting.lanes() {
 		loops = append(loops, n.Loop(id))
 	}
-	return n, loops, nil
+	return n, loops, cfg, nil
 }
 
 // looper is what a thread runs in turns.

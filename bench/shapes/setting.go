@@ -43,6 +43,11 @@ type Setting struct {
 	Lanes int
 	// Archive is where the primary archives its log; empty: it does not.
 	Archive string
+	// Beside: what nodes do beside their loops runs, too, in a runtime with room for it.
+	// Set it in both of two settings that are compared.
+	Beside bool
+
+	rejoin bool // the primary serves alone; see Rejoins
 }
 
 // batchMax is how many orders fit into a datagram.

@@ -304,13 +304,31 @@ func (f *Follower) Pack(s Segment) {
 	f.done <- job{s, err}
 }
 
-// idleSleep is how long Run waits between two steps, unless the ring still has more
-// than a buffer, or somebody waits for it: what fills a quarter of the ring at a byte
+// idleSleep is how long Run waits between two steps, unless there is much, or
+// somebody waits for it: what fills a quarter of the ring at a byte
 // each nanosecond, from 1 to 4 ms. Each wake-up costs who spins on that core 10 to 30 us.
 // Records come one by one: who went on as long as there is one would take a core for it,
 // and who looked each millisecond would be felt in 1 % of the orders.
 func (f *Follower) idleSleep() time.Duration {
 	return time.Duration(min(max(f.ring.SizeBytes()/4, 1_000_000), 4_000_000))
+}
+
+// What a thread that takes what is left of a core has moved, it waits for 341 times as
+// long on one that spins (kernel/sched/core.c, WEIGHT_IDLEPRIO), and then has more to
+// move, until a quarter of the ring waits and keeps others off for milliseconds. A step
+// that moved flowBytes is therefore followed by one as an equal, and pauses are such that
+// it moves stepBytes: 0.2 ms at most.
+const (
+	flowBytes = 8 << 10
+	stepBytes = 128 << 10
+)
+
+// pauseAfter is how long Run waits after a step that moved n bytes.
+func pauseAfter(n int, pause time.Duration) time.Duration {
+	if n <= stepBytes {
+		return pause
+	}
+	return max(pause*stepBytes/time.Duration(n), time.Millisecond)
 }
 
 // hurriedSleep is how long while somebody waits for it.
@@ -343,22 +361,16 @@ func (f *Follower) Run(ctx context.Context, nowNs func() int64) error {
 	}()
 	thread, pause := pin.LockBackground(), f.idleSleep()
 	defer thread.Unlock()
-	idle := time.NewTimer(pause)
-	defer idle.Stop()
+	sleep := f.sleeper(ctx)
 	for ctx.Err() == nil {
-		n, hurried := f.Step(nowNs()), f.hurried.Load()
-		thread.Hurry(hurried || f.pressed())
-		if n > 0 && (hurried || n >= len(f.buffer)/2) {
-			continue
-		}
-		if hurried {
-			idle.Reset(hurriedSleep)
-		} else {
-			idle.Reset(pause)
-		}
-		select {
-		case <-ctx.Done():
-		case <-idle.C:
+		n, hurried, pressed := f.Step(nowNs()), f.hurried.Load(), f.pressed()
+		thread.Hurry(hurried || pressed || n >= flowBytes)
+		switch {
+		case n > 0 && hurried, pressed && n >= len(f.buffer)/2:
+		case hurried:
+			sleep(hurriedSleep)
+		default:
+			sleep(pauseAfter(n, pause))
 		}
 	}
 	thread.Hurry(true)
@@ -369,6 +381,21 @@ func (f *Follower) Run(ctx context.Context, nowNs func() int64) error {
 	close(stop)
 	<-packing
 	return f.Close()
+}
+
+// sleeper is what waits between two steps.
+func (f *Follower) sleeper(ctx context.Context) func(time.Duration) {
+	if f.o.OwnPlace {
+		return pin.Sleep
+	}
+	idle := time.NewTimer(0)
+	return func(d time.Duration) {
+		idle.Reset(d)
+		select {
+		case <-ctx.Done():
+		case <-idle.C:
+		}
+	}
 }
 
 // Close lets go of the archive.

@@ -55,6 +55,9 @@ type Options struct {
 	Needed  func(begin uint64) (from uint64)
 	RetryNs int64 // after a failure [1 s]
 
+	// OwnPlace: Run has a place in Go's scheduler of its own and may sleep on it.
+	OwnPlace bool
+
 	// Shared tells other processes how far the archive holds the ring's log; nil:
 	// nobody.
 	Shared *lane.Archive

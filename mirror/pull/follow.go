@@ -9,6 +9,7 @@ import (
 	"onebeat/mirror/lane"
 	"onebeat/mirror/ring"
 	"onebeat/mirror/stream"
+	"onebeat/pin"
 )
 
 const (
@@ -18,6 +19,9 @@ const (
 	// whether they went on without this one.
 	lookEvery = 2 * time.Second
 )
+
+// nearBytes is how little behind a copy follows: orders may wait for what it ACKs.
+const nearBytes = 1 << 20
 
 // errBetter means that another source has more.
 var errBetter = errors.New("another source has more of the log")
@@ -102,9 +106,16 @@ func (p *Puller) follow(ctx context.Context, source Source) (moved bool, err err
 		close(looked)
 	}()
 	p.connected(source)
+	errand := pin.StartErrand()
+	defer errand.End()
 	for err == nil {
+		errand.Piece()
 		var chunk stream.Chunk
-		if chunk, err = log.Next(); err == nil {
+		chunk, err = log.Next()
+		left := chunk.Safe - min(chunk.End(), chunk.Safe)
+		errand.Left(left)
+		errand.Urge(left <= nearBytes)
+		if err == nil {
 			moved = moved || len(chunk.Records) > 0
 			err = p.take(ctx, &chunk)
 		}

@@ -125,7 +125,7 @@ func (w *sending) run(ended <-chan struct{}) error {
 		var records []byte
 		if ok {
 			var err error
-			if records, err = w.cursor.next(end); err != nil {
+			if records, err = w.cursor.next(min(end, w.cursor.position+w.piece(end))); err != nil {
 				return err
 			}
 		}
@@ -149,6 +149,19 @@ func (w *sending) run(ended <-chan struct{}) error {
 			return refuse(ReasonClosing, "the server ends")
 		}
 	}
+}
+
+// nearBytes is how far behind a client counts as one that follows: orders may wait for
+// what it ACKs.
+const nearBytes = 1 << 20
+
+// piece begins the next chunk and returns how much it may be.
+func (w *sending) piece(end uint64) uint64 {
+	end = min(end, w.reach())
+	left := end - min(w.cursor.position, end)
+	w.errand.Left(left)
+	w.errand.Urge(w.req.Salvage || w.req.Follow && left <= nearBytes)
+	return w.pieceBytes()
 }
 
 // stuck bounds the wait for records that the ring has lost and the archive does

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"onebeat/pin"
 )
 
 // session is one client's connection to the server.
@@ -17,8 +19,9 @@ type session struct {
 	name   string
 	in     frames
 	head   [HeaderBytes + bodySmallBytes]byte
-	buffer []byte     // HeaderBytes, head of a chunk, ChunkBytes; made by the first request that needs it
-	write  sync.Mutex // of conn, between a stream and its refusal
+	buffer []byte      // HeaderBytes, head of a chunk, ChunkBytes; made by the first request that needs it
+	write  sync.Mutex  // of conn, between a stream and its refusal
+	errand *pin.Errand // of the request in work, if that is long; else nil
 }
 
 // bodySmallBytes holds the bodies of all but chunks, pieces and statuses.
@@ -137,6 +140,12 @@ func (s *session) request() error {
 	if s.buffer == nil {
 		s.buffer = make([]byte, HeaderBytes+chunkHeadBytes+ChunkBytes)
 	}
+	// Orders do not wait for any of them.
+	s.errand = pin.StartErrand()
+	defer func() {
+		s.errand.End()
+		s.errand = nil
+	}()
 	switch h.typ {
 	case TypeSnapshot:
 		return s.snapshot(lane)
@@ -148,6 +157,18 @@ func (s *session) request() error {
 		return err
 	}
 	return s.log(lane, &req)
+}
+
+// smallBytes is what is read, summed, encrypted and sent in one go on cores that
+// somebody else spins on: some 60 us.
+const smallBytes = 32 << 10
+
+// pieceBytes begins a piece of a long request and returns how much it may be.
+func (s *session) pieceBytes() uint64 {
+	if s.errand.Piece() {
+		return smallBytes
+	}
+	return ChunkBytes
 }
 
 func (s *session) status() error {
@@ -181,7 +202,8 @@ func (s *session) snapshot(l *Lane) (err error) {
 	}
 	rate := newBucket(s.server.o.RateBytes, s.server.o.NowNs())
 	for left := snapshot.Bytes; left > 0; {
-		n := int(min(left, ChunkBytes))
+		n := int(min(left, s.pieceBytes()))
+		s.errand.Left(left)
 		b := s.buffer[:HeaderBytes+n]
 		if _, err := io.ReadFull(file, b[HeaderBytes:]); err != nil {
 			return refuse(ReasonDamage, "snapshot of lane %d at %d: %v", l.ID, snapshot.Position, err)

@@ -38,6 +38,7 @@ func (n *Node) addArchive(p *laneParts, r *ring.Ring) error {
 	if err != nil {
 		return err
 	}
+	o.OwnPlace = true // of makeRoom
 	o.Incarnation, o.Shared = p.mem.table.Config.Incarnation, &p.mem.table.Archive
 	o.Note = func(note archive.Note) {
 		n.log.Log(context.Background(), ArchiveLevel(note.Kind), "archive: "+string(note.Kind), "lane", p.cfg.ID, "detail", note.String())
@@ -66,10 +67,10 @@ func ArchiveLevel(k archive.NoteKind) slog.Level {
 	return slog.LevelInfo
 }
 
-// RunArchives follows the lanes' rings, each in a goroutine of its own that no
+// runArchives follows the lanes' rings, each in a goroutine of its own that no
 // loop waits for. The returned function ends them when they have what the rings
 // hold.
-func (n *Node) RunArchives() (stop func()) {
+func (n *Node) runArchives() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for _, p := range n.lanes {

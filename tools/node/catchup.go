@@ -12,7 +12,9 @@ import (
 
 	"onebeat/mirror"
 	"onebeat/mirror/archive"
+	"onebeat/mirror/lane"
 	"onebeat/mirror/stream"
+	"onebeat/pin"
 	"onebeat/tools/config"
 	"onebeat/tools/control"
 )
@@ -35,12 +37,14 @@ type catcher struct {
 	told        string
 	warm        *stream.Client // to the daemon beside the peer, as long as this node stands by; nil: none
 	warmed      time.Time      // when it was last looked at
+	errand      *pin.Errand    // between begin and end
 	position    atomic.Uint64
 	doing       atomic.Pointer[string]
 }
 
 const (
 	catcherPoll  = time.Millisecond
+	catcherIdle  = 20 * time.Millisecond // of the writer, which lacks nothing; its orders notice wake-ups
 	catcherRetry = time.Second
 )
 
@@ -59,7 +63,7 @@ func newCatcher(n *Node, p *laneParts, credentials *stream.Credentials) *catcher
 
 // run looks after the lane until ctx ends.
 func (c *catcher) run(ctx context.Context) {
-	t := time.NewTicker(catcherPoll)
+	t := time.NewTimer(catcherPoll)
 	defer t.Stop()
 	defer c.cool()
 	for {
@@ -69,6 +73,11 @@ func (c *catcher) run(ctx context.Context) {
 		case <-t.C:
 			c.step(ctx)
 		}
+		if lane.Load(c.lane.mem.authority).State() == lane.Active {
+			t.Reset(catcherIdle)
+		} else {
+			t.Reset(catcherPoll)
+		}
 	}
 }
 
@@ -77,12 +86,15 @@ func (c *catcher) step(ctx context.Context) {
 	f := &c.lane.replica.Feed
 	if lag, wanted := f.Wanted(); wanted {
 		c.say("fetching the log")
+		c.begin()
+		c.errand.Urge(lag.Salvage) // orders wait for it
 		err := c.feed(ctx, &lag)
 		for lag.Salvage && err != nil && !f.Stopped() && sleep(ctx, catcherPoll) {
 			err = c.feed(ctx, &lag) // the loop ends the wait
 		}
 		c.say("")
 		state := errors.Is(err, stream.ErrHistory) || errors.Is(err, errWantsState)
+		c.end()
 		if err != nil && !state {
 			f.End(err.Error())
 			return
@@ -102,6 +114,14 @@ func (c *catcher) step(ctx context.Context) {
 	c.keepState()
 	c.bridgeGap(ctx)
 	c.keepWarm(ctx)
+}
+
+// begin makes what follows, until end, work that orders of other lanes do not notice.
+func (c *catcher) begin() { c.errand = pin.StartErrand() }
+
+func (c *catcher) end() {
+	c.errand.End()
+	c.errand = nil
 }
 
 // say is for the status; empty: nothing.
@@ -218,7 +238,9 @@ func (c *catcher) feedOnce(ctx context.Context, client *stream.Client, req *stre
 	defer log.Close() // ends nothing but what runs for it
 	f, from := &c.lane.replica.Feed, req.From
 	for {
+		c.errand.Piece()
 		chunk, err := log.Next()
+		c.errand.Left(chunk.Safe - min(chunk.End(), chunk.Safe))
 		var cut *stream.Cut
 		switch {
 		case errors.As(err, &cut):
@@ -258,14 +280,15 @@ func (c *catcher) preferState(client *stream.Client, lag *mirror.Lag) error {
 }
 
 // awaitArchive keeps the ring from running away from this node's archive, which
-// would have a gap: half of the ring at most lies between. An archive that ends before
+// would have a gap: an eighth of the ring lies between, so that it may leave the cores
+// to others (archive.Follower hurries from a quarter on). An archive that ends before
 // what is fetched, as behind a snapshot it does, goes on in what is fetched: only with
 // that in the ring. One that fails is not waited for. false: nothing more is wanted.
 func (c *catcher) awaitArchive(ctx context.Context, from, position uint64) bool {
-	a, half := c.lane.archive, uint64(c.lane.ring.SizeBytes())/2
+	a, lead := c.lane.archive, uint64(c.lane.ring.SizeBytes())/8
 	for a != nil && ctx.Err() == nil {
 		s := a.Status()
-		if s.State == "failing" || position < max(s.End, from)+half || s.State == "following" && s.Segments == 0 {
+		if s.State == "failing" || position < max(s.End, from)+lead || s.State == "following" && s.Segments == 0 {
 			break
 		}
 		if c.lane.replica.Feed.Stopped() {

@@ -16,6 +16,7 @@ import (
 	"onebeat/mirror/lane"
 	"onebeat/mirror/snapshot"
 	"onebeat/mirror/stream"
+	"onebeat/pin"
 	"onebeat/tools/config"
 )
 
@@ -35,7 +36,9 @@ func (c *catcher) fetchState(ctx context.Context) {
 	c.retry = time.Now().Add(catcherRetry)
 	c.say("fetching a snapshot")
 	defer c.say("")
+	c.begin()
 	err := c.fetch(ctx)
+	c.end()
 	switch {
 	case err == nil:
 		c.told = ""
@@ -137,6 +140,8 @@ func (c *catcher) receiveFile(client *stream.Client) (*snapshot.File, error) {
 	from, to := io.Pipe()
 	sent := make(chan error, 1)
 	go func() {
+		e := pin.StartErrand()
+		defer e.End()
 		_, err := client.Snapshot(uint8(c.lane.cfg.ID), func(stream.SnapshotHead) (io.Writer, error) { return to, nil })
 		_ = to.CloseWithError(err) // nil: the end
 		sent <- err
@@ -188,7 +193,10 @@ func (c *catcher) bridgeGap(ctx context.Context) {
 	c.asked = time.Now()
 	c.say("fetching a snapshot of behind the archive's gap")
 	defer c.say("")
-	if err := c.fetchBehind(ctx, wants); err != nil && c.told != err.Error() {
+	c.begin()
+	err := c.fetchBehind(ctx, wants)
+	c.end()
+	if err != nil && c.told != err.Error() {
 		c.told = err.Error()
 		c.log.Warn("the archive lacks a part of the log, and no state of behind it came yet", "gap_end", wants, "error", err)
 	}

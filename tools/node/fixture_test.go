@@ -126,7 +126,7 @@ func (w *world) config(place string) *config.Config {
 func (w *world) start(place string) error {
 	cfg := w.config(place)
 	return w.in(place, func() error {
-		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, wrap: w.wrap[place], dial: w.dialer(place), alter: w.set.alter[place], tcp: w.set.tcp, wall: w.set.wall, Log: slog.New(slog.NewTextHandler(testLog{w, place}, nil))})
+		n, err := Open(context.Background(), cfg, Options{Clock: w.clock, wrap: w.wrap[place], Dial: w.dialer(place), alter: w.set.alter[place], tcp: w.set.tcp, wall: w.set.wall, Log: slog.New(slog.NewTextHandler(testLog{w, place}, nil))})
 		if err != nil {
 			return err
 		}

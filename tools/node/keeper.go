@@ -16,6 +16,7 @@ import (
 	"onebeat/mirror/archive"
 	"onebeat/mirror/disk"
 	"onebeat/mirror/snapshot"
+	"onebeat/pin"
 	"onebeat/tools/config"
 )
 
@@ -70,6 +71,7 @@ const (
 	keeperBatch   = 4096 // records
 	keeperRetryNs = 1_000_000_000
 	keeperSleep   = 5 * time.Millisecond
+	keeperIdle    = 20 * time.Millisecond // with nothing to replay: a wake-up costs who spins 10 to 30 us
 )
 
 // SnapshotDir returns where a node keeps a lane's snapshots; empty: it keeps none.
@@ -125,14 +127,31 @@ func (n *Node) runKeepers() (stop func()) {
 func (k *keeper) run(ctx context.Context, nowNs func() int64) {
 	idle := time.NewTimer(keeperSleep)
 	defer idle.Stop()
+	var errand *pin.Errand // while there is something to replay
+	end := func() {
+		if errand != nil {
+			errand.End()
+			errand = nil
+		}
+	}
+	defer end()
 	for {
 		before := nowNs()
-		sleep := keeperSleep
-		if k.step(before) > 0 && !k.restoring() {
+		sleep, n := keeperSleep, k.step(before)
+		switch {
+		case k.restoring():
+			end()
+			sleep = 0
+		case n == 0:
+			end()
+			sleep = keeperIdle
+		default:
+			if errand == nil {
+				errand = pin.StartErrand()
+			}
+			errand.Piece()
 			// Half of a core at most, where the loops have two.
 			sleep = min(sleep, time.Duration(nowNs()-before))
-		} else if k.restoring() {
-			sleep = 0
 		}
 		idle.Reset(sleep)
 		select {

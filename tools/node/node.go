@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"sync/atomic"
 	"time"
@@ -42,9 +43,9 @@ type Options struct {
 	// alter puts something in the place of the loops' machines: tests plant one
 	// that goes wrong.
 	alter func(app.Machine) app.Machine
-	// dial connects to a peer's stream, or a venue over TCP: tests do so from another
-	// namespace.
-	dial dialFunc
+	// Dial connects to a peer's stream, or a venue over TCP: nodes of one process do so
+	// from their namespaces; nil: as usual.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 	// tcp are ports that tests serve at the lanes' addresses, by lane.
 	tcp map[int][]uint16
 	// wall is the clock that FIX sessions go by; nil: the system's. Tests move it.
@@ -108,7 +109,7 @@ type laneParts struct {
 // Open sets a node up. Everything wrong that can be seen now is refused with
 // its remedy. ctx ends the wait for the peer's link to answer.
 func Open(ctx context.Context, cfg *config.Config, o Options) (*Node, error) {
-	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap, alter: o.alter, dial: o.dial, tcp: o.tcp, wall: o.wall, cores: o.cores, forceFrom: o.ForceFrom}
+	n := &Node{cfg: cfg, log: o.Log, clock: o.Clock, wrap: o.wrap, alter: o.alter, dial: o.Dial, tcp: o.tcp, wall: o.wall, cores: o.cores, forceFrom: o.ForceFrom}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"onebeat/mirror"
@@ -16,7 +17,7 @@ func (n *Node) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	n.threads = n.newThreads()
-	n.makeRoom()
+	defer n.makeRoom()()
 	server, err := n.serveControl(stop)
 	if err != nil {
 		return err
@@ -25,12 +26,8 @@ func (n *Node) run(ctx context.Context) error {
 	if err := n.forceAll(); err != nil {
 		return errors.Join(err, server.Close())
 	}
-	stopArchives := n.RunArchives()
-	defer stopArchives()
-	stopKeepers := n.runKeepers()
-	defer stopKeepers()
-	stopCatchers := n.runCatchers()
-	defer stopCatchers()
+	stopCold := n.RunCold()
+	defer stopCold()
 	defer n.runCopies()()
 	defer n.runPromotions()()
 	defer n.runDisconnects()()
@@ -50,12 +47,21 @@ func (n *Node) run(ctx context.Context) error {
 	<-watched
 	n.handOverAll()
 	err = errors.Join(err, n.stopThreads(running, ended))
-	stopKeepers()
-	stopCatchers()
-	stopArchives()
+	stopCold()
 	n.leave()
 	n.logEvents()
 	return errors.Join(err, server.Close(), n.writeOrderLogs())
+}
+
+// RunCold runs what no loop waits for: archives, keepers of states, and what fetches
+// from peers. The returned function ends them.
+func (n *Node) RunCold() (stop func()) {
+	stopArchives, stopKeepers, stopCatchers := n.runArchives(), n.runKeepers(), n.runCatchers()
+	return sync.OnceFunc(func() {
+		stopKeepers()
+		stopCatchers()
+		stopArchives()
+	})
 }
 
 // stopThreads ends the threads and waits for those that still run.

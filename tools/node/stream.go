@@ -59,6 +59,13 @@ func StreamOptions(cfg *config.Config, c *stream.Credentials, lanes []*stream.La
 		ConnectionsMax: cfg.Stream.Connections, NowNs: nowNs, Note: note}
 }
 
+// StreamCounters calls visit for what the server of this node's logs counted.
+func (n *Node) StreamCounters(visit func(name string, count uint64)) {
+	if n.stream != nil {
+		n.stream.Counters(visit)
+	}
+}
+
 func (n *Node) streamLane(p *laneParts) *stream.Lane {
 	l := &stream.Lane{ID: uint8(p.cfg.ID), Ring: p.ring, Look: stream.TableView(p.mem.table, p.mem.authority), Peer: uint8(p.cfg.Peer)}
 	if n.cfg.Archive != nil {

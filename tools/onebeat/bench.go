@@ -57,6 +57,8 @@ Shapes of the log, beside the order path (--shape logs: each of them in turn)
   archive   ring to disk, memory meanwhile, and mirrored orders without and with it
   replay    the gateway's state rebuilt from its archive
   catchup   a log of 1 GiB over TLS on the loopback, checked and archived again
+  rejoin    orders to a primary that is alone, in turns with such while a standby with an
+            empty ring fetches the log; paced, and one in flight
 
 FIX over TCP
   fix          an order to its report by the loopback, mirrored, beside plain quickfixgo
@@ -96,7 +98,7 @@ func newBenchCommand() *cobra.Command {
 	f.IntVar(&b.options.Warmup, "warmup", 20_000, "frames before them")
 	f.DurationVar(&b.options.Limit, "limit", 3*time.Second, "end a measurement after this long whatever its count")
 	f.StringVar(&b.layout, "layout", "", "cores of primary, client and, where there is a third, standby, like 0,1; on two cores the\nclient's thread runs the standby between two orders (default: the first cores allowed)")
-	f.StringVar(&b.logs.Dir, "dir", "", "archive, replay, fix: where archives and stores are made (default: the directory for temporary files)")
+	f.StringVar(&b.logs.Dir, "dir", "", "archive, replay, rejoin, fix: where archives and stores are made (default: the directory for temporary files)")
 	f.DurationVar(&b.logs.For, "for", 0, "append, reader, archive, replay: how long one measurement takes (default: as the shape needs)")
 	f.BoolVar(&b.compare, "compare", false, "measure all shapes in turns and print the promised ratios")
 	f.IntVar(&b.rounds, "rounds", 5, "compare and shapes of the log: rounds; each percentile printed is the median of them")
