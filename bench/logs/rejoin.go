@@ -42,8 +42,11 @@ func measureRejoin(ctx context.Context, o *Options) (r Result, err error) {
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	for _, rate := range []int{rejoinRate, 0} {
-		each := o.span(rejoinEach)
-		list, err := b.Rejoins(ctx, shapes.RejoinOptions{Node: command, Dir: filepath.Join(dir, fmt.Sprint(rate)), LogBytes: rejoinLogBytes,
+		each, size := o.span(rejoinEach), uint64(rejoinLogBytes)
+		if o.For > 0 {
+			size = max(2*ringBytes, min(size, uint64(each.Seconds()*rejoinLogBytes))) // more than a ring holds
+		}
+		list, err := b.Rejoins(ctx, shapes.RejoinOptions{Node: command, Dir: filepath.Join(dir, fmt.Sprint(rate)), LogBytes: size,
 			RatePerSecond: rate, Rounds: o.Rounds, Each: each})
 		if err != nil {
 			return r, err

@@ -201,7 +201,7 @@ func (c *scene) openOrder(ctx context.Context, o orderClient) error {
 	if err := o.wire(wire); err != nil {
 		return err
 	}
-	if c.setting.Beside {
+	if c.setting.beside() {
 		c.makeRoom()
 	}
 	first, primaries, err := c.openNode(ctx, lab.NodeA)
@@ -277,7 +277,7 @@ func (c *scene) openNode(ctx context.Context, place string) (*node.Node, []*engi
 	c.closers = append(c.closers, func() error { return errors.Join(n.Close(), node.Cleanup(cfg)) })
 	if c.setting.Shape == Archived {
 		c.closers = append(c.closers, func() error { return os.RemoveAll(cfg.Archive.Dir) })
-	} else if c.setting.Beside {
+	} else if c.setting.beside() {
 		stop := n.RunCold()
 		c.closers = append(c.closers, func() error { stop(); return nil })
 	}

@@ -85,6 +85,9 @@ func (s *Setting) Check() error {
 // orders is how many a datagram carries.
 func (s *Setting) orders() int { return max(s.Batch, 1) }
 
+// beside reports whether more than loops runs.
+func (s *Setting) beside() bool { return s.Beside || s.Archive != "" }
+
 // lanes is how many lanes there are.
 func (s *Setting) lanes() int { return max(s.Lanes, 1) }
 
