@@ -100,6 +100,10 @@ func (n *Node) lane(id int) (*laneParts, error) {
 // calls it off after a second without a standby.
 const handoverTimeout = 2 * time.Second
 
+// silentWait is how long a handover waits for a word of a standby that is in sync and
+// was silent just now.
+const silentWait = 250 * time.Millisecond
+
 // handover gives a lane to its standby and waits until it is given.
 func (n *Node) handover(id int) error {
 	p, err := n.lane(id)
@@ -109,8 +113,10 @@ func (n *Node) handover(id int) error {
 	if w := lane.Load(p.mem.authority); w.State() != lane.Active {
 		return fmt.Errorf("this node is %v for lane %d: ask the one that is ACTIVE", w.State(), id)
 	}
-	if !standbyReady(p) {
-		return fmt.Errorf("lane %d: %w: wait until `onebeat status` shows the peer as STANDBY", id, ErrNoStandby)
+	for began := time.Now(); !standbyReady(p); time.Sleep(time.Millisecond) {
+		if !standbyKnown(p) || time.Since(began) > silentWait {
+			return fmt.Errorf("lane %d: %w: wait until `onebeat status` shows the peer as STANDBY", id, ErrNoStandby)
+		}
 	}
 	if !p.replica.Commands.Put(mirror.CommandHandover) {
 		return errors.New("a handover is under way")
@@ -192,9 +198,13 @@ func (n *Node) handOverAll() {
 // engine too.
 func standbyReady(p *laneParts) bool {
 	t := p.mem.table
-	peer := lane.Word(atomic.LoadUint64(&t.Peer.Authority))
-	return p.cfg.Peer != 0 && peer == lane.Load(p.mem.authority).With(lane.Standby) &&
-		atomic.LoadUint32(&t.Watch.SilentTicks) < t.Config.SilenceTicks && p.replica.SuccessorReady()
+	return standbyKnown(p) && atomic.LoadUint32(&t.Watch.SilentTicks) < t.Config.SilenceTicks
+}
+
+// standbyKnown reports the same of a standby that may be silent.
+func standbyKnown(p *laneParts) bool {
+	peer := lane.Word(atomic.LoadUint64(&p.mem.table.Peer.Authority))
+	return p.cfg.Peer != 0 && peer == lane.Load(p.mem.authority).With(lane.Standby) && p.replica.SuccessorReady()
 }
 
 func (n *Node) writeOrderLogs() error {
