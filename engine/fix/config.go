@@ -72,9 +72,6 @@ type Config struct {
 	// Talk, if not nil, is told that sessions are attended from now on, and that none was
 	// for a while: cores may be kept awake in between.
 	Talk func(on bool)
-	// Gentle, if not nil, begins a computation that may wait for others on the calling
-	// thread, and returns its end.
-	Gentle func() (done func())
 	// Now is the wall clock.
 	Now func() time.Time
 }
@@ -94,9 +91,6 @@ func (c *Config) complete() error {
 	orDefault(&c.BacklogMax, 4<<20)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
-	}
-	if c.Gentle == nil {
-		c.Gentle = func() func() { return func() {} }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -14,7 +14,6 @@ import (
 	"onebeat/engine/fix"
 	"onebeat/engine/fix/convert"
 	"onebeat/engine/fix/store"
-	"onebeat/pin"
 	"onebeat/tools/config"
 	"onebeat/tools/lanetcp"
 )
@@ -71,7 +70,6 @@ func (n *Node) openFIX() error {
 			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
 		}
 		cfg.Log, cfg.Now, cfg.Talk = n.log.With("lane", p.cfg.ID), n.wall, n.cores.talk
-		cfg.Gentle = pin.LockGentle
 		a, err := fix.NewAcceptor(cfg, p.fix.port, func() { p.fix.pump.wait(pumpSleep) }, p.fix.pump.ring)
 		if err != nil {
 			return fmt.Errorf("lane %d: %w", p.cfg.ID, err)
