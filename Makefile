@@ -64,7 +64,7 @@ $(PROFILE): $(ORDERS_PGO)
 build: $(PROFILE) ## build bin/onebeat; needs no clang
 	$(GO_BUILD) -o $(BIN) ./tools/onebeat
 
-PROFILED := order/book/ride mirrored/book/ride mirrored/book/user order/gateway/ride mirrored/gateway/ride
+PROFILED := order/book/ride mirrored/book/ride mirrored/book/chain mirrored/book/user order/gateway/ride mirrored/gateway/ride
 profile: build ## renew the profile that the order path is compiled with
 	$(NEED_ROOT)
 	rm -f bin/cpu-*.prof
