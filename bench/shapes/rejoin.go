@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,7 +83,10 @@ type rejoin struct {
 	scene   *scene
 	orders  *orderShooter
 	primary *engine.Loop
-	inSync  bool // as the primary last said
+	inSync  bool        // as the primary last said
+	standby *os.Process // nil: it is away
+	turnNs  int64       // of the clock: when its turn is, if it has turns
+	cold    int         // orders that are not measured yet: behind the standby's turn the core's caches are its own
 }
 
 func (b *Bench) openRejoin(ctx context.Context, o *RejoinOptions) (*rejoin, error) {
@@ -153,7 +157,12 @@ func (r *rejoin) round() (one Rejoin, err error) {
 		return one, err
 	}
 	h := NewHistogram()
-	if _, err := r.send(h, never, r.Each); err != nil {
+	sleep, err := r.stayAwake()
+	if err != nil {
+		return one, err
+	}
+	_, err = r.send(h, never, r.Each)
+	if err = errors.Join(err, sleep()); err != nil {
 		return one, err
 	}
 	one.AloneP50Ns, one.AloneP99Ns = h.ValueAtQuantile(50), h.ValueAtQuantile(99)
@@ -163,9 +172,11 @@ func (r *rejoin) round() (one Rejoin, err error) {
 		return one, err
 	}
 	defer func() { err = errors.Join(err, kill()) }()
+	r.turnNs = math.MaxInt64 // a signal would end the loading of its programs
 	if _, err = r.send(nil, func() bool { return r.fetched() > before }, comesWithin); err != nil {
 		return one, err
 	}
+	r.turnNs = 0
 	h.Reset()
 	one.Took, err = r.send(h, func() bool { r.look(); return r.inSync }, r.Each)
 	one.DuringP50Ns, one.DuringP99Ns, one.Orders = h.ValueAtQuantile(50), h.ValueAtQuantile(99), h.TotalCount()
@@ -189,7 +200,7 @@ func (r *rejoin) look() {
 
 // comeBack starts the standby: a process that takes what the client leaves of its core
 // (SCHED_IDLE), as its host is another one. A child inherits both from this thread. One
-// order behind the other leaves nothing: then it gets half of that core.
+// order behind the other leaves nothing: then they have that core in turns.
 func (r *rejoin) comeBack() (kill func() error, err error) {
 	cfg, err := nodeConfig(r.scene.lab, &r.scene.setting, lab.NodeB)
 	if err != nil {
@@ -208,7 +219,9 @@ func (r *rejoin) comeBack() (kill func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("the standby does not start: %w", err)
 	}
+	r.standby = standby.Process
 	return func() error {
+		r.standby = nil
 		if err := standby.Process.Kill(); err != nil {
 			return fmt.Errorf("the standby ended: %w: %s", err, said.Bytes())
 		}
@@ -240,6 +253,8 @@ func (r *rejoin) send(h *hdr.Histogram, until func() bool, limit time.Duration) 
 		if r.RatePerSecond > 0 {
 			dueNs += k * int64(time.Second) / int64(r.RatePerSecond)
 			r.restUntil(dueNs)
+		} else if err := r.takeTurns(); err != nil {
+			return 0, err
 		}
 		if !r.orders.shoot(scratch) {
 			return 0, ErrNoAnswer
@@ -247,7 +262,9 @@ func (r *rejoin) send(h *hdr.Histogram, until func() bool, limit time.Duration) 
 		if r.RatePerSecond == 0 {
 			dueNs = r.orders.sentNs
 		}
-		if h != nil {
+		if r.cold > 0 {
+			r.cold--
+		} else if h != nil {
 			_ = h.RecordValue(max(r.orders.answeredNs-dueNs, 1)) // its range ends far behind
 		}
 		took := time.Duration(clock.NowNs() - startNs)
@@ -255,6 +272,47 @@ func (r *rejoin) send(h *hdr.Histogram, until func() bool, limit time.Duration) 
 			return took, r.ctx.Err()
 		}
 	}
+}
+
+// turn of the standby's process, and of orders, where neither leaves the other anything.
+const (
+	turn       = 10 * time.Millisecond
+	coldOrders = 64
+)
+
+// takeTurns lets the standby run now and then, while nothing is measured.
+func (r *rejoin) takeTurns() error {
+	clock := r.scene.clock
+	if r.standby == nil || clock.NowNs() < r.turnNs {
+		return nil
+	}
+	if err := r.standby.Signal(unix.SIGCONT); err != nil {
+		return fmt.Errorf("the standby ended: %w", err)
+	}
+	pin.Sleep(turn)
+	err := r.standby.Signal(unix.SIGSTOP)
+	r.turnNs, r.cold = clock.NowNs()+int64(turn), coldOrders
+	return err
+}
+
+// stayAwake keeps the client's core from sleeping between two orders, as a standby does
+// that catches up: a virtual core that sleeps wakes milliseconds later.
+func (r *rejoin) stayAwake() (end func() error, err error) {
+	if r.RatePerSecond == 0 {
+		return func() error { return nil }, nil
+	}
+	idle := exec.CommandContext(r.ctx, "/bin/sh", "-c", "while :; do :; done")
+	thread := pin.LockBackground()
+	err = idle.Start() // on this thread's core, as one that takes what is left
+	thread.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		err := idle.Process.Kill()
+		_ = idle.Wait() // it was killed
+		return err
+	}, nil
 }
 
 // wakeNs before an order is due the client is awake.
