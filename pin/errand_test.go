@@ -3,6 +3,7 @@ package pin
 import (
 	"os"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,7 +18,8 @@ func TestErrand(t *testing.T) {
 	}
 	before := runtime.GOMAXPROCS(4)
 	defer runtime.GOMAXPROCS(before)
-	stop, spinning := make(chan struct{}), make(chan struct{})
+	var stop atomic.Bool
+	spinning := make(chan struct{})
 	go func() {
 		defer close(spinning)
 		unlock, err := LockThread(mustCore(t))
@@ -26,12 +28,7 @@ func TestErrand(t *testing.T) {
 			return
 		}
 		defer unlock()
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
+		for !stop.Load() {
 		}
 	}()
 	done := make(chan int)
@@ -60,7 +57,7 @@ func TestErrand(t *testing.T) {
 	case <-time.After(60 * time.Second):
 		t.Fatal("it does not go on")
 	}
-	close(stop)
+	stop.Store(true)
 	<-spinning
 	if mayPromote() && small == 0 {
 		t.Error("on a core that somebody spins on no piece had to be helped")

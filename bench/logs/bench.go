@@ -41,6 +41,9 @@ type Options struct {
 	ReaderCommand []string
 	// NodeCommand starts a node; its file is the last argument.
 	NodeCommand []string
+	// RejoinRates are the loads beside a standby that catches up: orders a second, 0 for one
+	// in flight [4,000 and 0].
+	RejoinRates []int
 	Progress    func(line string)
 }
 

@@ -42,7 +42,7 @@ func options(t *testing.T) Options {
 		t.Fatal(err)
 	}
 	t.Setenv(asReader, "1")
-	return Options{Layout: layout, Dir: t.TempDir(), For: 100 * time.Millisecond, Rounds: 1, Orders: 2000, ReaderCommand: []string{os.Args[0]}, NodeCommand: []string{os.Args[0], "node"}}
+	return Options{Layout: layout, Dir: t.TempDir(), For: 100 * time.Millisecond, Rounds: 1, Orders: 2000, ReaderCommand: []string{os.Args[0]}, NodeCommand: []string{os.Args[0], "node"}, RejoinRates: []int{0}}
 }
 
 // Every shape comes to an end, counts what it did and says what was promised; how

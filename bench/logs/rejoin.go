@@ -41,7 +41,11 @@ func measureRejoin(ctx context.Context, o *Options) (r Result, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	for _, rate := range []int{rejoinRate, 0} {
+	rates := o.RejoinRates
+	if len(rates) == 0 {
+		rates = []int{rejoinRate, 0}
+	}
+	for _, rate := range rates {
 		each, size := o.span(rejoinEach), uint64(rejoinLogBytes)
 		if o.For > 0 {
 			size = max(2*ringBytes, min(size, uint64(each.Seconds()*rejoinLogBytes))) // more than a ring holds
