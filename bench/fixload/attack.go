@@ -86,7 +86,8 @@ type command struct {
 // attackerFiles is how many descriptors it may need.
 const attackerFiles = 12_000
 
-// RunAttacker attacks as the lines of in say, and writes what came of each.
+// RunAttacker attacks as the lines of in say. It writes a line when an attack begins,
+// and one of what came of it.
 func RunAttacker(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := raiseFiles(attackerFiles); err != nil {
 		return err
@@ -113,7 +114,7 @@ func RunAttacker(ctx context.Context, in io.Reader, out io.Writer) error {
 			if !ok {
 				return nil
 			}
-			if err := json.NewEncoder(out).Encode(runAttack(ctx, &c, lines)); err != nil {
+			if err := runAttack(ctx, &c, lines, json.NewEncoder(out)); err != nil {
 				return err
 			}
 		}
@@ -142,21 +143,24 @@ func yieldToAll() error {
 }
 
 // runAttack ends with the next line.
-func runAttack(ctx context.Context, c *command, lines <-chan command) (r Attacked) {
+func runAttack(ctx context.Context, c *command, lines <-chan command, out *json.Encoder) error {
 	kind := attackNamed(c.Attack)
 	if kind == nil {
-		return Attacked{Error: fmt.Sprintf("no attack is called %q", c.Attack)}
+		return out.Encode(&Attacked{Error: fmt.Sprintf("no attack is called %q", c.Attack)})
 	}
 	a := &attacker{at: c.At, kind: kind, dice: rand.New(rand.NewPCG(1, 2)), held: newRing(kind.hold), buf: make([]byte, 0, 4096)}
 	defer a.close()
 	event, err := kind.make(a)
 	if err != nil {
-		return Attacked{Error: err.Error()}
+		return out.Encode(&Attacked{Error: err.Error()})
+	}
+	if err := out.Encode(&Attacked{}); err != nil {
+		return err
 	}
 	begin := time.Now()
-	r = a.pace(ctx, c.PerSecond, event, lines)
+	r := a.pace(ctx, c.PerSecond, event, lines)
 	r.Seconds = time.Since(begin).Seconds()
-	return r
+	return out.Encode(&r)
 }
 
 const (

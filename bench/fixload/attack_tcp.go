@@ -64,6 +64,29 @@ func (a *attacker) connect() (int, error) {
 	return fd, nil
 }
 
+const (
+	// letInMost is how long a client with a session may wait for its first connection
+	// while its address has begun too many; it tries anew each connectEvery.
+	letInMost    = 10 * time.Second
+	connectEvery = 100 * time.Millisecond
+)
+
+// letIn connects and waits until that is done.
+func (a *attacker) letIn() (int, error) {
+	for began := time.Now(); time.Since(began) < letInMost; {
+		fd, err := a.connect()
+		if err != nil {
+			return -1, err
+		}
+		at := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		if n, err := unix.Poll(at, int(connectEvery.Milliseconds())); n == 1 && err == nil && at[0].Revents == unix.POLLOUT {
+			return fd, nil
+		}
+		unix.Close(fd)
+	}
+	return -1, fmt.Errorf("no connection within %v", letInMost)
+}
+
 // connecting connects and says one thing, a few connections later, when it is
 // through; nil: nothing.
 func (a *attacker) connecting(what func() []byte) (func() error, error) {
@@ -178,7 +201,10 @@ func (a *attacker) byteByByte() (func() error, error) {
 
 // wrongNumbers is a client with a session of its own that keeps to none of its rules.
 func (a *attacker) wrongNumbers() (func() error, error) {
-	var fd = -1
+	fd, err := a.letIn()
+	if err != nil {
+		return nil, err
+	}
 	step := 0
 	drop := func() {
 		if fd >= 0 {

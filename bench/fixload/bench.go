@@ -41,11 +41,16 @@ type BenchOptions struct {
 	Dir     string        // of the plain acceptors' files [os.TempDir()]
 	// AttackMost bounds the rates of attacks; 0: each has its own.
 	AttackMost int
-	Progress   func(line string)
+	// Connects is how many connections a second an attacked lane hears of an address [5].
+	Connects int
+	Progress func(line string)
 }
 
 func (o *BenchOptions) complete() {
 	o.Rounds, o.Count = max(o.Rounds, 1), max(o.Count, 1)
+	if o.Connects == 0 {
+		o.Connects = 5 // as a desk with one session would have it
+	}
 	if o.PerS == 0 {
 		o.PerS = 25_000
 	}

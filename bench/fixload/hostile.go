@@ -211,6 +211,9 @@ func (h *hostility) both(kind *attack, at netip.AddrPort) (t turn, err error) {
 		if err := h.say(&command{Attack: kind.name, At: at, PerSecond: h.bed.rate(kind)}); err != nil {
 			return t, err
 		}
+		if _, err := h.heard(); err != nil {
+			return t, err
+		}
 		time.Sleep(attackLead)
 	}
 	if err := h.bed.turn(h.ctx, lab.Client, h.fix); err != nil {
@@ -232,16 +235,22 @@ func (h *hostility) both(kind *attack, at netip.AddrPort) (t turn, err error) {
 	if err := h.say(&command{}); err != nil {
 		return t, err
 	}
+	t.attacked, err = h.heard()
+	return t, err
+}
+
+// heard is the attacker's next line.
+func (h *hostility) heard() (a Attacked, err error) {
 	if !h.from.Scan() {
-		return t, fmt.Errorf("the attacker is gone: %w", errors.Join(h.from.Err(), io.ErrUnexpectedEOF))
+		return a, fmt.Errorf("the attacker is gone: %w", errors.Join(h.from.Err(), io.ErrUnexpectedEOF))
 	}
-	if err := json.Unmarshal(h.from.Bytes(), &t.attacked); err != nil {
-		return t, err
+	if err := json.Unmarshal(h.from.Bytes(), &a); err != nil {
+		return a, err
 	}
-	if t.attacked.Error != "" {
-		return t, fmt.Errorf("attack: %s", t.attacked.Error)
+	if a.Error != "" {
+		return a, fmt.Errorf("attack: %s", a.Error)
 	}
-	return t, nil
+	return a, nil
 }
 
 func (h *hostility) say(c *command) error { return json.NewEncoder(h.to).Encode(c) }

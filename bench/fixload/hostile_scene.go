@@ -32,8 +32,7 @@ func (b *fixBed) attackedLanes(lines string) ([]scene.Lane, error) {
 	if err := b.writeCertificate(); err != nil {
 		return nil, err
 	}
-	// As a desk with one session would have it: it comes back once a second at most.
-	const narrow = "pending_per_address = 2\nconnects_per_address = 5\n"
+	narrow := fmt.Sprintf("pending_per_address = 2\nconnects_per_address = %d\n", b.o.Connects)
 	fix := fmt.Sprintf("[lane.fix]\nport = %d\n%s", scene.FIXPort, narrow)
 	for _, s := range []struct{ name, password string }{{goodSession, goodPassword}, {badSession, badPassword}} {
 		file := filepath.Join(b.Lab.RunDir, s.name+".password")
