@@ -185,8 +185,9 @@ func TestVenueOfAnotherName(t *testing.T) {
 }
 
 // TestVenueKeepsHours: at the end of the session's day its Logout comes, and with the next
-// day both numbers begin at 1, at the node that took over too. An order of the night was
-// numbered in the old day: it is asked about, and in doubt if the venue never saw it.
+// day both numbers begin at 1, at the node that took over too. An order of the night is
+// refused; one that came before the lane knew of the night may go out in the morning.
+// None is in doubt.
 func TestVenueKeepsHours(t *testing.T) {
 	const hours = "start = \"08:00:00\"\nend = \"17:00:00\"\ntime_zone = \"Europe/London\"\n"
 	clock := &wallClock{}
@@ -201,12 +202,17 @@ func TestVenueKeepsHours(t *testing.T) {
 	w.kill(lab.NodeA) // the night is no reason to forget
 	w.untilState(lab.NodeB, lane.Active)
 	clock.set(t, "2026-03-11 08:00:01", "Europe/London")
-	w.until("what became of an order of the night", func() bool { return c.has(late, sbe.ExecTypeNew) || c.doubted[late] == 1 })
+	refused := func() bool { return c.has(late, sbe.ExecTypeRejected) || c.rejected[late] > 0 }
+	w.until("what became of an order of the night", func() bool { return c.has(late, sbe.ExecTypeNew) || refused() })
+	w.until("the morning", func() bool { return w.laneCounts(lab.NodeB)["venue_second_state"] == 2 })
 	w.restart(lab.NodeA)
 	w.untilState(lab.NodeA, lane.Standby)
 	c.untilTaken(c.both(10))
 	if n := w.laneCounts(lab.NodeB)["fix_resets"]; n == 0 {
 		t.Error("numbers did not begin anew")
+	}
+	if len(c.doubted) > 0 || c.has(late, sbe.ExecTypeNew) == refused() {
+		t.Errorf("in doubt: %v; the order of the night is refused: %v", c.doubted, refused())
 	}
 	taken := 20
 	if c.has(late, sbe.ExecTypeNew) {
