@@ -104,7 +104,7 @@ func (r *Report) add(name, what string, one shapes.Result) {
 // own reports whether an entry's allocations are onebeat's.
 func (e *Entry) own() bool {
 	switch e.Result.Shape {
-	case shapes.Echo, shapes.Order, shapes.Mirrored:
+	case shapes.Echo, shapes.Order, shapes.Mirrored, shapes.Applied: // not Archived: an archive's cold side allocates
 		return true
 	}
 	return false

@@ -102,6 +102,7 @@ func settings() []shapes.Setting {
 		at(shapes.CUDP, config.AppBook), at(shapes.GoUDP, config.AppBook),
 		at(shapes.Order, config.AppBook), at(shapes.Mirrored, config.AppBook), open, user,
 		chained(config.AppBook, true), chained(config.AppBook, false),
+		at(shapes.Applied, config.AppBook), at(shapes.Archived, config.AppBook),
 		at(shapes.Order, config.AppGateway), at(shapes.Mirrored, config.AppGateway), chained(config.AppGateway, true), wire,
 		at(shapes.UDP, config.AppBook),
 		sideBySide(shapes.Order), sideBySide(shapes.Mirrored),
