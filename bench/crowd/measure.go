@@ -19,6 +19,9 @@ import (
 	"onebeat/tools/config"
 )
 
+// orderLogBytes is more than an order takes in the log, an order that trades too.
+const orderLogBytes = 400
+
 // Shape is the name of the measurement.
 const Shape = "crowd"
 
@@ -155,7 +158,13 @@ func start(ctx context.Context, o *Options, configured, live int) (b *crowdBed, 
 		id, _ := config.UUID(sessionID(i)).MarshalText()
 		fmt.Fprintf(&sessions, "[[lane.session]]\nid = %q\nname = \"c%d\"\nkey = %q\n", id, i, scene.Credentials)
 	}
-	lanes := scene.OneLane(config.AppBook, fmt.Sprintf("heartbeat = %q\nhang_budget = %q\n", o.Heartbeat, o.HangBudget))
+	// The primary comes back without an archive: the ring must hold the whole log.
+	orders := 3*o.Rounds*o.Count + 4*int(o.For.Seconds()*float64(o.PerSecond))
+	ring := 16 << 20
+	for ring < orders*orderLogBytes {
+		ring *= 2
+	}
+	lanes := scene.OneLane(config.AppBook, fmt.Sprintf("heartbeat = %q\nhang_budget = %q\nring_size = \"%dMiB\"\n", o.Heartbeat, o.HangBudget, ring>>20))
 	lanes[0].SessionLines = sessions.String()
 	begin := time.Now()
 	if err := b.Start(ctx, &scene.Scene{Lab: b.Lab, Lanes: lanes, LoopLines: fmt.Sprintf("idle = %q", o.Idle), LogLevel: "warn"}); err != nil {

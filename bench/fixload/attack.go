@@ -9,8 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
-	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -92,9 +90,6 @@ func RunAttacker(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := raiseFiles(attackerFiles); err != nil {
 		return err
 	}
-	if err := yieldToAll(); err != nil {
-		return err
-	}
 	lines := make(chan command)
 	go func() { // ends with the process
 		defer close(lines)
@@ -119,27 +114,6 @@ func RunAttacker(ctx context.Context, in io.Reader, out io.Writer) error {
 			}
 		}
 	}
-}
-
-// yieldToAll makes every thread of the process one that whoever wakes preempts, whatever
-// it computes: an attacker would do that on a machine of its own. Threads that begin
-// later take after these.
-func yieldToAll() error {
-	const schedIdle = 5 // include/uapi/linux/sched.h
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return err
-	}
-	for _, t := range threads {
-		tid, err := strconv.Atoi(t.Name())
-		if err != nil {
-			return err
-		}
-		if err := unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: schedIdle}, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("thread %d of the attacker: %w", tid, err)
-		}
-	}
-	return nil
 }
 
 // runAttack ends with the next line.

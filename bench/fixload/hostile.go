@@ -120,10 +120,11 @@ type hostility struct {
 	from *bufio.Scanner
 }
 
-// start starts the attacker, which yields to everybody, and who else is attacked.
+// start starts the attacker, whom everybody preempts, for it would compute on a machine
+// of its own, and who else is attacked.
 func (h *hostility) start() error {
 	c := h.bed.Command(lab.ClientPlace(badAttacker), "bench-attacker")
-	c.Nice = 19
+	c.Background = true
 	in, err := c.StdinPipe()
 	if err != nil {
 		return err

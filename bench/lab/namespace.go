@@ -12,6 +12,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"onebeat/pin"
 )
 
 // netnsDir is where `ip netns` and package netns keep named namespaces.
@@ -102,6 +104,8 @@ type Command struct {
 	*exec.Cmd
 	// Nice is the process's priority, -20 to 19.
 	Nice int
+	// Background: it takes what others leave of the cores (pin.LockBackground).
+	Background bool
 
 	lab   *Lab
 	place string
@@ -111,6 +115,10 @@ type Command struct {
 // the thread that forks.
 func (c *Command) Start() error {
 	return c.lab.Do(c.place, func() error {
+		if c.Background {
+			thread := pin.LockBackground()
+			defer thread.Unlock()
+		}
 		if c.Nice == 0 {
 			return c.Cmd.Start()
 		}

@@ -20,9 +20,6 @@ const (
 	lookEvery = 2 * time.Second
 )
 
-// nearBytes is how little behind a copy follows: orders may wait for what it ACKs.
-const nearBytes = 1 << 20
-
 // errBetter means that another source has more.
 var errBetter = errors.New("another source has more of the log")
 
@@ -114,7 +111,7 @@ func (p *Puller) follow(ctx context.Context, source Source) (moved bool, err err
 		chunk, err = log.Next()
 		left := chunk.Safe - min(chunk.End(), chunk.Safe)
 		errand.Left(left)
-		errand.Urge(left <= nearBytes)
+		errand.Urge(left <= stream.NearBytes)
 		if err == nil {
 			moved = moved || len(chunk.Records) > 0
 			err = p.take(ctx, &chunk)

@@ -151,16 +151,16 @@ func (w *sending) run(ended <-chan struct{}) error {
 	}
 }
 
-// nearBytes is how far behind a client counts as one that follows: orders may wait for
+// NearBytes is how far behind a client counts as one that follows: orders may wait for
 // what it ACKs.
-const nearBytes = 1 << 20
+const NearBytes = 1 << 20
 
 // piece begins the next chunk and returns how much it may be.
 func (w *sending) piece(end uint64) uint64 {
 	end = min(end, w.reach())
 	left := end - min(w.cursor.position, end)
 	w.errand.Left(left)
-	w.errand.Urge(w.req.Salvage || w.req.Follow && left <= nearBytes)
+	w.errand.Urge(w.req.Salvage || w.req.Follow && left <= NearBytes)
 	return w.pieceBytes()
 }
 
