@@ -19,8 +19,12 @@ import (
 	"onebeat/tools/config"
 )
 
-// orderLogBytes is more than an order takes in the log, an order that trades too.
-const orderLogBytes = 400
+// The primary comes back without an archive: the ring must hold the whole log.
+const (
+	ringMiB       = 512 // the largest
+	orderLogBytes = 400 // more than an order takes, one that trades too
+	ordersMax     = ringMiB << 20 / orderLogBytes
+)
 
 // Shape is the name of the measurement.
 const Shape = "crowd"
@@ -31,7 +35,7 @@ type Options struct {
 	Configured int    // sessions [10000]
 	Live       int    // of them [1000]
 	Rounds     int
-	Count      int // orders of a round, one in flight
+	Count      int // orders of a round, one in flight; not more than a ring holds
 	Limit      time.Duration
 	PerSecond  int           // orders over all sessions, around the failover [10000]
 	For        time.Duration // before it, and after it [1 s]
@@ -56,6 +60,8 @@ func (o *Options) complete() {
 	setDefault(&o.Heartbeat, 10*time.Millisecond)
 	setDefault(&o.HangBudget, 20*time.Millisecond)
 	o.Rounds, o.Count = max(o.Rounds, 1), max(o.Count, 1)
+	// Two turns of each round are of the large lane, a tenth more for its warmth.
+	o.Count = min(o.Count, max((ordersMax-2*int(o.For.Seconds()*float64(o.PerSecond)))*10/22/o.Rounds, 1))
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
@@ -158,13 +164,7 @@ func start(ctx context.Context, o *Options, configured, live int) (b *crowdBed, 
 		id, _ := config.UUID(sessionID(i)).MarshalText()
 		fmt.Fprintf(&sessions, "[[lane.session]]\nid = %q\nname = \"c%d\"\nkey = %q\n", id, i, scene.Credentials)
 	}
-	// The primary comes back without an archive: the ring must hold the whole log.
-	orders := 3*o.Rounds*o.Count + 4*int(o.For.Seconds()*float64(o.PerSecond))
-	ring := 16 << 20
-	for ring < orders*orderLogBytes {
-		ring *= 2
-	}
-	lanes := scene.OneLane(config.AppBook, fmt.Sprintf("heartbeat = %q\nhang_budget = %q\nring_size = \"%dMiB\"\n", o.Heartbeat, o.HangBudget, ring>>20))
+	lanes := scene.OneLane(config.AppBook, fmt.Sprintf("heartbeat = %q\nhang_budget = %q\nring_size = \"%dMiB\"\n", o.Heartbeat, o.HangBudget, ringMiB))
 	lanes[0].SessionLines = sessions.String()
 	begin := time.Now()
 	if err := b.Start(ctx, &scene.Scene{Lab: b.Lab, Lanes: lanes, LoopLines: fmt.Sprintf("idle = %q", o.Idle), LogLevel: "warn"}); err != nil {
