@@ -78,6 +78,7 @@ func (e *Errand) Piece() (small bool) {
 		e.small--
 	}
 	e.thread.Hurry(e.urged.Load() || e.late)
+	e.thread.Offer()
 	return e.small > 0
 }
 

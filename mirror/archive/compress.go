@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -17,8 +16,9 @@ import (
 var errStopped = errors.New("stopped")
 
 // compress makes a closed segment a compressed one, reads that back and only then
-// removes the plain one. Its result is what List would say.
-func compress(fs disk.FS, s Segment, stop *atomic.Bool) (Segment, error) {
+// removes the plain one. Its result is what List would say. stopped is asked between any
+// two frames.
+func compress(fs disk.FS, s Segment, stopped func() bool) (Segment, error) {
 	c, err := fs.Open(s.Path, disk.Read, false)
 	if err != nil {
 		return s, err
@@ -30,13 +30,13 @@ func compress(fs disk.FS, s Segment, stop *atomic.Bool) (Segment, error) {
 	if err != nil {
 		return s, errors.Join(err, c.Close())
 	}
-	size, err := pack(f, c, int64(s.Header.DataBytes), stop)
+	size, err := pack(f, c, int64(s.Header.DataBytes), stopped)
 	if err == nil {
 		err = f.Datasync()
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = same(fs, next, c, HeaderBytes+int64(s.Header.DataBytes)+SealBytes, stop)
+		err = same(fs, next, c, HeaderBytes+int64(s.Header.DataBytes)+SealBytes, stopped)
 	}
 	if err = errors.Join(err, c.Close()); err == nil {
 		err = fs.Rename(next, to)
@@ -52,7 +52,7 @@ func compress(fs disk.FS, s Segment, stop *atomic.Bool) (Segment, error) {
 }
 
 // pack writes the frames and their table.
-func pack(f, c disk.File, dataBytes int64, stop *atomic.Bool) (sizeBytes int64, err error) {
+func pack(f, c disk.File, dataBytes int64, stopped func() bool) (sizeBytes int64, err error) {
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderCRC(true), zstd.WithLowerEncoderMem(true))
 	if err != nil {
@@ -65,7 +65,7 @@ func pack(f, c disk.File, dataBytes int64, stop *atomic.Bool) (sizeBytes int64, 
 	var out []byte
 	from := int64(0)
 	for _, n := range lengths {
-		if stop.Load() {
+		if stopped() {
 			return 0, errStopped
 		}
 		if err := disk.ReadFull(c, raw[:n], from); err != nil {
@@ -88,7 +88,7 @@ func pack(f, c disk.File, dataBytes int64, stop *atomic.Bool) (sizeBytes int64, 
 }
 
 // same reads a compressed segment back and compares it with the plain one.
-func same(fs disk.FS, path string, c disk.File, sizeBytes int64, stop *atomic.Bool) error {
+func same(fs disk.FS, path string, c disk.File, sizeBytes int64, stopped func() bool) error {
 	p, err := openContent(fs, path, true)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func same(fs disk.FS, path string, c disk.File, sizeBytes int64, stop *atomic.Bo
 	a, b := make([]byte, frameBytes), make([]byte, frameBytes)
 	for at := int64(0); at < sizeBytes && err == nil; at += frameBytes {
 		n := min(frameBytes, sizeBytes-at)
-		if stop.Load() {
+		if stopped() {
 			err = errStopped
 		} else if err = errors.Join(disk.ReadFull(p, a[:n], at), disk.ReadFull(c, b[:n], at)); err == nil && !bytes.Equal(a[:n], b[:n]) {
 			err = fmt.Errorf("%s: what was compressed reads back differently at %d", path, at)

@@ -300,8 +300,16 @@ func (f *Follower) stopKeeping() {
 // Pack compresses a segment that waits for it. It belongs to a goroutine of its
 // own, beside Step's.
 func (f *Follower) Pack(s Segment) {
-	s, err := compress(f.o.FS, s, &f.stopJob)
+	s, err := compress(f.o.FS, s, f.between)
 	f.done <- job{s, err}
+}
+
+// between comes between two frames of a segment; true: it is to be left.
+func (f *Follower) between() bool {
+	if p := f.packer.Load(); p != nil {
+		p.Offer()
+	}
+	return f.stopJob.Load()
 }
 
 // idleSleep is how long Run waits between two steps, unless there is much, or

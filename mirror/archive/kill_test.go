@@ -58,7 +58,7 @@ func victim(dir string) error {
 	}
 	payload := make([]byte, victimRecord-ring.HeaderBytes)
 	var batch []byte
-	var never atomic.Bool
+	never := func() bool { return false }
 	for now := int64(0); ; now++ {
 		batch = batch[:0]
 		for range 1 + rng.IntN(200) {
@@ -79,7 +79,7 @@ func victim(dir string) error {
 			return err
 		}
 		if s, ok := w.nextPlain(); ok && rng.IntN(3) == 0 {
-			if s, err = compress(disk.OS{}, s, &never); err != nil {
+			if s, err = compress(disk.OS{}, s, never); err != nil {
 				return err
 			}
 			w.packed(s)
