@@ -131,6 +131,7 @@ func (b *benchFlags) run(c *cobra.Command) (err error) {
 	if err := pin.Reexec(); err != nil {
 		return err
 	}
+	defer pin.CollectByNeed()()
 	if b.options.Layout, err = b.parseLayout(); err != nil {
 		return err
 	}

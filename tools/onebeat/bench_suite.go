@@ -108,6 +108,7 @@ func (s *suiteFlags) run(c *cobra.Command) error {
 	if err := pin.Reexec(); err != nil {
 		return err
 	}
+	defer pin.CollectByNeed()()
 	if o.Program, err = os.Executable(); err != nil {
 		return err
 	}

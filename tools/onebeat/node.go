@@ -76,6 +76,7 @@ func runNode(c *cobra.Command, cfg *config.Config, forceFrom string) error {
 	if err := pin.Reexec(); err != nil {
 		return err
 	}
+	defer pin.CollectByNeed()()
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cfg.Node.LogLevel)); err != nil {
 		return err // config allows only what slog knows
