@@ -92,7 +92,9 @@ func (b *Bench) breakdown(ctx context.Context, c *scene) (*Breakdown, error) {
 				p.Reset()
 			}
 		}
-		if !c.shooter.shoot(h) {
+		answered := c.shooter.shoot(h)
+		c.shooter.letGo()
+		if !answered {
 			return d, ErrNoAnswer
 		}
 		ticks := mark.Read()

@@ -41,7 +41,9 @@ func (b *Bench) Instructions(ctx context.Context, s Setting, orders int) error {
 	h := NewHistogram()
 	for i := range instructionsWarmup + orders {
 		one.armed = i >= instructionsWarmup
-		if !o.shoot(h) || one.late {
+		answered := o.shoot(h)
+		o.letGo()
+		if !answered || one.late {
 			return errors.Join(fmt.Errorf("%s: %w", s.Name(), ErrNoAnswer), c.close())
 		}
 	}

@@ -1,12 +1,15 @@
 package shapes
 
 import (
+	"time"
+
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 
 	"onebeat/engine/client"
 	"onebeat/engine/fixp"
 	"onebeat/engine/mark"
 	"onebeat/engine/sbe"
+	"onebeat/pin"
 	"onebeat/tools/config"
 	"onebeat/xdp/frame"
 )
@@ -23,7 +26,8 @@ type orderShooter struct {
 	standby looper // nil: there is none, or it has a thread of its own
 	// eager: the standby's engine must run for an answer to come (UDP), not
 	// only to stay close behind.
-	eager bool
+	eager  bool
+	sleeps bool // while an answer is late
 
 	order      client.Order
 	clOrdID    uint64 // of the last order sent
@@ -97,6 +101,7 @@ func (o *orderShooter) shoot(h *hdr.Histogram) bool {
 			continue
 		}
 		nowNs := o.clock.NowNs()
+		o.grip.Cycle(nowNs)
 		if !overdue && nowNs-o.sentNs > overdueNs {
 			overdue = true
 			o.lost++
@@ -106,6 +111,9 @@ func (o *orderShooter) shoot(h *hdr.Histogram) bool {
 		}
 		if o.eager || nowNs-o.sentNs > patienceNs {
 			o.rest(nowNs)
+		}
+		if o.sleeps && nowNs-o.sentNs > sleepsAfterNs {
+			pin.Sleep(sleepsFor)
 		}
 	}
 	if o.toVenue {
@@ -121,6 +129,13 @@ func (o *orderShooter) shoot(h *hdr.Histogram) bool {
 // something was lost, or waits for one of them.
 const patienceNs = 50_000
 
+// A client that comes before all others on its core sleeps while an answer is late: they
+// may be who it waits for.
+const (
+	sleepsAfterNs = 300_000
+	sleepsFor     = 20 * time.Microsecond
+)
+
 // settle lets everybody finish with the order before the next one is sent.
 func (o *orderShooter) settle() bool {
 	o.rest(o.clock.NowNs())
@@ -133,6 +148,7 @@ func (o *orderShooter) settle() bool {
 			o.take(n)
 		}
 		nowNs := o.clock.NowNs()
+		o.grip.Cycle(nowNs)
 		if nowNs-o.answeredNs > deadNs {
 			return false
 		}

@@ -80,6 +80,7 @@ func (b *Bench) Rejoins(ctx context.Context, o RejoinOptions) (list []Rejoin, er
 type rejoin struct {
 	RejoinOptions
 	ctx     context.Context
+	core    int // the standby's, which is the client's if there are two
 	scene   *scene
 	orders  *orderShooter
 	primary *engine.Loop
@@ -94,7 +95,11 @@ func (b *Bench) openRejoin(ctx context.Context, o *RejoinOptions) (*rejoin, erro
 		return nil, err
 	}
 	s := Setting{Shape: Mirrored, App: config.AppBook, Release: config.ReleaseRide, Auth: true, Batch: batchMax, Archive: o.Dir, Beside: true, rejoin: true}
-	r := &rejoin{RejoinOptions: *o, ctx: ctx, orders: newOrderShooter(&s)}
+	r := &rejoin{RejoinOptions: *o, ctx: ctx, core: b.options.Layout.Client, orders: newOrderShooter(&s)}
+	if b.options.Layout.Standby != pin.NoCore {
+		r.core = b.options.Layout.Standby
+	}
+	r.orders.sleeps = o.RatePerSecond > 0
 	var err error
 	if r.scene, err = b.openScene(ctx, s, r.orders); err != nil {
 		return nil, err
@@ -110,6 +115,7 @@ const fillPause = 100 * time.Microsecond
 // fill gives the primary a log.
 func (r *rejoin) fill() error {
 	scratch := NewHistogram()
+	defer r.orders.letGo()
 	for {
 		for range runBatch {
 			if !r.orders.shoot(scratch) {
@@ -117,6 +123,7 @@ func (r *rejoin) fill() error {
 			}
 			pin.Sleep(fillPause)
 		}
+		r.orders.letGo()
 		bytes, err := archivedBytes(r.Dir)
 		if err != nil || r.ctx.Err() != nil {
 			return errors.Join(err, r.ctx.Err())
@@ -180,6 +187,9 @@ func (r *rejoin) round() (one Rejoin, err error) {
 	h.Reset()
 	one.Took, err = r.send(h, func() bool { r.look(); return r.inSync }, r.Each)
 	one.DuringP50Ns, one.DuringP99Ns, one.Orders = h.ValueAtQuantile(50), h.ValueAtQuantile(99), h.TotalCount()
+	if one.Orders == 0 {
+		one.DuringP99Ns = int64(one.Took) // nothing was answered in it
+	}
 	one.InSync, one.Bytes = r.inSync, r.fetched()-before
 	if one.Bytes == 0 && err == nil {
 		err = fmt.Errorf("the standby asks for nothing within %v", comesWithin)
@@ -199,8 +209,8 @@ func (r *rejoin) look() {
 }
 
 // comeBack starts the standby: a process that takes what the client leaves of its core
-// (SCHED_IDLE), as its host is another one. A child inherits both from this thread. One
-// order behind the other leaves nothing: then they have that core in turns.
+// (SCHED_IDLE), as its host is another one. A child inherits both from the thread that
+// forks. One order behind the other leaves nothing: then they have that core in turns.
 func (r *rejoin) comeBack() (kill func() error, err error) {
 	cfg, err := nodeConfig(r.scene.lab, &r.scene.setting, lab.NodeB)
 	if err != nil {
@@ -210,6 +220,11 @@ func (r *rejoin) comeBack() (kill func() error, err error) {
 	standby := exec.CommandContext(r.ctx, r.Node[0], append(r.Node[1:], cfg.File)...)
 	standby.Stderr = &said
 	err = r.scene.lab.Do(lab.NodeB, func() error {
+		unlock, err := pin.LockThread(r.core)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 		if r.RatePerSecond > 0 {
 			thread := pin.LockBackground()
 			defer thread.Unlock()
@@ -240,14 +255,37 @@ func (r *rejoin) fetched() (total uint64) {
 	return total
 }
 
+// becomeFirst lets this thread have its core before any ordinary one: a client is on a
+// host of its own. It sleeps most of the time, and while an answer does not come.
+func becomeFirst() (ordinary func(), err error) {
+	before, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		return nil, fmt.Errorf("read scheduling attributes: %w", err)
+	}
+	first := unix.SchedAttr{Size: before.Size, Policy: unix.SCHED_FIFO, Priority: 1}
+	if err := unix.SchedSetAttr(0, &first, 0); err != nil {
+		return nil, fmt.Errorf("become a real-time thread: %w", err)
+	}
+	return func() { _ = unix.SchedSetAttr(0, before, 0) }, nil // it was that before
+}
+
 // lookOrders is how many orders are sent between two looks at what happened.
 const lookOrders = 16
 
 // send sends orders until something happened or the time is over, and returns how long
 // that was. h nil: they are not measured.
-func (r *rejoin) send(h *hdr.Histogram, until func() bool, limit time.Duration) (time.Duration, error) {
+func (r *rejoin) send(h *hdr.Histogram, until func() bool, limit time.Duration) (took time.Duration, err error) {
+	if r.RatePerSecond > 0 {
+		ordinary, err := becomeFirst()
+		if err != nil {
+			return 0, err
+		}
+		defer ordinary()
+	}
+	defer r.orders.letGo()
 	scratch, clock := NewHistogram(), r.scene.clock
 	startNs := clock.NowNs()
+	freeNs := startNs // when the client was done with the order before
 	for k := int64(0); ; k++ {
 		dueNs := startNs
 		if r.RatePerSecond > 0 {
@@ -259,15 +297,17 @@ func (r *rejoin) send(h *hdr.Histogram, until func() bool, limit time.Duration) 
 		if !r.orders.shoot(scratch) {
 			return 0, ErrNoAnswer
 		}
-		if r.RatePerSecond == 0 {
-			dueNs = r.orders.sentNs
+		r.orders.letGo() // signals, and who asks, may block
+		if freeNs <= dueNs || r.RatePerSecond == 0 {
+			dueNs = r.orders.sentNs // if it is late, that is the client's own doing, whose host is another
 		}
 		if r.cold > 0 {
 			r.cold--
 		} else if h != nil {
 			_ = h.RecordValue(max(r.orders.answeredNs-dueNs, 1)) // its range ends far behind
 		}
-		took := time.Duration(clock.NowNs() - startNs)
+		freeNs = clock.NowNs()
+		took = time.Duration(freeNs - startNs)
 		if k%lookOrders == 0 && (until() || r.ctx.Err() != nil) || took >= limit {
 			return took, r.ctx.Err()
 		}
@@ -290,9 +330,16 @@ func (r *rejoin) takeTurns() error {
 		return fmt.Errorf("the standby ended: %w", err)
 	}
 	pin.Sleep(turn)
-	err := r.standby.Signal(unix.SIGSTOP)
+	if err := r.standby.Signal(unix.SIGSTOP); err != nil {
+		return fmt.Errorf("the standby ended: %w", err)
+	}
+	// Not before all its threads have stopped.
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(r.standby.Pid, &status, unix.WUNTRACED, nil); err != nil || !status.Stopped() {
+		return fmt.Errorf("the standby ended: %v, %w", status, err)
+	}
 	r.turnNs, r.cold = clock.NowNs()+int64(turn), coldOrders
-	return err
+	return nil
 }
 
 // stayAwake keeps the client's core from sleeping between two orders, as a standby does
