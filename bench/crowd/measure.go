@@ -21,9 +21,9 @@ import (
 
 // The primary comes back without an archive: the ring must hold the whole log.
 const (
-	ringMiB       = 512 // the largest
 	orderLogBytes = 400 // more than an order takes, one that trades too
-	ordersMax     = ringMiB << 20 / orderLogBytes
+	ringMaxMiB    = 512
+	ordersMax     = ringMaxMiB << 20 / orderLogBytes
 )
 
 // Shape is the name of the measurement.
@@ -60,11 +60,27 @@ func (o *Options) complete() {
 	setDefault(&o.Heartbeat, 10*time.Millisecond)
 	setDefault(&o.HangBudget, 20*time.Millisecond)
 	o.Rounds, o.Count = max(o.Rounds, 1), max(o.Count, 1)
-	// Two turns of each round are of the large lane, a tenth more for its warmth.
-	o.Count = min(o.Count, max((ordersMax-2*int(o.For.Seconds()*float64(o.PerSecond)))*10/22/o.Rounds, 1))
+	if most := ordersMax - o.orders(0); o.orders(o.Count) > ordersMax {
+		o.Count = max(most*10/22/o.Rounds, 1)
+	}
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
+}
+
+// orders bounds how many a lane takes, count in each turn: two turns of each round are
+// the large lane's, with a tenth more before them.
+func (o *Options) orders(count int) int {
+	return o.Rounds*count*22/10 + int(2*o.For.Seconds()*float64(o.PerSecond))
+}
+
+// ringMiB is a power of two.
+func (o *Options) ringMiB() int {
+	size := 16
+	for size < ringMaxMiB && size<<20 < o.orders(o.Count)*orderLogBytes {
+		size *= 2
+	}
+	return size
 }
 
 // Node is what a lane's nodes need.
@@ -164,7 +180,7 @@ func start(ctx context.Context, o *Options, configured, live int) (b *crowdBed, 
 		id, _ := config.UUID(sessionID(i)).MarshalText()
 		fmt.Fprintf(&sessions, "[[lane.session]]\nid = %q\nname = \"c%d\"\nkey = %q\n", id, i, scene.Credentials)
 	}
-	lanes := scene.OneLane(config.AppBook, fmt.Sprintf("heartbeat = %q\nhang_budget = %q\nring_size = \"%dMiB\"\n", o.Heartbeat, o.HangBudget, ringMiB))
+	lanes := scene.OneLane(config.AppBook, fmt.Sprintf("heartbeat = %q\nhang_budget = %q\nring_size = \"%dMiB\"\n", o.Heartbeat, o.HangBudget, o.ringMiB()))
 	lanes[0].SessionLines = sessions.String()
 	begin := time.Now()
 	if err := b.Start(ctx, &scene.Scene{Lab: b.Lab, Lanes: lanes, LoopLines: fmt.Sprintf("idle = %q", o.Idle), LogLevel: "warn"}); err != nil {
