@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -51,17 +50,8 @@ func (o *Own) Start(env Env) error {
 	return nil
 }
 
-// looksEvery is how many cycles pass between two looks at the clock.
-const looksEvery = 256
-
 func (o *Own) serve() error {
-	var grip pin.Grip
-	defer grip.Release()
-	begin := time.Now()
-	for cycle := 0; !o.stop.Load(); cycle++ {
-		if cycle%looksEvery == 0 {
-			grip.Cycle(int64(time.Since(begin)))
-		}
+	for !o.stop.Load() {
 		o.echo.DoWork(0)
 		if o.echo.Errno != 0 {
 			return fmt.Errorf("echo: %w", unix.Errno(o.echo.Errno))

@@ -177,7 +177,6 @@ func (b *Bench) run(ctx context.Context, c *scene) (Result, error) {
 	r := b.result(c)
 	h := NewHistogram()
 	shoot := func(count int) error {
-		defer c.shooter.letGo()
 		endNs := c.clock.NowNs() + b.options.Limit.Nanoseconds()
 		for i := 0; i < count; i++ {
 			if !c.shooter.shoot(h) {
@@ -186,11 +185,8 @@ func (b *Bench) run(ctx context.Context, c *scene) (Result, error) {
 			if i%runBatch == 0 && c.clock.NowNs() > endNs {
 				break
 			}
-			if i%runBatch == 0 {
-				c.shooter.letGo()
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
+			if i%runBatch == 0 && ctx.Err() != nil {
+				return ctx.Err()
 			}
 		}
 		return nil

@@ -92,9 +92,7 @@ func (b *Bench) breakdown(ctx context.Context, c *scene) (*Breakdown, error) {
 				p.Reset()
 			}
 		}
-		answered := c.shooter.shoot(h)
-		c.shooter.letGo()
-		if !answered {
+		if !c.shooter.shoot(h) {
 			return d, ErrNoAnswer
 		}
 		ticks := mark.Read()

@@ -4,7 +4,6 @@ import (
 	hdr "github.com/HdrHistogram/hdrhistogram-go"
 
 	"onebeat/engine/mark"
-	"onebeat/pin"
 	"onebeat/tools/node"
 	"onebeat/xdp"
 	"onebeat/xdp/frame"
@@ -28,8 +27,6 @@ type shooter interface {
 	shoot(h *hdr.Histogram) bool
 	// losses counts frames that were not answered in time, since the start.
 	losses() int64
-	// letGo is for what may block between two of them (pin.Grip).
-	letGo()
 }
 
 // wirePort is the client's end of the wire, the same in all shapes.
@@ -42,7 +39,6 @@ type wirePort struct {
 	reserved []byte
 	sentNs   int64
 	lost     int64
-	grip     *pin.Grip // of the client's thread
 }
 
 // Buffer implements client.Out.
@@ -61,7 +57,6 @@ func (w *wirePort) Send(payloadBytes int) {
 
 // fire sends what was submitted; the measured time begins here.
 func (w *wirePort) fire() {
-	w.grip.Cycle(w.sentNs) // outside of it: as late as the one before
 	w.sentNs = w.clock.NowNs()
 	mark.At(mark.ClientKick)
 	w.port.Kick()
@@ -74,13 +69,4 @@ func (w *wirePort) record(h *hdr.Histogram, nowNs int64) {
 	_ = h.RecordValue(max(nowNs-w.sentNs, 1))
 }
 
-// overdue reports whether the answer is. Who waits must look now and then.
-func (w *wirePort) overdue() bool {
-	nowNs := w.clock.NowNs()
-	w.grip.Cycle(nowNs)
-	return nowNs-w.sentNs > overdueNs
-}
-
 func (w *wirePort) losses() int64 { return w.lost }
-
-func (w *wirePort) letGo() { w.grip.Release() }

@@ -31,7 +31,7 @@ func (e *echoShooter) shoot(h *hdr.Histogram) bool {
 	for looks := 0; ; looks++ {
 		n := e.port.Recv(rxBatch)
 		if n == 0 {
-			if looks%lookEvery == 0 && e.overdue() {
+			if looks%lookEvery == 0 && e.clock.NowNs()-e.sentNs > overdueNs {
 				e.lost++
 				return e.clock.NowNs()-e.sentNs < deadNs && e.lost < lostMax
 			}

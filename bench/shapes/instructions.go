@@ -41,9 +41,7 @@ func (b *Bench) Instructions(ctx context.Context, s Setting, orders int) error {
 	h := NewHistogram()
 	for i := range instructionsWarmup + orders {
 		one.armed = i >= instructionsWarmup
-		answered := o.shoot(h)
-		o.letGo()
-		if !answered || one.late {
+		if !o.shoot(h) || one.late {
 			return errors.Join(fmt.Errorf("%s: %w", s.Name(), ErrNoAnswer), c.close())
 		}
 	}

@@ -84,6 +84,3 @@ func (l *lanesShooter) losses() (lost int64) {
 	}
 	return lost
 }
-
-// letGo implements shooter: the lanes share the client's thread.
-func (l *lanesShooter) letGo() { l.lanes[0].letGo() }

@@ -101,7 +101,6 @@ func (o *orderShooter) shoot(h *hdr.Histogram) bool {
 			continue
 		}
 		nowNs := o.clock.NowNs()
-		o.grip.Cycle(nowNs)
 		if !overdue && nowNs-o.sentNs > overdueNs {
 			overdue = true
 			o.lost++
@@ -148,7 +147,6 @@ func (o *orderShooter) settle() bool {
 			o.take(n)
 		}
 		nowNs := o.clock.NowNs()
-		o.grip.Cycle(nowNs)
 		if nowNs-o.answeredNs > deadNs {
 			return false
 		}

@@ -179,21 +179,16 @@ func (f *flood) step(ctx context.Context, rate int, each time.Duration) (Step, e
 	f.startNs = f.clock.NowNs()
 	end := f.first + uint64(orders)
 	var nowNs int64
-	defer f.letGo()
 	for turn := 0; f.next < end; turn++ {
 		nowNs = f.clock.NowNs()
-		f.grip.Cycle(nowNs)
 		for k := 0; k < floodTurn && f.next < end && f.dueNs(f.next) <= nowNs && f.session.Room() >= f.batch; k++ {
 			if !f.send(nowNs) {
 				break
 			}
 		}
 		f.turn(nowNs)
-		if turn%runBatch == 0 {
-			f.letGo()
-			if ctx.Err() != nil {
-				return Step{}, ctx.Err()
-			}
+		if turn%runBatch == 0 && ctx.Err() != nil {
+			return Step{}, ctx.Err()
 		}
 		if nowNs-f.startNs > 4*each.Nanoseconds()+drainNs {
 			break // it takes nothing any more
@@ -201,10 +196,8 @@ func (f *flood) step(ctx context.Context, rate int, each time.Duration) (Step, e
 	}
 	for drainedNs := nowNs + drainNs; f.session.Unanswered() > 0 && nowNs < drainedNs; {
 		nowNs = f.clock.NowNs()
-		f.grip.Cycle(nowNs)
 		f.turn(nowNs)
 	}
-	f.letGo()
 	s := Step{RatePerSecond: rate, Orders: int64(f.next - f.first), Unanswered: int64(f.session.Unanswered()),
 		Resent: f.session.Stats().Resent - resent, P50Ns: f.h.ValueAtQuantile(50), P99Ns: f.h.ValueAtQuantile(99),
 		P999Ns: f.h.ValueAtQuantile(99.9), MaxNs: f.h.Max()}

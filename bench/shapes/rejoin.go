@@ -115,7 +115,6 @@ const fillPause = 100 * time.Microsecond
 // fill gives the primary a log.
 func (r *rejoin) fill() error {
 	scratch := NewHistogram()
-	defer r.orders.letGo()
 	for {
 		for range runBatch {
 			if !r.orders.shoot(scratch) {
@@ -123,7 +122,6 @@ func (r *rejoin) fill() error {
 			}
 			pin.Sleep(fillPause)
 		}
-		r.orders.letGo()
 		bytes, err := archivedBytes(r.Dir)
 		if err != nil || r.ctx.Err() != nil {
 			return errors.Join(err, r.ctx.Err())
@@ -282,7 +280,6 @@ func (r *rejoin) send(h *hdr.Histogram, until func() bool, limit time.Duration) 
 		}
 		defer ordinary()
 	}
-	defer r.orders.letGo()
 	scratch, clock := NewHistogram(), r.scene.clock
 	startNs := clock.NowNs()
 	freeNs := startNs // when the client was done with the order before
@@ -297,7 +294,6 @@ func (r *rejoin) send(h *hdr.Histogram, until func() bool, limit time.Duration) 
 		if !r.orders.shoot(scratch) {
 			return 0, ErrNoAnswer
 		}
-		r.orders.letGo() // signals, and who asks, may block
 		if freeNs <= dueNs || r.RatePerSecond == 0 {
 			dueNs = r.orders.sentNs // if it is late, that is the client's own doing, whose host is another
 		}

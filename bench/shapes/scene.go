@@ -109,7 +109,7 @@ func (c *scene) close() error {
 
 // openWire opens the client's port.
 func (c *scene) openWire() (wirePort, error) {
-	w := wirePort{clock: c.clock, grip: new(pin.Grip), local: frame.Endpoint{IP: frame.IPv4(lab.ClientIP), Port: clientPort}}
+	w := wirePort{clock: c.clock, local: frame.Endpoint{IP: frame.IPv4(lab.ClientIP), Port: clientPort}}
 	err := c.lab.Do(lab.Client, func() error {
 		ip := netip.AddrFrom4(lab.ClientIP)
 		if c.setting.sockets() {
@@ -212,7 +212,7 @@ func (c *scene) openOrder(ctx context.Context, o orderClient) error {
 	leave := func() error { return nil }
 	if c.setting.rejoin {
 		// Both make the lane; then the one goes.
-		if leave, err = c.visit(ctx, o, wire.grip); err != nil {
+		if leave, err = c.visit(ctx, o); err != nil {
 			return err
 		}
 	} else if c.setting.peered() {
@@ -222,21 +222,20 @@ func (c *scene) openOrder(ctx context.Context, o orderClient) error {
 		}
 		standby := inTurn(loops)
 		if c.setting.Shape == Archived {
-			standby = &archivingHost{loops[0], n, wire.grip}
+			standby = &archivingHost{loops[0], n}
 		}
 		if c.one != nil {
 			c.one.standby = standby
 		} else if c.layout.Standby == pin.NoCore {
-			n.RunBy(wire.grip)
 			o.follow(standby, c.setting.Shape == UDP || c.setting.stronger())
-		} else if err := c.spin(standby, n, c.layout.Standby); err != nil {
+		} else if err := c.spin(standby, c.layout.Standby); err != nil {
 			return err
 		}
 	}
 	if c.one != nil {
 		c.one.primary = inTurn(primaries)
 		o.follow(c.one, true)
-	} else if err := c.spin(inTurn(primaries), first, c.layout.Primary); err != nil {
+	} else if err := c.spin(inTurn(primaries), c.layout.Primary); err != nil {
 		return err
 	}
 	for _, primary := range primaries {
@@ -248,12 +247,11 @@ func (c *scene) openOrder(ctx context.Context, o orderClient) error {
 }
 
 // visit opens a standby that leaves again.
-func (c *scene) visit(ctx context.Context, o orderClient, grip *pin.Grip) (leave func() error, err error) {
+func (c *scene) visit(ctx context.Context, o orderClient) (leave func() error, err error) {
 	n, loops, cfg, err := c.openBeside(ctx, lab.NodeB)
 	if err != nil {
 		return nil, err
 	}
-	n.RunBy(grip)
 	o.follow(inTurn(loops), false)
 	return func() error {
 		o.follow(nil, false)
@@ -343,18 +341,15 @@ func (t *loopsInTurn) DoWork(nowNs int64) (work int) {
 type archivingHost struct {
 	loop *engine.Loop
 	node *node.Node
-	grip *pin.Grip // of the thread
 }
 
 func (a *archivingHost) DoWork(nowNs int64) int {
-	work := a.loop.DoWork(nowNs)
-	a.grip.Release()
-	return work + a.node.StepArchives(nowNs)
+	return a.loop.DoWork(nowNs) + a.node.StepArchives(nowNs)
 }
 
-// spin gives a node's loop a thread of its own until the scene closes.
-func (c *scene) spin(loop looper, n *node.Node, core int) error {
-	w, err := startWorker(loop, n, c.clock, core)
+// spin gives a loop a thread of its own until the scene closes.
+func (c *scene) spin(loop looper, core int) error {
+	w, err := startWorker(loop, c.clock, core)
 	if err != nil {
 		return err
 	}

@@ -55,13 +55,11 @@ func (b *Bench) Timeline(ctx context.Context, s Setting, length time.Duration) (
 func (b *Bench) timeline(ctx context.Context, c *scene, seconds int) (*Timeline, error) {
 	t := &Timeline{Result: b.result(c), Seconds: make([]Second, 0, seconds)}
 	all, h := NewHistogram(), NewHistogram()
-	defer c.shooter.letGo()
 	for range b.options.Warmup {
 		if !c.shooter.shoot(h) {
 			return t, ErrNoAnswer
 		}
 	}
-	c.shooter.letGo()
 	lostBefore := c.shooter.losses()
 	measure := startMeasuring()
 	for endNs := c.clock.NowNs(); len(t.Seconds) < seconds; {
@@ -75,7 +73,6 @@ func (b *Bench) timeline(ctx context.Context, c *scene, seconds int) (*Timeline,
 		all.Merge(h)
 		t.Seconds = append(t.Seconds, Second{Count: h.TotalCount(), P50Ns: h.ValueAtQuantile(50), P99Ns: h.ValueAtQuantile(99),
 			P999Ns: h.ValueAtQuantile(99.9), MaxNs: h.Max()})
-		c.shooter.letGo()
 		if err := ctx.Err(); err != nil {
 			return t, err
 		}

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"onebeat/mirror/arbiter"
-	"onebeat/pin"
 )
 
 // Options of an arbiter.
@@ -108,7 +108,9 @@ func (a *Arbiter) question(q ask, nowNs int64) {
 		return
 	}
 	a.asked++
-	pin.Notify(a.wakeFD)
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	_, _ = unix.Write(a.wakeFD, one[:]) // it fails only where 2^64 wakes are pending
 }
 
 // Poll implements arbiter.Arbiter: a load while there is nothing.

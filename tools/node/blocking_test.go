@@ -21,9 +21,8 @@ var coldFiles = map[string]string{
 	"mirror/feed.go": "who fetches a log waits for room",
 }
 
-// Whatever blocks in a duty cycle ends the process, since its thread is pinned to its
-// place in the runtime's scheduler (pin.Grip). System calls are not looked for: those of
-// x/sys that the runtime is told of are in files of their own and named there.
+// Whatever blocks in a duty cycle keeps orders and heartbeats waiting. System calls are not
+// looked for.
 func TestLoopsDoNotBlock(t *testing.T) {
 	seen := 0
 	for _, dir := range loopPackages {

@@ -1,12 +1,11 @@
 package node
 
 import (
+	"encoding/binary"
 	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"onebeat/pin"
 )
 
 // doorbell ends another thread's sleep: an eventfd, so that it can be waited for
@@ -21,8 +20,10 @@ func newDoorbell() (*doorbell, error) {
 	return &doorbell{fd}, nil
 }
 
+var one = binary.NativeEndian.AppendUint64(nil, 1)
+
 // ring ends a wait, the present one or the next.
-func (d *doorbell) ring() { pin.Notify(d.fd) }
+func (d *doorbell) ring() { _, _ = unix.Write(d.fd, one) }
 
 // heard forgets that it rang.
 func (d *doorbell) heard() {

@@ -213,10 +213,7 @@ func (n *Node) openLaneXDP(p *laneParts) error {
 	if err := n.kernel.StartTimer(p.cfg.ID); err != nil {
 		return err
 	}
-	setNHKey := func(key *[bpf.NHWords]uint32) error {
-		p.grip.Release() // the loop's only system call that the runtime knows of
-		return n.kernel.SetNHKey(p.cfg.ID, key)
-	}
+	setNHKey := func(key *[bpf.NHWords]uint32) error { return n.kernel.SetNHKey(p.cfg.ID, key) }
 	return n.addLane(p, mirror.Memory{Table: p.mem.table, Authority: p.mem.authority, Ring: p.ring, SetNHKey: setNHKey})
 }
 

@@ -95,7 +95,6 @@ type laneParts struct {
 	remote  arbiter.Remote // nil: nobody keeps the lane's record
 	replica *mirror.Replica
 	loop    *engine.Loop
-	grip    *pin.Grip  // of the thread that runs the loop; nil: somebody else does
 	orders  *orderLog  // nil: none is kept
 	watch   *laneWatch // nil: no peer
 	// promotion is an operator's word that the lane goes on from a copy; nil: none.

@@ -30,7 +30,6 @@ const (
 type idle struct {
 	strategy   string
 	maxSleepNs int64
-	grip       *pin.Grip // of the thread
 	fds        []unix.PollFd
 	ports      []*fixParts
 	muxes      []*xdp.Mux // their frames are off the sockets: poll does not see them
@@ -56,7 +55,6 @@ func (i *idle) idle(work int) bool {
 	case i.waiting():
 	case i.drafted():
 	default:
-		i.grip.Release()
 		timeout := unix.NsecToTimespec(i.sleepNs)
 		// A frame ends the sleep; an error only shortens it.
 		_, _ = unix.Ppoll(i.fds, &timeout, nil)
@@ -122,7 +120,6 @@ type thread struct {
 	idle  idle
 	core  int
 	clock *Clock
-	grip  pin.Grip
 	stop  atomic.Bool
 }
 
@@ -141,17 +138,14 @@ func (t *thread) run() error {
 		return err
 	}
 	t.idle.sleepNs = firstSleepNs
-	defer t.grip.Release()
 	clock, passed := CycleClock{Clock: t.clock}, true
 	for !t.stop.Load() {
 		nowNs, work := clock.Next(passed), 0
-		t.grip.Cycle(nowNs)
 		for _, l := range t.loops {
 			work += l.DoWork(nowNs)
 		}
 		passed = t.idle.idle(work)
 	}
-	t.grip.Release()
 	return t.each((*bpf.Kernel).LeaveEngine)
 }
 
@@ -181,21 +175,13 @@ func (n *Node) newThreads() []*thread {
 			threads = append(threads, n.newThread(at, core))
 		}
 		threads[at].add(p)
-		p.grip = &threads[at].grip
 	}
 	return threads
 }
 
-// RunBy says who runs all loops, without the node's threads.
-func (n *Node) RunBy(grip *pin.Grip) {
-	for _, p := range n.lanes {
-		p.grip = grip
-	}
-}
-
 func (n *Node) newThread(number, core int) *thread {
 	t := &thread{number: number, core: core, clock: n.clock}
-	t.idle = idle{strategy: n.cfg.Loop.Idle, maxSleepNs: n.cfg.Loop.MaxSleep.Ns(), grip: &t.grip}
+	t.idle = idle{strategy: n.cfg.Loop.Idle, maxSleepNs: n.cfg.Loop.MaxSleep.Ns()}
 	t.each = func(tell func(*bpf.Kernel, int) error) error {
 		var errs []error
 		for _, p := range t.lanes {

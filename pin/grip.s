@@ -1,1 +1,0 @@
-// Functions without a body need an assembly file in their package: grip_unsafe.go.
