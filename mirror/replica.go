@@ -158,6 +158,7 @@ func New(cfg Config, mem Memory, link xdp.Port, arb arbiter.Arbiter) (*Replica, 
 	if err := cfg.Terms.Check(); err != nil {
 		return nil, fmt.Errorf("lane %d: %w", cfg.Lane, err)
 	}
+	r.release.own = wire.Release{Terms: cfg.Terms.Digest(), Policies: policy.Digest()}
 	if err := r.startTerms(0); err != nil {
 		return nil, fmt.Errorf("lane %d: %w", cfg.Lane, err)
 	}

@@ -29,6 +29,8 @@ type release struct {
 	view     policy.View
 	seen     seen
 	archive  Archive // nil: none
+	// own are the digests of what is configured: they cost locks and memory to make.
+	own wire.Release
 
 	degradedMark uint64 // end of degraded: who lacked has reached it
 	news         bool   // a change was applied and is not told yet
@@ -162,7 +164,7 @@ func (r *Replica) refuseTerms(t *policy.Terms) string {
 		return t.Policy + ": this node has no [archive]"
 	case archives && known && !r.hello.Release.Archives:
 		return t.Policy + ": the peer has no [archive], or its archive fails (onebeat status)"
-	case known && r.hello.Release.Policies != policy.Digest():
+	case known && r.hello.Release.Policies != r.release.own.Policies:
 		return "the peer's program knows other policies: install the same one on both nodes first"
 	}
 	return ""
@@ -223,7 +225,8 @@ func (r *Replica) AdoptChange(payload []byte) {
 // releaseSaid is what this node's HELLO says of its policy.
 func (r *Replica) releaseSaid() wire.Release {
 	x := &r.release
-	s := wire.Release{Terms: r.cfg.Terms.Digest(), Policies: policy.Digest(), Changed: x.revision > 0}
+	s := x.own
+	s.Changed = x.revision > 0
 	if x.archive != nil {
 		s.Archived, s.Archives = x.archive.Held(r.ring.Cuts())
 	}
@@ -233,7 +236,7 @@ func (r *Replica) releaseSaid() wire.Release {
 // sameTerms compares what two nodes have configured, where their logs say nothing
 // else: a file that was not edited since, or was, is no reason to refuse a peer.
 func (r *Replica) sameTerms(peer *wire.Release) bool {
-	return r.release.revision > 0 || peer.Changed || peer.Terms == r.cfg.Terms.Digest()
+	return r.release.revision > 0 || peer.Changed || peer.Terms == r.release.own.Terms
 }
 
 // archiveNearBytes is how far a standby's archive may be behind its log when it
